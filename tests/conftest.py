@@ -1,0 +1,105 @@
+"""Fixtures that every test may ask for, and what makes runs repeatable."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.fixtures.cli import Cli, isolated_environment
+from tests.fixtures.sshd import Sshd, missing_programs, running_sshd
+from tests.fixtures.trees import Tree, build_tree
+
+_SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture)
+settings.register_profile("ci", derandomize=True, deadline=None, database=None, suppress_health_check=_SLOW)
+settings.register_profile("dev", deadline=None, max_examples=50, suppress_health_check=_SLOW)
+settings.register_profile("soak", deadline=None, max_examples=5000, database=None, suppress_health_check=_SLOW)
+
+
+def _in_ci() -> bool:
+    return os.environ.get("CI", "") == "true"
+
+
+def _soaking() -> bool:
+    return os.environ.get("PDELTA_SOAK", "") == "1"
+
+
+def pytest_configure() -> None:
+    """Choose how hard Hypothesis looks, and whether it is the same each time."""
+    settings.load_profile("soak" if _soaking() else "ci" if _in_ci() else "dev")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave soak tests to ``make soak``, and mark what needs a server."""
+    for item in items:
+        if "sshd" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.ssh)
+            item.add_marker(pytest.mark.integration)
+        if item.get_closest_marker("soak") and not _soaking():
+            item.add_marker(pytest.mark.skip(reason="soak tests run with PDELTA_SOAK=1 (make soak)"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_home() -> Iterator[None]:
+    """Keep the home folder and the umask of whoever runs the tests out of them."""
+    before = os.umask(0o022)
+    folder = Path(tempfile.mkdtemp(prefix="pd-"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in isolated_environment(folder).items():
+            patch.setenv(name, value)
+        yield
+    os.umask(before)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shallow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Cut down what tests of deep trees leave: pytest's own cleaning recurses, and would end the run with an error."""
+    yield
+    base = str(tmp_path_factory.getbasetemp())
+    command = ["find", base, "-mindepth", "100", "-maxdepth", "100", "-type", "d", "-exec", "rm", "-rf", "{}", "+"]
+    subprocess.run(command, check=False, capture_output=True)
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A temporary folder with a short name: a socket's path has at most 107 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="pd-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def sshd() -> Iterator[Sshd]:
+    """A real OpenSSH server on loopback; one a worker."""
+    if missing := missing_programs():
+        reason = f"OpenSSH is not installed: {', '.join(missing)} not found (Debian: openssh-server, openssh-client)"
+        if _in_ci():
+            pytest.fail(reason)
+        pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix="pd-sshd-"))
+    try:
+        with running_sshd(folder) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def cli(short_path: Path) -> Cli:
+    """The ``pdelta`` program with a home of its own."""
+    return Cli(short_path)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Callable[[str, Tree], Path]:
+    """Make ``tmp_path / name`` from a specification (see tests.fixtures.trees) and give its path."""
+
+    def make(name: str, spec: Tree) -> Path:
+        return build_tree(tmp_path / name, spec)
+
+    return make
