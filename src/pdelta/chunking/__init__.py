@@ -1,0 +1,1 @@
+"""Bytes to chunks: content-defined cuts, prediction from an earlier chunk list, fine cuts. Pure."""

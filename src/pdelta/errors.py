@@ -1,0 +1,148 @@
+"""Every exception that pdelta raises on purpose.
+
+Each class fixes a stable code, an exit status and whether trying again may
+help; the message says what happened to what, in which state it is now, and the
+hint says what to do next. A bug stays a ``ValueError`` or ``AssertionError``.
+"""
+
+from typing import ClassVar
+
+
+class PdeltaError(Exception):
+    """Root of every expected failure.
+
+    Args:
+        message: What happened, to which path, host or tenant, and its state now.
+        hint: What the reader can do next; empty when nothing needs doing.
+    """
+
+    code: ClassVar[str] = "failure"
+    exit_status: ClassVar[int] = 1
+    transient: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        """Keep the message and the hint apart, so that each can be rendered."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(PdeltaError):
+    """An impossible request; nothing was tried."""
+
+    code = "usage"
+    exit_status = 2
+
+
+class PreflightError(PdeltaError):
+    """Pre-flight refused; nothing was changed.
+
+    Args:
+        message: A summary of the refusal.
+        findings: One line for each blocking finding.
+        hint: What the reader can do next.
+    """
+
+    code = "preflight"
+    exit_status = 3
+
+    def __init__(self, message: str, *, findings: tuple[str, ...] = (), hint: str = "") -> None:
+        """Keep the blocking findings beside the summary."""
+        super().__init__(message, hint=hint)
+        self.findings = findings
+
+
+class StaleError(PdeltaError):
+    """The target moved on after the delta was calculated; nothing was changed, and calculating again helps."""
+
+    code = "stale"
+    exit_status = 3
+    transient = True
+
+
+class DriftError(PdeltaError):
+    """A target is not what its record says."""
+
+    code = "drift"
+    exit_status = 4
+
+
+class ExecutionError(PdeltaError):
+    """A step failed, and everything that this run did was reversed."""
+
+    code = "execution"
+    exit_status = 5
+
+
+class NeedsOperatorError(PdeltaError):
+    """Only a person can decide; the message names each target and its standing."""
+
+    code = "needs-operator"
+    exit_status = 6
+
+
+class LockedError(PdeltaError):
+    """Another run holds the target."""
+
+    code = "locked"
+    exit_status = 7
+    transient = True
+
+
+class FormatError(PdeltaError):
+    """Bytes that break their specification."""
+
+    code = "format"
+    exit_status = 65
+
+
+class IntegrityError(PdeltaError):
+    """Well-formed bytes with the wrong content."""
+
+    code = "integrity"
+    exit_status = 66
+
+
+class AdapterError(PdeltaError):
+    """The world outside failed: a file system, a connection, a store, a database."""
+
+    code = "adapter"
+    exit_status = 69
+
+
+class FilesystemError(AdapterError):
+    """A file-system call failed; the message names the call and the path."""
+
+    code = "filesystem"
+
+
+class SourceChangedError(AdapterError):
+    """A source file changed or vanished after it was scanned.
+
+    Args:
+        message: Which file, and what became of it.
+        path: Its raw path below the source.
+        hint: What the reader can do next.
+    """
+
+    code = "source-changed"
+    transient = True
+
+    def __init__(self, message: str, *, path: bytes = b"", hint: str = "") -> None:
+        """Keep the path for a second scan of it."""
+        super().__init__(message, hint=hint)
+        self.path = path
+
+
+class TransportError(AdapterError):
+    """A connection could not be made, or broke."""
+
+    code = "transport"
+    transient = True
+
+
+class CancelledError(PdeltaError):
+    """Stopped on request; the run can be resumed or reversed."""
+
+    code = "cancelled"
+    exit_status = 130

@@ -1,0 +1,1 @@
+"""Bytes at rest; one module is one page of docs/formats. Pure."""

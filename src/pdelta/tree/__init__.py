@@ -1,0 +1,1 @@
+"""Directories as values: ignore rules, differences, recipes and a safe order. Pure."""

@@ -1,0 +1,67 @@
+"""How the pure tree code reads snapshots: a port that ``formats.page.PagedTree`` fills."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+from pdelta.model.snapshot import ChunkRun, Entry, LinkName
+
+Pages = list[tuple[bytes, bytes]]
+BuildDirectory = Callable[[Sequence[Entry]], tuple[bytes, Pages]]
+
+
+class TreeReader(Protocol):
+    """Reads the pages of any snapshot by id."""
+
+    def leaves(self, directory: bytes) -> list[bytes]:
+        """Give the ids of a directory's leaf pages, in order."""
+        ...
+
+    def entries(self, leaf: bytes) -> list[Entry]:
+        """Give the entries of one leaf page, in order."""
+        ...
+
+    def directory(self, id: bytes) -> Iterator[Entry]:
+        """Give every entry of one directory, in order."""
+        ...
+
+    def runs(self, content: bytes) -> Iterator[ChunkRun]:
+        """Give the chunk runs of a file's content, in order."""
+        ...
+
+    def links(self, id: bytes) -> Iterator[LinkName]:
+        """Give every hard-linked name, group by group."""
+        ...
+
+
+class PageSink(Protocol):
+    """Where newly built pages go."""
+
+    def write_pages(self, pages: Iterable[tuple[bytes, bytes]]) -> None:
+        """Keep (id, canonical bytes) pairs."""
+        ...
+
+
+def join(folder: bytes, name: bytes) -> bytes:
+    """Give the path of a name in a folder; the tree itself is ``b""``."""
+    return folder + b"/" + name if folder else name
+
+
+def walk(tree: TreeReader, folder: bytes, directory: bytes) -> Iterator[tuple[bytes, Entry]]:
+    """Give (path, entry) of everything below a directory, parents before children.
+
+    Args:
+        tree: Reads the pages.
+        folder: Path of the directory, which itself is not given.
+        directory: Its root page id.
+    """
+    stack = [(folder, tree.directory(directory))]
+    while stack:
+        parent, entries = stack[-1]
+        for entry in entries:
+            path = parent + b"/" + entry.name if parent else entry.name
+            yield path, entry
+            if entry.kind == 2:
+                stack.append((path, tree.directory(entry.content)))
+                break
+        else:
+            stack.pop()
