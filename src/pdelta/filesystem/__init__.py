@@ -1,0 +1,1 @@
+"""Directory trees on this machine: scanning, staging, committing, undo data, safe paths."""

@@ -1,0 +1,52 @@
+"""Turning ``OSError`` into what a person reads, once, where this package meets its callers."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from pdelta.errors import FilesystemError
+
+_HINTS: Final = {
+    errno.EACCES: "Give the user that runs pdelta access, or run it as the owner (--become on a host).",
+    errno.EPERM: "Run it as the owner of the file or as root (--become on a host); look for immutable flags (lsattr).",
+    errno.ENOSPC: "Free some space (pdelta gc drops old undo data), then give the same command again.",
+    errno.EDQUOT: "The quota is used up: free some space, then give the same command again.",
+    errno.EROFS: "The file system is mounted read-only; remount it for writing.",
+    errno.EMFILE: "Raise the limit on open files (ulimit -n).",
+    errno.ENFILE: "This machine has no open files left; close something.",
+    errno.EIO: "The disk or its connection fails; look at the kernel's log before going on.",
+    errno.ESTALE: "The file server dropped the file; mount it again, then give the same command again.",
+}
+
+
+def describe(error: OSError, action: str) -> FilesystemError:
+    """Give the error that says which action failed, on which path, and what may help.
+
+    Args:
+        error: As the system raised it, with ``filename`` where it is known.
+        action: What was tried, to complete "cannot …".
+    """
+    place = ""
+    for name in (error.filename, error.filename2):
+        if name is not None and not isinstance(name, int):
+            place += f"{' and' if place else ''} {os.fsdecode(name)!r}"
+    reason = error.strerror or str(error)
+    return FilesystemError(f"cannot {action}{place}: {reason}", hint=_HINTS.get(error.errno or 0, ""))
+
+
+@contextmanager
+def translated(action: str) -> Iterator[None]:
+    """Raise ``FilesystemError`` for every ``OSError`` of a block.
+
+    Args:
+        action: What the block does, to complete "cannot …".
+
+    Raises:
+        FilesystemError: In place of the ``OSError``, which becomes its cause.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise describe(error, action) from error

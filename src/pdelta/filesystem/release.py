@@ -1,0 +1,280 @@
+"""Where a destination in release mode keeps things, and the one rename that switches it.
+
+``DEST`` is a symbolic link to ``.DEST.pdelta/releases/N`` beside it. Called by
+``operations.tree``; knows nothing of snapshots. A path through DEST leads
+somewhere at every instant: links are renamed over links, and a folder and a link
+change places in one call.
+"""
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from pdelta.errors import FilesystemError, NeedsOperatorError
+from pdelta.filesystem.safe import Directory
+from pdelta.filesystem.state import BACKWARD, INTENT, LEDGER
+from pdelta.filesystem.syscalls import UnsupportedError
+
+RELEASES: Final = b"releases"
+SHARED: Final = b"shared"
+STATE: Final = b"state"
+_NEXT: Final = b"next"
+_NUMBER: Final = re.compile(rb"0|[1-9][0-9]{0,17}")
+
+
+class Standing(StrEnum):
+    """What stands at DEST."""
+
+    ABSENT = "absent"
+    FOLDER = "folder"
+    RELEASE = "release"
+    FOREIGN = "foreign"
+
+
+class Found(NamedTuple):
+    """What stands at DEST, and which release it leads to; -1 for none."""
+
+    standing: Standing
+    number: int = -1
+
+
+def container_name(name: bytes) -> bytes:
+    """Give the name of the folder beside DEST that holds its releases."""
+    return b"." + name + b".pdelta"
+
+
+def release_path(number: int) -> bytes:
+    """Give the path of a release below the container."""
+    return b"%b/%d" % (RELEASES, number)
+
+
+def is_release(path: bytes) -> bool:
+    """Say whether a path is a destination in release mode, or was about to become one when a run was killed."""
+    parent, name = os.path.split(path.rstrip(b"/"))
+    if not name:
+        return False
+    state = os.path.join(parent, container_name(name), STATE)
+    with suppress(OSError):
+        target = os.readlink(os.path.join(parent, name))
+        return _number(name, target) is not None
+    if any(os.path.lexists(os.path.join(state, intent)) for intent in (INTENT, BACKWARD)):
+        return True
+    return not os.path.lexists(path) and os.path.lexists(os.path.join(state, LEDGER))
+
+
+def _number(name: bytes, target: bytes) -> int | None:
+    prefix = container_name(name) + b"/" + RELEASES + b"/"
+    rest = target[len(prefix) :] if target.startswith(prefix) else b""
+    return int(rest) if _NUMBER.fullmatch(rest) else None
+
+
+class Place:
+    """The folder that holds DEST, and the container beside DEST.
+
+    Args:
+        path: Absolute path of DEST.
+
+    Attributes:
+        parent: The folder that holds DEST.
+        name: DEST's own name.
+        container: ``.DEST.pdelta``; None where there is none yet.
+
+    Raises:
+        FilesystemError: The container belongs to somebody else, or others may write to it.
+        OSError: The parent cannot be opened.
+    """
+
+    def __init__(self, path: bytes) -> None:
+        """Open the parent, and the container where there is one."""
+        above, self.name = os.path.split(path.rstrip(b"/"))
+        self.parent = Directory.open_root(above or b"/")
+        self.container: Directory | None = None
+        try:
+            self._open_container()
+        except BaseException:
+            self.parent.close()
+            raise
+
+    def close(self) -> None:
+        """Close both folders."""
+        if self.container is not None:
+            self.container.close()
+        self.parent.close()
+
+    def _open_container(self) -> None:
+        with suppress(FileNotFoundError):
+            self.container = self.parent.open_directory(container_name(self.name))
+        if self.container is None:
+            return
+        found = os.fstat(self.container.fd)
+        place = os.fsdecode(self.container.path)
+        if found.st_uid != os.geteuid() and os.geteuid() != 0:
+            text = f"the folder {place!r} belongs to user {found.st_uid}; nothing was changed"
+            raise FilesystemError(text, hint="run pdelta as that user, or with --become")
+        if stat.S_IMODE(found.st_mode) & 0o022:
+            text = f"others may write to {place!r}; nothing was changed"
+            raise FilesystemError(text, hint="chmod 755 it after making sure that nobody changed it")
+
+    def make(self) -> Directory:
+        """Make the container and its folders; releases and shared paths may be read by whoever may read DEST."""
+        fresh = self.container is None
+        if fresh:
+            with suppress(FileExistsError):
+                self.parent.mkdir(container_name(self.name), 0o755)
+            self._open_container()
+        container = self.inside
+        if fresh:
+            os.fchmod(container.fd, 0o755)
+        for name in (RELEASES, SHARED):
+            with suppress(FileExistsError):
+                container.mkdir(name, 0o755)
+                with container.open_directory(name) as made:
+                    os.fchmod(made.fd, 0o755)
+        return container
+
+    @property
+    def inside(self) -> Directory:
+        """The container, which must be there."""
+        assert self.container is not None  # noqa: S101 - the caller made it
+        return self.container
+
+    def look(self) -> Found:
+        """Say what stands at DEST."""
+        found = self.parent.lstat(self.name)
+        if found is None:
+            return Found(Standing.ABSENT)
+        if stat.S_ISDIR(found.st_mode):
+            return Found(Standing.FOLDER)
+        if stat.S_ISLNK(found.st_mode):
+            number = _number(self.name, self.parent.readlink(self.name))
+            if number is not None:
+                return Found(Standing.RELEASE, number)
+        return Found(Standing.FOREIGN)
+
+    def target(self, number: int) -> bytes:
+        """Give what DEST says when it leads to a release."""
+        return container_name(self.name) + b"/" + release_path(number)
+
+    def numbers(self) -> Iterator[int]:
+        """Give the numbers of all releases, in no order."""
+        if self.container is None or self.container.lstat(RELEASES) is None:
+            return
+        with self.container.open_directory(RELEASES) as folder:
+            yield from (int(name) for name in folder.names() if _NUMBER.fullmatch(name))
+
+    def free_number(self, number: int) -> int:
+        """Give a number from this one on that no release has."""
+        taken = set(self.numbers())
+        while number in taken:
+            number += 1
+        return number
+
+    def switch(self, number: int, *, current: int) -> None:
+        """Let DEST lead to a release, by renaming a new link over it; safe to repeat.
+
+        Args:
+            number: The release.
+            current: What DEST leads to now; -1 where it is absent.
+
+        Raises:
+            NeedsOperatorError: DEST is something else; it was left.
+        """
+        found = self.look()
+        if found == Found(Standing.RELEASE, number):
+            return
+        if found != (Found(Standing.RELEASE, current) if current >= 0 else Found(Standing.ABSENT)):
+            raise self._foreign(current)
+        with self.inside.open_directory(STATE) as state:
+            with suppress(FileNotFoundError):
+                state.unlink(_NEXT)
+            state.symlink(self.target(number), _NEXT)
+            if current >= 0:
+                state.replace(_NEXT, self.parent, self.name)
+                return
+            try:
+                state.rename_noreplace(_NEXT, self.parent, self.name)
+            except UnsupportedError:
+                self.parent.symlink(self.target(number), self.name)
+
+    def remove_link(self, number: int) -> None:
+        """Take DEST away again where it leads to a release that it did not lead to before."""
+        if self.look() == Found(Standing.RELEASE, number):
+            self.parent.unlink(self.name)
+
+    def convert(self, number: int) -> None:
+        """Let the folder DEST become a release, and DEST a link to it, in one instant; safe to repeat.
+
+        The link waits under the release's name, so that it leads to the folder the moment the two change places.
+
+        Raises:
+            NeedsOperatorError: DEST is something else; it was left.
+        """
+        name = b"%d" % number
+        with self.inside.open_directory(RELEASES) as releases:
+            waiting = releases.lstat(name)
+            found = self.look()
+            if found.standing == Standing.RELEASE:
+                return
+            if found.standing == Standing.ABSENT and waiting is not None and stat.S_ISDIR(waiting.st_mode):
+                self.parent.symlink(self.target(number), self.name)
+                return
+            if found.standing != Standing.FOLDER or (waiting is not None and not stat.S_ISLNK(waiting.st_mode)):
+                raise self._foreign(-1)
+            if waiting is None:
+                releases.symlink(self.target(number), name)
+            try:
+                releases.exchange(name, self.parent, self.name)
+            except UnsupportedError:
+                # Without RENAME_EXCHANGE there is an instant without DEST; recovery makes the link.
+                releases.unlink(name)
+                self.parent.rename_noreplace(self.name, releases, name)
+                self.parent.symlink(self.target(number), self.name)
+
+    def revert(self, number: int) -> None:
+        """Undo ``convert``; safe to repeat."""
+        name = b"%d" % number
+        with self.inside.open_directory(RELEASES) as releases:
+            if self.look() == Found(Standing.RELEASE, number):
+                try:
+                    releases.exchange(name, self.parent, self.name)
+                except UnsupportedError:
+                    self.parent.unlink(self.name)
+                    releases.rename_noreplace(name, self.parent, self.name)
+            waiting = releases.lstat(name)
+            if waiting is not None and stat.S_ISLNK(waiting.st_mode):
+                releases.unlink(name)
+
+    def is_mount(self) -> bool:
+        """Say whether something is mounted at DEST, a bind mount of the same file system included."""
+        found = self.parent.lstat(self.name)
+        if found is None or not stat.S_ISDIR(found.st_mode):
+            return False
+        if found.st_dev != self.parent.device:
+            return True
+        path = os.path.join(os.path.realpath(self.parent.path), self.name)
+        try:
+            with open("/proc/self/mountinfo", "rb") as lines:
+                return any(_unescape(line.split()[4]) == path for line in lines)
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.EACCES}:
+                return False
+            raise
+
+    def _foreign(self, current: int) -> NeedsOperatorError:
+        place = os.fsdecode(self.parent.locate(self.name))
+        was = os.fsdecode(self.target(current)) if current >= 0 else "not there"
+        text = f"{place!r} is no longer what it was when this began ({was}); it was left as it is"
+        hint = "make it what it was, then run pdelta recover"
+        if current >= 0:
+            hint = f"ln -sfn {was} {place}, then pdelta recover {place}"
+        return NeedsOperatorError(text, hint=hint)
+
+
+def _unescape(field: bytes) -> bytes:
+    """Read a path of mountinfo, in which blanks are octal escapes."""
+    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match.group(1), 8)]), field)

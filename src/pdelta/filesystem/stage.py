@@ -1,0 +1,518 @@
+"""Writes new and changed files once, straight into the inodes that a commit will put in place.
+
+Called by ``operations.tree`` with what each file is made of. Every chunk is
+verified against its id before the file counts as staged. What a broken
+connection left is verified chunk by chunk and not asked for again. Changes
+nothing that a reader of the tree can see.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+import msgspec
+from blake3 import blake3
+
+from pdelta.errors import DriftError, IntegrityError
+from pdelta.filesystem.answers import Answers
+from pdelta.filesystem.commit import attributes_of
+from pdelta.filesystem.copy import copy_range, write_all
+from pdelta.filesystem.directories import DirectoryCache
+from pdelta.filesystem.failure import translated
+from pdelta.filesystem.metadata import Attributes, read_xattrs, set_attributes, set_attributes_of
+from pdelta.filesystem.patching import PatchedSource, patched
+from pdelta.filesystem.safe import Directory
+from pdelta.model.event import Event, Observer, silent
+from pdelta.model.failpoint import FailPoint, never
+from pdelta.model.snapshot import HOLES, ID_LENGTH_BYTES, OWNER, RUN_LENGTH_BYTES, XATTRS, Entry, Kind
+from pdelta.model.source import Source, Want
+from pdelta.tree.reader import TreeReader
+from pdelta.tree.recipe import Origin, Part, Place
+
+_PIECE_BYTES: Final = 1 << 20
+_ONCE: Final = b"\0\0\0\1"
+_SYMLINK: Final = int(Kind.SYMLINK)
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_INHERITED: Final = frozenset({b"system.posix_acl_access"})
+
+
+class StageItem(NamedTuple):
+    """One inode to make.
+
+    Attributes:
+        slot: Where it is made, below the tree.
+        path: Its path in the wanted snapshot, by which its bytes are asked for.
+        entry: What it must be.
+        parts: Where a file's bytes come from.
+        replaces: Path of the file whose owner and ACL it keeps; empty for a new one.
+        link: Slot or path of the inode that it is another name of; empty for an inode of its own.
+        reported: Whether its inode number is wanted.
+        base: What a range to fetch may be asked for as a patch against; None for nothing.
+        fresh_mode: Mode until the commit, where the final one would stand in its way; -1 for the final one.
+    """
+
+    slot: bytes
+    path: bytes
+    entry: Entry
+    parts: tuple[Part, ...] = ()
+    replaces: bytes = b""
+    link: bytes = b""
+    reported: bool = True
+    fresh_mode: int = -1
+    base: Origin | None = None
+
+
+class _Chunk(NamedTuple):
+    offset: int
+    length: int
+    id: bytes
+
+
+class Staged(msgspec.Struct):
+    """What was staged.
+
+    Attributes:
+        inodes: Inode number by slot, for items whose number is wanted.
+        fetched_bytes: Plain bytes that came from the source.
+        reused_bytes: Bytes copied from the tree or from undo data.
+        resumed_bytes: Bytes that an earlier attempt had brought.
+        files: Open work was done for so many files.
+    """
+
+    inodes: dict[bytes, int] = msgspec.field(default_factory=dict)
+    fetched_bytes: int = 0
+    reused_bytes: int = 0
+    resumed_bytes: int = 0
+    files: int = 0
+
+
+class Stager:
+    """Makes the staged inodes of one run.
+
+    Args:
+        root: The tree.
+        tree: Reads chunk lists.
+        source: Gives what the target lacks; None where everything must be there.
+        observer: Hears progress.
+        failpoint: Called after each staged file.
+        owner: Whether owners are set as the entries say.
+        resume: Whether slots may hold what an earlier attempt left.
+        sync: Whether each file is synced at once.
+    """
+
+    def __init__(
+        self,
+        root: Directory,
+        tree: TreeReader,
+        source: Source | None,
+        *,
+        observer: Observer = silent,
+        failpoint: FailPoint = never,
+        resume: bool = False,
+        sync: bool = False,
+    ) -> None:
+        """Begin with nothing open."""
+        self._root = root
+        self._tree = tree
+        self._source = source
+        self._patched = patched(root, source)
+        self._observer = observer
+        self._failpoint = failpoint
+        self._resume = resume
+        self._sync = sync
+        self._folders = DirectoryCache(root)
+        self._arrived: dict[bytes, set[int]] = {}
+        self._staged = Staged()
+        self._open_origin: tuple[bytes, int] | None = None
+        self._again: list[tuple[StageItem, list[_Chunk]]] = []
+
+    def stage(self, items: Callable[[], Iterable[StageItem]]) -> Staged:
+        """Make every item, folders before what is in them.
+
+        Args:
+            items: Gives the same items each time it is called.
+
+        Raises:
+            DriftError: A file of the tree no longer holds what is recorded of it, and there is no source.
+            IntegrityError: The source, or undo data, gave wrong bytes.
+            FilesystemError: A call failed.
+            SourceChangedError: A source file changed meanwhile.
+            TransportError: The source is gone; what was staged is kept.
+        """
+        try:
+            with translated("stage the new content"):
+                return self._stage(items)
+        finally:
+            self._close_origin()
+            if self._patched is not None:
+                self._patched.close()
+            self._folders.close()
+
+    def _stage(self, items: Callable[[], Iterable[StageItem]]) -> Staged:
+        if self._resume:
+            for item in items():
+                self._look_for(item)
+        # One pass: asking runs ahead of making by what the source takes ahead, and no further.
+        ahead: deque[StageItem] = deque()
+        answers = Answers(self._patched or self._source, self._ask(items, ahead))
+        folders: list[StageItem] = []
+        done = 0
+        while answers.more() or ahead:
+            if not ahead:
+                answers.refuse_surplus()
+            while ahead:
+                item = ahead.popleft()
+                kind = item.entry.kind
+                if item.link:
+                    self._make_link(item)
+                elif kind == 1:
+                    self._make_file(item, answers)
+                    done += item.entry.size
+                elif kind == _SYMLINK:
+                    self._make_symlink(item)
+                else:
+                    self._make_folder(item)
+                    folders.append(item)
+            self._observer(Event("apply", done))
+        answers.finish()
+        self._fetch_again()
+        for item in reversed(folders):
+            self._finish_folder(item)
+        return self._staged
+
+    # -- asking -------------------------------------------------------------------------------------------------
+
+    def _ask(self, items: Callable[[], Iterable[StageItem]], ahead: deque[StageItem]) -> Iterator[Want]:
+        for item in items():
+            ahead.append(item)
+            if item.parts and not item.link:
+                parts = item.parts
+                if self._patched is not None and item.base is not None and item.slot not in self._arrived:
+                    yield from self._patched.wants(item.path, item.base, parts)
+                elif len(parts) == 1 and parts[0].place == 0 and item.slot not in self._arrived:
+                    yield Want(item.path, parts[0].offset, parts[0].length)
+                else:
+                    yield from self._wants(item)
+
+    def _wants(self, item: StageItem) -> Iterator[Want]:
+        for part in item.parts:
+            if part.place == Place.FETCH:
+                if item.slot in self._arrived:
+                    for chunk in self._missing(item, part):
+                        yield Want(item.path, chunk.offset, chunk.length)
+                else:
+                    yield Want(item.path, part.offset, part.length)
+
+    def _missing(self, item: StageItem, part: Part) -> list[_Chunk]:
+        arrived = self._arrived.get(item.slot, ())
+        return [chunk for chunk in self._chunks(item.entry, part) if chunk.offset not in arrived]
+
+    def _chunks(self, entry: Entry, part: Part) -> Iterator[_Chunk]:
+        """Give the chunks of one part, whose bounds are chunk bounds."""
+        content = entry.content
+        if len(content) == RUN_LENGTH_BYTES and part.length == entry.size and content[36:40] == _ONCE:
+            yield _Chunk(0, part.length, content[:ID_LENGTH_BYTES])
+            return
+        offset, end = 0, part.offset + part.length
+        for run in self._tree.runs(content):
+            whole = run.length * run.count
+            if offset + whole > part.offset:
+                for _ in range(run.count):
+                    if part.offset <= offset < end:
+                        yield _Chunk(offset, run.length, run.id)
+                    offset += run.length
+            else:
+                offset += whole
+            if offset >= end:
+                return
+
+    # -- what is there already ----------------------------------------------------------------------------------
+
+    def _look_for(self, item: StageItem) -> None:
+        """Find which chunks of a file an earlier attempt left, and clear away what is no such file."""
+        try:
+            folder, name = self._folders.parent(item.slot)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        found = folder.lstat(name)
+        if found is None or item.entry.kind == Kind.DIRECTORY:
+            return
+        if item.link or item.entry.kind != Kind.FILE or found.st_nlink > 1:
+            folder.unlink(name)
+            return
+        if found.st_mode & 0o600 != 0o600:
+            set_attributes_of(folder, name, Attributes(mode=0o600))
+        fd = folder.open_file(name)
+        try:
+            arrived: set[int] = set()
+            whole = Part(None, 0, 0, item.entry.size, Place.FETCH)
+            for chunk in self._chunks(item.entry, whole):
+                if blake3(os.pread(fd, chunk.length, chunk.offset)).digest() == chunk.id:
+                    arrived.add(chunk.offset)
+                    self._staged.resumed_bytes += chunk.length
+            self._arrived[item.slot] = arrived
+        finally:
+            os.close(fd)
+
+    # -- making -------------------------------------------------------------------------------------------------
+
+    def _make_folder(self, item: StageItem) -> None:
+        folder, name = self._folders.parent(item.slot)
+        try:
+            folder.mkdir(name, 0o700)
+        except FileExistsError:
+            if not self._resume:
+                raise
+
+    def _finish_folder(self, item: StageItem) -> None:
+        folder, name = self._folders.parent(item.slot)
+        self._folders.forget(item.slot)
+        attributes = attributes_of(item.entry)
+        if item.fresh_mode >= 0:
+            attributes = Attributes(item.fresh_mode, attributes.mtime_ns, attributes.owner, attributes.xattrs)
+        set_attributes_of(folder, name, attributes)
+        self._report(item, folder, name)
+
+    def _make_symlink(self, item: StageItem) -> None:
+        folder, name = self._folders.parent(item.slot)
+        folder.symlink(item.entry.content, name)
+        self._keep_owner(item, folder, name)
+        set_attributes_of(folder, name, attributes_of(item.entry))
+        self._report(item, folder, name)
+
+    def _make_link(self, item: StageItem) -> None:
+        other, old = self._folders.parent(item.link)
+        folder, name = self._folders.parent(item.slot)
+        other.link(old, folder, name)
+        self._report(item, folder, name)
+
+    def _make_small(self, item: StageItem, answers: Answers) -> bool:
+        """Make a new file of one chunk that must be fetched; most files of most trees are such.
+
+        Measured: 20,000 files of 12 KB took 1.5 s of processor time on the general way, 0.9 s on this one.
+        """
+        entry = item.entry
+        size, content = entry.size, entry.content
+        if len(content) != RUN_LENGTH_BYTES or item.parts[0].place or len(item.parts) != 1 or entry.extra:
+            return False
+        if item.replaces or item.base is not None or content[36:40] != _ONCE or item.slot in self._arrived:
+            return False
+        data = answers.take(size)
+        if blake3(data).digest() != content[:ID_LENGTH_BYTES]:
+            raise _wrong_bytes(item.path, 0)
+        folder, _, name = item.slot.rpartition(b"/")
+        directory = self._folders.directory(folder)
+        fd = os.open(name, _CREATE, 0o600, dir_fd=directory.fd)
+        try:
+            if os.write(fd, data) != size:
+                write_all(fd, data, 0)
+            os.fchmod(fd, entry.mode)
+            os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+            if self._sync:
+                os.fsync(fd)
+            if item.reported:
+                self._staged.inodes[item.slot] = os.fstat(fd).st_ino
+        finally:
+            os.close(fd)
+        self._staged.fetched_bytes += size
+        return True
+
+    def _make_file(self, item: StageItem, answers: Answers) -> None:
+        if item.parts and self._make_small(item, answers):
+            self._staged.files += 1
+            self._failpoint("stage.file")
+            return
+        folder, name = self._folders.parent(item.slot)
+        arrived = self._arrived.get(item.slot)
+        fd = folder.create_exclusive(name) if arrived is None else folder.open_file(name, os.O_RDWR)
+        try:
+            entry = item.entry
+            parts = item.parts
+            if len(parts) == 1 and parts[0].place == Place.FETCH and arrived is None and not entry.extra:
+                self._fetch(item, fd, parts[0], answers)
+            else:
+                self._make_parts(item, fd, answers)
+            self._finish_file(item, fd)
+        finally:
+            os.close(fd)
+        self._staged.files += 1
+        self._failpoint("stage.file")
+
+    def _make_parts(self, item: StageItem, fd: int, answers: Answers) -> None:
+        entry = item.entry
+        os.ftruncate(fd, entry.size)
+        holes = [(offset, offset + length) for offset, length in entry.extra.get(HOLES, ())]
+        arrived = self._arrived.get(item.slot, set())
+        for part in item.parts:
+            if part.place == Place.FETCH:
+                self._fetch(item, fd, part, answers, holes)
+            elif part.place == Place.ZERO:
+                for offset, length in _outside(part.offset, part.length, holes):
+                    for start in range(offset, offset + length, _PIECE_BYTES):
+                        write_all(fd, bytes(min(_PIECE_BYTES, offset + length - start)), start)
+            else:
+                self._copy(item, fd, part, holes, arrived)
+
+    def _fetch(
+        self, item: StageItem, fd: int, part: Part, answers: Answers, holes: list[tuple[int, int]] | None = None
+    ) -> None:
+        chunks = self._chunks(item.entry, part) if item.slot not in self._arrived else self._missing(item, part)
+        wrong: list[_Chunk] = []
+        for chunk in chunks:
+            data = answers.take(chunk.length)
+            if blake3(data).digest() != chunk.id:
+                if self._patched is None or item.base is None:
+                    raise _wrong_bytes(item.path, chunk.offset)
+                wrong.append(chunk)
+                continue
+            if holes:
+                for offset, length in _outside(chunk.offset, chunk.length, holes):
+                    write_all(fd, data[offset - chunk.offset : offset - chunk.offset + length], offset)
+            else:
+                write_all(fd, data, chunk.offset)
+            self._staged.fetched_bytes += chunk.length
+        if wrong:
+            self._again.append((item, wrong))
+
+    def _copy(self, item: StageItem, fd: int, part: Part, holes: list[tuple[int, int]], arrived: set[int]) -> None:
+        """Copy from another file here, then prove what was copied."""
+        assert part.origin is not None  # noqa: S101 - only ranges to fetch and zeros have none
+        chunks = list(self._chunks(item.entry, part))
+        if all(chunk.offset in arrived for chunk in chunks):
+            return
+        shift = part.origin_offset - part.offset
+        try:
+            source = self._origin(part.origin)
+            for offset, length in _outside(part.offset, part.length, holes):
+                copy_range(source, offset + shift, fd, offset, length)
+        except FileNotFoundError:
+            pass
+        wrong = [c for c in chunks if blake3(os.pread(fd, c.length, c.offset)).digest() != c.id]
+        self._staged.reused_bytes += part.length
+        if wrong:
+            if self._source is None:
+                text = f"{part.origin.path!r} no longer holds what is recorded of it; nothing was changed"
+                if part.origin.place == Place.KEPT:
+                    raise IntegrityError(text + ": the undo data is damaged")
+                raise DriftError(text, hint="pdelta verify names every such path; --repair-from SRC mends them")
+            self._again.append((item, wrong))
+
+    def _fetch_again(self) -> None:
+        """Ask for what local files were recorded to hold and do not, and for what a patch did not give.
+
+        With signatures where the source had lost a base, then plainly, once.
+        """
+        if self._again and self._patched is not None and self._patched.lost:
+            self._patched.sign()
+            self._fetch_wrong(self._patched)
+        if self._again:
+            self._fetch_wrong(None)
+
+    def _fetch_wrong(self, patched: PatchedSource | None) -> None:
+        again, self._again = self._again, []
+        answers = Answers(patched or self._source, _wants_again(again, patched))
+        answers.more()
+        for item, chunks in again:
+            folder, name = self._folders.parent(item.slot)
+            found = folder.lstat(name)
+            if found is not None and not found.st_mode & 0o200:
+                set_attributes_of(folder, name, Attributes(mode=0o600))
+            fd = folder.open_file(name, os.O_RDWR)
+            try:
+                wrong: list[_Chunk] = []
+                for chunk in chunks:
+                    data = answers.take(chunk.length)
+                    if blake3(data).digest() == chunk.id:
+                        write_all(fd, data, chunk.offset)
+                        self._staged.fetched_bytes += chunk.length
+                    elif patched is None:
+                        raise _wrong_bytes(item.path, chunk.offset)
+                    else:
+                        wrong.append(chunk)
+                if wrong:
+                    self._again.append((item, wrong))
+                self._finish_file(item, fd)
+            finally:
+                os.close(fd)
+        answers.finish()
+
+    def _finish_file(self, item: StageItem, fd: int) -> None:
+        if item.replaces:
+            folder, name = self._folders.parent(item.slot)
+            self._keep_owner(item, folder, name)
+        set_attributes(fd, attributes_of(item.entry))
+        if self._sync:
+            os.fsync(fd)
+        if item.reported:
+            self._staged.inodes[item.slot] = os.fstat(fd).st_ino
+
+    def _keep_owner(self, item: StageItem, folder: Directory, name: bytes) -> None:
+        """Give a file that replaces another the other's owner and access list, unless the snapshot says otherwise."""
+        if not item.replaces:
+            return
+        parent, old = self._folders.parent(item.replaces)
+        found = parent.lstat(old)
+        if found is None:
+            return
+        owner = None
+        if OWNER not in item.entry.extra and (found.st_uid, found.st_gid) != (os.geteuid(), os.getegid()):
+            owner = (found.st_uid, found.st_gid)
+            if os.geteuid() != 0:
+                owner = (-1, found.st_gid) if found.st_gid in os.getgroups() else None
+        xattrs = None
+        if XATTRS not in item.entry.extra and item.entry.kind == Kind.FILE:
+            handle = parent.open_handle(old)
+            try:
+                xattrs = read_xattrs(b"/proc/self/fd/%d" % handle) or None
+            finally:
+                os.close(handle)
+        if owner or xattrs:
+            set_attributes_of(folder, name, Attributes(owner=owner, xattrs=xattrs))
+
+    def _report(self, item: StageItem, folder: Directory, name: bytes) -> None:
+        if item.reported:
+            found = folder.lstat(name)
+            assert found is not None  # noqa: S101 - it was made a moment ago in pdelta's own folder
+            self._staged.inodes[item.slot] = found.st_ino
+
+    def _origin(self, origin: Origin) -> int:
+        if self._open_origin is None or self._open_origin[0] != origin.path:
+            self._close_origin()
+            self._open_origin = (origin.path, self._root.open_file(origin.path))
+        return self._open_origin[1]
+
+    def _close_origin(self) -> None:
+        if self._open_origin is not None:
+            os.close(self._open_origin[1])
+            self._open_origin = None
+
+
+def _wants_again(again: list[tuple[StageItem, list[_Chunk]]], patched: PatchedSource | None) -> Iterator[Want]:
+    for item, chunks in again:
+        if patched is not None and item.base is not None:
+            yield from patched.wants_again(
+                item.path, item.base, item.parts, [(chunk.offset, chunk.length) for chunk in chunks]
+            )
+        else:
+            for chunk in chunks:
+                yield Want(item.path, chunk.offset, chunk.length)
+
+
+def _wrong_bytes(path: bytes, offset: int) -> IntegrityError:
+    text = f"the source gave wrong bytes for {path!r} at offset {offset}; nothing was changed, what is staged is kept"
+    return IntegrityError(text, hint="run the same command again; if it repeats, the sender's disk is at fault")
+
+
+def _outside(offset: int, length: int, holes: list[tuple[int, int]] | None) -> Iterator[tuple[int, int]]:
+    """Give the (offset, length) pieces of a range that lie in no hole."""
+    end = offset + length
+    bounds = [offset]
+    for start, stop in holes or ():
+        if start < end and stop > offset:
+            bounds += [max(start, offset), min(stop, end)]
+    bounds.append(end)
+    for start, stop in pairwise(bounds):
+        if stop > start and not any(low <= start and stop <= high for low, high in holes or ()):
+            yield start, stop - start

@@ -1,0 +1,206 @@
+"""The folder in which a tree keeps its own state: ``DEST/.pdelta``.
+
+Called by ``operations.tree``. Makes the folder, holds its lock, and writes small
+files so that they are whole or not there. Never looks at the tree around it.
+"""
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from contextlib import suppress
+from typing import Final
+
+from pdelta.errors import FilesystemError, LockedError
+from pdelta.filesystem import syscalls
+from pdelta.filesystem.failure import translated
+from pdelta.filesystem.safe import Directory
+from pdelta.model.names import STATE_NAME, split_path
+
+LEDGER: Final = b"ledger.sqlite"
+LOCK: Final = b"lock"
+INTENT: Final = b"intent"
+BACKWARD: Final = b"intent-backward"
+"""An intent under this name is being undone."""
+STAGING: Final = b"staging"
+UNDO: Final = b"undo"
+RECORD: Final = b"record"
+"""In the staging folder: what is being staged."""
+
+_POLL_S: Final = 0.05
+
+
+class StateFolder:
+    """An open state folder.
+
+    Args:
+        root: The tree.
+        create: Whether to make the folder where there is none.
+        name: What the folder is called.
+
+    Raises:
+        FileNotFoundError: There is none, and it was not to be made.
+        FilesystemError: It belongs to somebody else, or others may write to it.
+    """
+
+    def __init__(self, root: Directory, *, create: bool, name: bytes = STATE_NAME) -> None:
+        """Open it, or make it."""
+        self.root = root
+        if create:
+            make_unseen(root, name)
+        self.folder = root.open_directory(name)
+        found = os.fstat(self.folder.fd)
+        if found.st_uid != os.geteuid() and os.geteuid() != 0:
+            self.folder.close()
+            text = f"the state folder {root.locate(name)!r} belongs to user {found.st_uid}; nothing was changed"
+            raise FilesystemError(text, hint="run pdelta as that user, or with --become")
+        if stat.S_IMODE(found.st_mode) & 0o022:
+            self.folder.close()
+            text = f"others may write to the state folder {root.locate(name)!r}; nothing was changed"
+            raise FilesystemError(text, hint="chmod 700 it after making sure that nobody changed it")
+        self._lock_fd = -1
+
+    @property
+    def ledger_path(self) -> bytes:
+        """Path of the ledger, through the open folder, so that a rename of the tree cannot lead elsewhere."""
+        through = b"/proc/self/fd/%d" % self.folder.fd
+        return (through if os.path.exists(through) else self.folder.path) + b"/" + LEDGER
+
+    def has_ledger(self) -> bool:
+        """Whether anything was ever recorded."""
+        return self.folder.lstat(LEDGER) is not None
+
+    def lock(self, wait_s: float) -> None:
+        """Hold the tree alone until ``close``; the kernel frees it when this process ends, however it ends.
+
+        Args:
+            wait_s: How long to wait for another run.
+
+        Raises:
+            LockedError: Another run holds it still.
+        """
+        if self._lock_fd >= 0:
+            return
+        with translated("lock the tree"):
+            fd = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self.folder.fd)
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    holder = os.pread(fd, 200, 0).decode(errors="replace").strip()
+                    os.close(fd)
+                    text = f"another run holds {os.fsdecode(self.root.path)!r}" + (f" ({holder})" if holder else "")
+                    raise LockedError(
+                        text + "; nothing was changed", hint="wait for it, or give --wait SECONDS"
+                    ) from None
+                time.sleep(_POLL_S)
+            else:
+                break
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, b"process %d\n" % os.getpid(), 0)
+        self._lock_fd = fd
+
+    @property
+    def locked(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._lock_fd >= 0
+
+    def unlock(self) -> None:
+        """Let others have the tree."""
+        fd, self._lock_fd = self._lock_fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def close(self) -> None:
+        """Unlock and close."""
+        self.unlock()
+        self.folder.close()
+
+    def read(self, name: bytes) -> bytes | None:
+        """Give a small file's bytes, or None where there is none."""
+        try:
+            fd = self.folder.open_file(name)
+        except FileNotFoundError:
+            return None
+        with open(fd, "rb") as file:
+            return file.read()
+
+    def write(self, name: bytes, data: bytes, *, durable: bool) -> None:
+        """Write a file so that it is there whole, or not at all."""
+        temporary = name + b".new"
+        self.discard(temporary)
+        fd = self.folder.create_exclusive(temporary, 0o600, os.O_WRONLY)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+            if durable:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        self.folder.replace(temporary, self.folder, name)
+        if durable:
+            self.folder.sync()
+
+    def discard(self, name: bytes) -> None:
+        """Remove a file of the state folder; none is fine."""
+        with suppress(FileNotFoundError):
+            self.folder.unlink(name)
+
+    def sync(self, fd: int, *, durable: bool) -> None:
+        """Sync the file system that holds an open file, where that was asked for."""
+        if durable:
+            syscalls.sync_filesystem(fd)
+
+
+def make_unseen(folder: Directory, name: bytes) -> None:
+    """Make a private folder of pdelta's own durably, without a trace in the time of the folder that it is in.
+
+    One that is there already is fine.
+    """
+    before = os.fstat(folder.fd)
+    with suppress(FileExistsError):
+        folder.mkdir(name, 0o700)
+        os.utime(folder.fd, ns=(before.st_atime_ns, before.st_mtime_ns))
+        folder.sync()
+
+
+def remove(root: Directory, path: bytes) -> None:
+    """Remove whatever is at a path of pdelta's own, never following a link; nothing there is fine.
+
+    Folders without write permission are opened up first: they are pdelta's own copies.
+    """
+    parent, name = split_path(path)
+    try:
+        folder = root.open_directory(parent)
+    except FileNotFoundError:
+        return
+    with folder:
+        _remove(folder, name)
+
+
+def _remove(folder: Directory, name: bytes) -> None:
+    try:
+        folder.unlink(name)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno not in {errno.EISDIR, errno.EPERM}:
+            raise
+    else:
+        return
+    try:
+        below = folder.open_directory(name)
+    except PermissionError:
+        os.chmod(name, 0o700, dir_fd=folder.fd)
+        below = folder.open_directory(name)
+    with below:
+        names = below.names()
+        if names and os.geteuid() != 0 and os.fstat(below.fd).st_mode & 0o300 != 0o300:
+            os.fchmod(below.fd, 0o700)
+        for found in names:
+            _remove(below, found)
+    folder.rmdir(name)
