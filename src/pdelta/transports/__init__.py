@@ -1,0 +1,1 @@
+"""Ways to reach the other end of a session."""
