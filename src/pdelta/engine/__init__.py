@@ -1,0 +1,1 @@
+"""Plans, runs, journal and recovery; knows the protocol and no kind."""

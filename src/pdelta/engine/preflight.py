@@ -1,0 +1,58 @@
+"""Everything that speaks against a plan, gathered before anything changes."""
+
+from collections.abc import Mapping, Sequence
+
+from pdelta.engine.planner import operation_for
+from pdelta.errors import PreflightError
+from pdelta.model.finding import Finding
+from pdelta.model.operation import Operation
+from pdelta.model.plan import OnFailure, Plan
+
+
+def preflight(plan: Plan, operations: Mapping[str, Operation]) -> list[Finding]:
+    """Give all findings of all steps, in the order of the steps; change nothing.
+
+    Raises:
+        UsageError: No operation knows a step's kind.
+    """
+    findings: list[Finding] = []
+    for step in plan.steps:
+        findings += operation_for(operations, step.target).preflight(step.delta, step.target)
+    return findings + _irreversible(plan)
+
+
+def refuse(findings: Sequence[Finding]) -> None:
+    """Stop here if anything blocks.
+
+    Raises:
+        PreflightError: It lists every blocking finding, and the first hint.
+    """
+    blocking = [finding for finding in findings if finding.blocks]
+    if not blocking:
+        return
+    lines = tuple(_line(finding) for finding in blocking)
+    hint = next((finding.hint for finding in blocking if finding.hint), "")
+    count = "1 finding blocks" if len(lines) == 1 else f"{len(lines)} findings block"
+    text = f"pre-flight refused, nothing was changed: {count}"
+    raise PreflightError(text, findings=lines, hint=hint)
+
+
+def _line(finding: Finding) -> str:
+    hint = f" ({finding.hint})" if finding.hint else ""
+    return f"{finding.code}: {finding.message}{hint}"
+
+
+def _irreversible(plan: Plan) -> list[Finding]:
+    """Warn of steps that could not be taken back if a later one failed."""
+    if plan.on_failure is not OnFailure.REVERSE:
+        return []
+    return [
+        Finding(
+            "irreversible",
+            f"step {step.id} on {step.target.address} cannot be reversed if a later step fails",
+            blocks=False,
+            hint="put it last, or keep what reversing needs",
+        )
+        for step in plan.steps[:-1]
+        if not step.delta.reversible
+    ]

@@ -1,0 +1,1 @@
+"""Shipped test support: contract suites, fail points, a fake clock."""
