@@ -1,0 +1,1 @@
+"""The kinds of delta: each implements the five verbs, and none knows another."""

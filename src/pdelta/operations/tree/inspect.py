@@ -1,0 +1,149 @@
+"""Looking at a whole tree: adopting it, checking it, and saying how it differs from its record.
+
+Called by ``TreeOperation``. Never writes to the tree.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable
+
+import msgspec
+
+from pdelta.filesystem.index import Index
+from pdelta.filesystem.observe import Observation
+from pdelta.filesystem.safe import Directory
+from pdelta.filesystem.scan import Scan, ScanOptions, scan
+from pdelta.formats.page import PagedTree, build_directory
+from pdelta.model.change import Change
+from pdelta.model.event import Observer
+from pdelta.model.finding import Finding
+from pdelta.model.snapshot import ADOPTED, Kind, Root
+from pdelta.operations.tree.calculate import Overlay
+from pdelta.tree.compare import is_adopted, metadata_difference
+from pdelta.tree.merge import Edit, Merge, Policy, merge
+from pdelta.tree.override import Finder
+from pdelta.tree.reader import walk
+
+
+class ScannedPages:
+    """A page store for a scan, over an overlay."""
+
+    def __init__(self, overlay: Overlay) -> None:
+        """Take pages into the overlay."""
+        self._overlay = overlay
+
+    def read_pages(self, ids: Iterable[bytes]) -> dict[bytes, bytes]:
+        """Give pages by id."""
+        return dict(self._overlay.read_pages(ids))
+
+    def write_pages(self, pages: Iterable[tuple[bytes, bytes]]) -> None:
+        """Keep pages in memory."""
+        self._overlay.write_pages(pages)
+
+    def missing_pages(self, ids: Iterable[bytes]) -> list[bytes]:
+        """Say which pages are not in memory."""
+        return [id_ for id_ in ids if id_ not in self._overlay.new]
+
+
+def look_at_all(
+    root: Directory,
+    overlay: Overlay,
+    index: Index | None,
+    observer: Observer,
+    options: ScanOptions,
+) -> tuple[Scan, Index]:
+    """Scan the tree with its own parameters; give the scan and the index that it filled."""
+    used = index if index is not None else Index(sqlite3.connect(":memory:", isolation_level=None))
+    return scan(root, options, ScannedPages(overlay), used, observer), used
+
+
+def adopt(overlay: Overlay, found: Scan) -> Root:
+    """Give what an unmanaged tree holds: all of it is there without having been asked for."""
+    top = msgspec.structs.replace(found.root.top, extra={**found.root.top.extra, ADOPTED: True})
+    root = msgspec.structs.replace(found.root, top=top)
+    overlay.write_root(root)
+    return root
+
+
+def differences(overlay: Overlay, held: Root, found: Root) -> Merge:
+    """Say how what stands differs from what is recorded; times of folders are not compared.
+
+    Every write into a folder changes its time, also those of ignored names.
+    """
+    tree = PagedTree(overlay)
+    policy = Policy(ignored=lambda _path, _directory: False, delete="all")
+    result = merge(held, found, tree, policy, build_directory, overlay)
+    result.directories = [edit for edit in result.directories if not _times_alone(edit)]
+    return result
+
+
+def _times_alone(edit: Edit) -> bool:
+    if edit.before is None or edit.after is None:
+        return False
+    after = msgspec.structs.replace(edit.after, mtime_ns=edit.before.mtime_ns)
+    return not metadata_difference(edit.before, after)
+
+
+def observe_all(overlay: Overlay, held: Root, found: Scan) -> Observation:
+    """Give a whole scan as an observation: what differs from the record, and unknown names as adopted."""
+    tree = PagedTree(overlay)
+    result = differences(overlay, held, found.root)
+    observation = Observation()
+    finder = Finder(tree, held.top)
+    for edit in sorted((*result.edits, *result.directories), key=lambda edit: edit.path):
+        extra = any(is_adopted(entry) for entry in finder.lineage(edit.path))
+        entry = edit.after
+        if entry is not None and edit.before is not None and edit.before.kind == entry.kind == Kind.DIRECTORY:
+            # What is in it is told name by name.
+            entry = msgspec.structs.replace(entry, content=edit.before.content)
+        if entry is not None and (extra or edit.before is None):
+            entry = msgspec.structs.replace(entry, extra={**entry.extra, ADOPTED: True})
+        observation.found[edit.path] = entry
+        if edit.before is not None and not extra:
+            observation.drifted[edit.path] = _what(edit)
+    for problem in found.problems:
+        path = os.fsdecode(problem.path)
+        observation.findings.append(
+            Finding(problem.kind, f"{path!r}: {problem.message}", blocks=False, subject=problem.path)
+        )
+    return observation
+
+
+def _what(edit: Edit) -> str:
+    if edit.after is None:
+        return "missing"
+    if edit.before is not None and edit.before.kind != edit.after.kind:
+        return "another kind of entry"
+    if edit.content and edit.after.kind != Kind.DIRECTORY:
+        return "its content changed"
+    return metadata_difference(edit.before, edit.after) if edit.before is not None else "unknown"
+
+
+def report_changes(overlay: Overlay, result: Merge) -> list[Change]:
+    """Give differences as changes: ``changed``, ``missing``, ``extra``, ``metadata``."""
+    tree = PagedTree(overlay)
+    changes: list[Change] = []
+    for edit in result.edits:
+        entry = edit.after or edit.before
+        assert entry is not None  # noqa: S101 - an edit has at least one side
+        if edit.before is None or edit.after is None:
+            action = "extra" if edit.before is None else "missing"
+            changes.append(Change(action, edit.path, size_bytes=entry.size))
+            if entry.kind == Kind.DIRECTORY:
+                changes += [
+                    Change(action, path, size_bytes=found.size) for path, found in walk(tree, edit.path, entry.content)
+                ]
+        else:
+            action = "changed" if edit.content else "metadata"
+            changes.append(Change(action, edit.path, size_bytes=entry.size, detail=_what(edit)))
+    changes += [
+        Change("metadata", edit.path, detail=_what(edit))
+        for edit in result.directories
+        if edit.before is not None and edit.after is not None and metadata_difference_without_time(edit)
+    ]
+    return changes
+
+
+def metadata_difference_without_time(edit: Edit) -> bool:
+    """Whether a folder differs in more than its time."""
+    return not _times_alone(edit)

@@ -1,0 +1,86 @@
+"""Which earlier states of a tree can still be reached, and what stands in the way of one.
+
+Called by ``TreeOperation`` for rollbacks: before they begin, and when undo data
+turns out to be damaged. Changes nothing.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from pdelta.filesystem.ledger import Kept, Ledger
+from pdelta.filesystem.safe import Directory
+from pdelta.formats.history import UndoState
+from pdelta.formats.page import PagedTree
+from pdelta.model.finding import Finding
+from pdelta.model.snapshot import Entry, Kind
+from pdelta.operations.tree.arrange import Arranger
+from pdelta.operations.tree.calculate import Calculation
+from pdelta.tree.recipe import Place
+
+Stands = Callable[[bytes, Entry], bool]
+
+_NAMED: Final = 3
+
+
+def find_lost(
+    root: Directory, tree: PagedTree, calculation: Calculation, ledger: Ledger, stands: Stands
+) -> Iterator[Finding]:
+    """Refuse a rollback whose content is nowhere any more.
+
+    Args:
+        root: The tree.
+        tree: Reads pages.
+        calculation: What the rollback would do.
+        ledger: Its history and its list of undo data.
+        stands: Whether something is at a slot that may be what an entry says; need not read it.
+    """
+    whole = all(entry.undo == UndoState.KEPT for entry in ledger.entries())
+    if whole and all(stands(item.slot, item.entry) for item in ledger.kept()):
+        return
+    arranger = Arranger(root, tree, calculation, ledger.kept(), lambda _slot, _entry: True, 0, undo=False)
+    items = arranger.arrange().items()
+    lost = [item.path for item in items if any(part.place == Place.FETCH for part in item.parts)]
+    if lost:
+        names = ", ".join(repr(path) for path in lost[:_NAMED]) + (" …" if len(lost) > _NAMED else "")
+        text = f"the content of {len(lost)} files is gone with collected or lost undo data: {names}"
+        yield Finding("undo", text, hint=advice(ledger, stands), subject=lost[0])
+
+
+def looks_kept(root: Directory) -> Stands:
+    """Give a judge of undo data that looks at it without reading it."""
+
+    def stands(slot: bytes, entry: Entry) -> bool:
+        found = root.lstat(slot)
+        return found is not None and (entry.kind != Kind.FILE or found.st_size == entry.size)
+
+    return stands
+
+
+def reachable(ledger: Ledger, stands: Stands) -> int:
+    """Give the oldest entry whose state undo data still leads back to; the newest entry's own number if none does.
+
+    Args:
+        ledger: History and list of undo data.
+        stands: Judges undo data.
+    """
+    oldest = 0
+    for entry in reversed(ledger.entries()):
+        oldest = oldest or entry.number
+        if entry.undo != UndoState.KEPT or not _all_stand(ledger.kept(entry.number), stands):
+            break
+        oldest = entry.number - 1
+    return oldest
+
+
+def advice(ledger: Ledger, stands: Stands) -> str:
+    """Say which states a rollback can still reach."""
+    newest = ledger.newest()
+    oldest = reachable(ledger, stands)
+    if newest is None or oldest >= newest.number:
+        return "no earlier state can be reached from here; push it from its source"
+    first = "the state before the first entry" if oldest == 0 else f"the state after entry {oldest}"
+    return f"{first} and every later one can still be reached: pdelta rollback --to {oldest} or higher"
+
+
+def _all_stand(kept: Iterable[Kept], stands: Stands) -> bool:
+    return all(stands(item.slot, item.entry) for item in kept)

@@ -1,0 +1,270 @@
+"""Ignored paths in release mode: they live in a shared folder, and every release links to them.
+
+Called by ``ReleaseOperation`` and its transaction. A path that moves to the
+shared folder is never missing: the link waits where the content will be, and the
+two change places in one call.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+import msgspec
+
+from pdelta.errors import FilesystemError
+from pdelta.filesystem.copy import copy_file
+from pdelta.filesystem.metadata import Attributes, read_xattrs, set_attributes, set_attributes_of
+from pdelta.filesystem.release import RELEASES, SHARED, release_path
+from pdelta.filesystem.safe import Directory
+from pdelta.filesystem.state import remove
+from pdelta.model.names import is_reserved, join_path, parent_of, split_path
+from pdelta.model.snapshot import Entry, Kind, Root
+from pdelta.tree.override import find
+from pdelta.tree.reader import TreeReader
+from pdelta.tree.select import Selector
+
+_COPY = b".pdelta-stage-copy"
+
+
+def link_target(path: bytes) -> bytes:
+    """Give what the link at a path of a release says: the same path of the shared folder, relatively."""
+    return b"../" * (path.count(b"/") + 2) + SHARED + b"/" + path
+
+
+def is_link(path: bytes, entry: Entry | None) -> bool:
+    """Say whether an entry is pdelta's own link to the shared folder, which belongs to no snapshot."""
+    return entry is not None and entry.kind == Kind.SYMLINK and entry.content == link_target(path)
+
+
+class Sharing(msgspec.Struct):
+    """What becomes of ignored paths.
+
+    Attributes:
+        shares: Paths of the current release that move to the shared folder.
+        copies: Paths of the current release that its snapshot holds: the shared folder gets a copy.
+        keeps: Ignored symbolic links of the current release, with their targets: the next one gets the same.
+        links: Paths of the next release that lead to the shared folder.
+        conflicts: Paths that are both in the shared folder and, as something else, in the current release.
+    """
+
+    shares: list[bytes] = msgspec.field(default_factory=list)
+    copies: list[bytes] = msgspec.field(default_factory=list)
+    keeps: list[tuple[bytes, bytes]] = msgspec.field(default_factory=list)
+    links: list[bytes] = msgspec.field(default_factory=list)
+    conflicts: list[bytes] = msgspec.field(default_factory=list)
+
+
+def plan_sharing(
+    current: Directory | None, container: Directory | None, before: Root, after: Root, tree: TreeReader
+) -> Sharing:
+    """Say what becomes of ignored paths when the next release holds ``after``; changes nothing.
+
+    Args:
+        current: The current release, or the folder that becomes one.
+        container: Holds the shared folder; None where there is none yet.
+        before: What the current release holds.
+        after: What the next one will hold; its selection decides what is ignored.
+        tree: Reads the pages of both.
+    """
+    selector = Selector(after.selection.rules)
+    result = Sharing()
+    shared = set(_shared(container, selector))
+    if current is not None and selector.rules:
+        for path, found in _ignored(current, selector):
+            if stat.S_ISLNK(found.st_mode):
+                target = current.readlink(path)
+                if target != link_target(path):
+                    result.keeps.append((path, target))
+            elif find(tree, before.top, path) is not None:
+                if path not in shared:
+                    result.copies.append(path)
+            elif path in shared or found.st_dev != current.device or _stands(container, path):
+                result.conflicts.append(path)
+            else:
+                result.shares.append(path)
+    shared.update(result.shares, result.copies)
+    links = {_topmost(path, after, tree) for path in shared}
+    result.links = sorted(path for path in links if path)
+    return result
+
+
+def _stands(container: Directory | None, path: bytes) -> bool:
+    return container is not None and container.lstat(join_path(SHARED, path)) is not None
+
+
+def _topmost(path: bytes, after: Root, tree: TreeReader) -> bytes:
+    """Give the uppermost part of a path that the snapshot does not hold, ``b""`` where a file is in the way."""
+    end = 0
+    while end >= 0:
+        end = path.find(b"/", end + 1)
+        here = path[:end] if end >= 0 else path
+        entry = find(tree, after.top, here)
+        if entry is None:
+            return here
+        if entry.kind != Kind.DIRECTORY:
+            return b""
+    return b""
+
+
+def _ignored(root: Directory, selector: Selector) -> Iterator[tuple[bytes, os.stat_result]]:
+    """Give what is ignored in a tree, without what is below it."""
+    stack = [b""]
+    while stack:
+        path = stack.pop()
+        with root.open_directory(path) as folder:
+            kinds = dict(_kinds(folder))
+            ignored = selector.ignored_names(path, kinds.items())
+            for name in sorted(ignored):
+                found = folder.lstat(name)
+                if found is not None:
+                    yield join_path(path, name), found
+        stack += [join_path(path, name) for name, below in kinds.items() if below and name not in ignored]
+
+
+def _kinds(folder: Directory) -> Iterator[tuple[bytes, bool]]:
+    with os.scandir(b"/proc/self/fd/%d" % folder.fd) as names:
+        for found in names:
+            if not is_reserved(found.name):
+                yield found.name, found.is_dir(follow_symlinks=False)
+
+
+def _shared(container: Directory | None, selector: Selector) -> Iterator[bytes]:
+    """Give what of the shared folder is ignored in the tree; the rest of it is not linked."""
+    if container is None or container.lstat(SHARED) is None:
+        return
+    with container.open_directory(SHARED) as shared:
+        stack = [b""]
+        while stack:
+            path = stack.pop()
+            with shared.open_directory(path) as folder:
+                kinds = dict(_kinds(folder))
+            ignored = selector.ignored_names(path, kinds.items())
+            yield from (join_path(path, name) for name in ignored)
+            stack += [join_path(path, name) for name, below in kinds.items() if below and name not in ignored]
+
+
+# -- changing -----------------------------------------------------------------------------------------------------
+
+
+def share(container: Directory, number: int, path: bytes) -> None:
+    """Move an ignored path of a release to the shared folder and leave a link; safe to repeat."""
+    here, there = join_path(release_path(number), path), join_path(SHARED, path)
+    found = container.lstat(here)
+    if found is None or stat.S_ISLNK(found.st_mode):
+        return
+    _make_parents(container, release_path(number), path)
+    waiting = container.lstat(there)
+    parent, name = split_path(here)
+    with container.open_directory(parent) as release, container.open_directory(parent_of(there)) as shared:
+        if waiting is None:
+            shared.symlink(link_target(path), name)
+        elif not stat.S_ISLNK(waiting.st_mode) or shared.readlink(name) != link_target(path):
+            text = (
+                f"{os.fsdecode(container.locate(there))!r} is there already, so {os.fsdecode(path)!r} cannot move to it"
+            )
+            raise FilesystemError(text, hint="move one of the two away, then run the command again")
+        with _unchanged(release):
+            release.exchange(name, shared, name)
+
+
+def unshare(container: Directory, number: int, path: bytes) -> None:
+    """Undo ``share``; safe to repeat."""
+    here, there = join_path(release_path(number), path), join_path(SHARED, path)
+    found, content = container.lstat(here), container.lstat(there)
+    if found is None or content is None:
+        return
+    parent, name = split_path(here)
+    with container.open_directory(parent) as release, container.open_directory(parent_of(there)) as shared:
+        if stat.S_ISLNK(found.st_mode) and not stat.S_ISLNK(content.st_mode):
+            with _unchanged(release):
+                release.exchange(name, shared, name)
+        elif not stat.S_ISLNK(content.st_mode):
+            return
+        shared.unlink(name)
+
+
+def copy_shared(source: Directory, container: Directory, path: bytes) -> None:
+    """Give the shared folder a copy of a path of a release, whole or not at all."""
+    _make_parents(container, RELEASES, path)
+    there = join_path(SHARED, path)
+    remove(container, join_path(SHARED, _COPY))
+    with container.open_directory(SHARED) as shared, source.open_directory(parent_of(path)) as folder:
+        _copy(folder, path.rpartition(b"/")[2], shared, _COPY)
+        with container.open_directory(parent_of(there)) as parent:
+            shared.rename_noreplace(_COPY, parent, there.rpartition(b"/")[2])
+
+
+def _copy(source: Directory, name: bytes, target: Directory, new_name: bytes) -> None:
+    found = source.lstat(name)
+    if found is None:
+        return
+    owner = (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
+    attributes = Attributes(stat.S_IMODE(found.st_mode), found.st_mtime_ns, owner)
+    if stat.S_ISLNK(found.st_mode):
+        target.symlink(source.readlink(name), new_name)
+        set_attributes_of(target, new_name, Attributes(mtime_ns=found.st_mtime_ns, owner=owner))
+    elif stat.S_ISDIR(found.st_mode):
+        target.mkdir(new_name, 0o700)
+        with source.open_directory(name) as below, target.open_directory(new_name) as made:
+            for child in below.names():
+                _copy(below, child, made, child)
+            set_attributes(made.fd, attributes)
+    elif stat.S_ISREG(found.st_mode):
+        old = source.open_file(name)
+        try:
+            new = target.create_exclusive(new_name)
+            try:
+                copy_file(old, new, found.st_size)
+                set_attributes(new, Attributes(attributes.mode, attributes.mtime_ns, owner, read_xattrs(old)))
+            finally:
+                os.close(new)
+        finally:
+            os.close(old)
+
+
+def make_links(container: Directory, release: bytes, links: Iterable[tuple[bytes, bytes]]) -> None:
+    """Make links in a release where nothing is; the times of its folders stay.
+
+    Args:
+        container: Holds everything.
+        release: Path of the release below it.
+        links: (path in the release, what the link says) pairs.
+    """
+    for path, target in links:
+        parent, name = split_path(path)
+        try:
+            folder = container.open_directory(join_path(release, parent) if parent else release)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        with folder, _unchanged(folder), suppress(FileExistsError):
+            folder.symlink(target, name)
+
+
+@contextmanager
+def _unchanged(folder: Directory) -> Iterator[None]:
+    """Change the names of a folder and leave its time and mode as they were."""
+    found = os.fstat(folder.fd)
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & 0o300 != 0o300:
+        os.fchmod(folder.fd, mode | 0o300)
+    try:
+        yield
+    finally:
+        if mode & 0o300 != 0o300:
+            os.fchmod(folder.fd, mode)
+        os.utime(folder.fd, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def _make_parents(container: Directory, like: bytes, path: bytes) -> None:
+    """Make the folders above a shared path, with the modes that they have in a release."""
+    end = path.find(b"/")
+    while end >= 0:
+        here = path[:end]
+        found = container.lstat(join_path(like, here))
+        parent, name = split_path(join_path(SHARED, here))
+        with container.open_directory(parent) as folder, suppress(FileExistsError):
+            folder.mkdir(name, 0o755)
+            mode = stat.S_IMODE(found.st_mode) if found is not None and stat.S_ISDIR(found.st_mode) else 0o755
+            set_attributes_of(folder, name, Attributes(mode | 0o700))
+        end = path.find(b"/", end + 1)

@@ -1,0 +1,549 @@
+"""The apply transaction: stage, intent, commit, ledger; and its recovery.
+
+Called by ``TreeOperation`` while it holds the tree's lock. The order is the
+promise: staged data and undo records are synced before the intent, the intent
+before the first rename, every touched file system before the ledger.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+import msgspec
+from blake3 import blake3
+
+from pdelta.errors import ExecutionError, IntegrityError, NeedsOperatorError, PdeltaError
+from pdelta.filesystem.commit import Committer
+from pdelta.filesystem.copy import copy_file
+from pdelta.filesystem.failure import translated
+from pdelta.filesystem.ledger import Kept, Ledger
+from pdelta.filesystem.metadata import Attributes, read_xattrs, set_attributes, set_attributes_of
+from pdelta.filesystem.reindex import reindex
+from pdelta.filesystem.safe import Directory
+from pdelta.filesystem.stage import Staged, Stager
+from pdelta.filesystem.state import BACKWARD, INTENT, RECORD, STAGING, UNDO, StateFolder, make_unseen, remove
+from pdelta.filesystem.syscalls import sync_filesystem
+from pdelta.formats.history import HistoryEntry, UndoState, decode_history_entry, encode_history_entry
+from pdelta.formats.intent import Action, Intent, Move, decode_intent, encode_intent
+from pdelta.formats.page import PagedTree, build_directory, encode_root
+from pdelta.model.event import Observer, silent
+from pdelta.model.failpoint import FailPoint, never
+from pdelta.model.names import STATE_NAME, join_path, parent_of
+from pdelta.model.snapshot import Entry, Kind, Root
+from pdelta.model.source import Source
+from pdelta.operations.tree.arrange import STAGING as STAGING_PATH
+from pdelta.operations.tree.arrange import Arrangement, Arranger
+from pdelta.operations.tree.calculate import Calculation, GatheredPages, Overlay
+from pdelta.tree.override import override
+
+_SYNC_EACH: int = 32
+"""Up to so many staged files are synced one by one; more, the whole file system is (0.24 ms a file here)."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What is being staged, durable before the first staged file.
+
+    Attributes:
+        before: Snapshot that it starts from.
+        after: Snapshot that it leads to.
+        number: Ledger entry that it will be.
+        folders: Staging folders outside the state folder.
+    """
+
+    before: bytes
+    after: bytes
+    number: int
+    folders: tuple[bytes, ...]
+
+
+class Transaction:
+    """Changes one tree, whose lock the caller holds.
+
+    Args:
+        root: The tree.
+        state: Its state folder.
+        ledger: Its open ledger.
+        overlay: Pages in memory over the ledger's.
+        observer: Hears progress.
+        failpoint: Called after every durable write.
+    """
+
+    def __init__(
+        self,
+        root: Directory,
+        state: StateFolder,
+        ledger: Ledger,
+        overlay: Overlay,
+        *,
+        observer: Observer = silent,
+        failpoint: FailPoint = never,
+    ) -> None:
+        """Do nothing yet."""
+        self._root = root
+        self._state = state
+        self._ledger = ledger
+        self._overlay = overlay
+        self._tree = PagedTree(overlay)
+        self._observer = observer
+        self._failpoint = failpoint
+        self._dressed = False
+        self._made: dict[bytes, int] = {}
+        self._slots: dict[bytes, bytes] = {}
+
+    # -- forward ------------------------------------------------------------------------------------------------
+
+    def run(
+        self, calculation: Calculation, entry: HistoryEntry, source: Source | None, *, undo: bool, durable: bool
+    ) -> tuple[HistoryEntry, Staged]:
+        """Bring the tree to the calculated state, or leave it as it was.
+
+        Args:
+            calculation: What must change.
+            entry: The ledger entry to be, without its undo data.
+            source: Gives what is not here.
+            undo: Whether displaced inodes are kept.
+            durable: Whether everything is synced.
+
+        Returns:
+            The entry as it was recorded, and what was staged.
+
+        Raises:
+            ExecutionError: The commit failed half-way and was undone.
+            PdeltaError: Staging failed; the tree is untouched and what was staged is kept.
+        """
+        with self._ledger.transaction():
+            self._ledger.pages.write_pages(self._overlay.new.items())
+        self._failpoint("ledger.pages")
+        arranger = Arranger(
+            self._root, self._tree, calculation, self._ledger.kept(), self.verify_kept, entry.number, undo=undo
+        )
+        with translated("look at the tree"):
+            arrangement = arranger.arrange()
+        staged = self._stage(calculation, entry.number, arrangement, source, durable=durable)
+        with translated("write the intent"):
+            moves = tuple(self._complete(move, staged) for move in arrangement.moves)
+            if durable and self._dressed:
+                self._sync(())
+            if hasattr(arranger, "_sink"):
+                with self._ledger.transaction():
+                    self._ledger.pages.write_pages(arranger.sink.pages)
+                self._failpoint("ledger.displaced")
+            entry = msgspec.structs.replace(
+                entry,
+                time_ns=entry.time_ns,
+                undo=UndoState.KEPT if undo else UndoState.NONE,
+                undo_bytes=arrangement.displaced_bytes if undo else 0,
+                counts=msgspec.structs.replace(
+                    entry.counts, bytes_fetched=staged.fetched_bytes, bytes_reused=staged.reused_bytes
+                ),
+            )
+            intent = Intent(
+                entry.run, entry.number, encode_history_entry(entry), tuple(arrangement.folders), moves, undo, durable
+            )
+            self._state.write(INTENT, encode_intent(intent), durable=durable)
+        self._failpoint("intent.written")
+        self._commit(intent)
+        return self._finish(intent, calculation.after, ()), staged
+
+    def _stage(
+        self, calculation: Calculation, number: int, arrangement: Arrangement, source: Source | None, *, durable: bool
+    ) -> Staged:
+        record = Record(calculation.before_id, calculation.after_id, number, tuple(arrangement.folders))
+        with translated("make the staging folder"):
+            resume = self._open_staging(record, durable=durable)
+            for folder in arrangement.folders:
+                with self._root.open_directory(parent_of(folder)) as parent:
+                    make_unseen(parent, folder.rpartition(b"/")[2])
+                self._failpoint("stage.folder")
+        made = [move.after for move in arrangement.moves if move.action in {Action.CREATE, Action.SWAP}]
+        # Only a file can be synced by itself: a link has no descriptor, and a folder takes all that is in it.
+        few = len(made) <= _SYNC_EACH and all(entry is not None and entry.kind == Kind.FILE for entry in made)
+        stager = Stager(
+            self._root,
+            self._tree,
+            source,
+            observer=self._observer,
+            failpoint=self._failpoint,
+            resume=resume,
+            sync=durable and few,
+        )
+        staged = stager.stage(arrangement.items)
+        with translated("keep a copy of displaced content"):
+            for slot, path, entry in arrangement.copies:
+                self._copy(slot, path, entry)
+                self._failpoint("stage.copy")
+        with translated("sync what was staged"):
+            if durable:
+                if not few or arrangement.copies:
+                    self._sync(arrangement.folders)
+                else:
+                    self._sync_folders(arrangement.folders)
+        self._failpoint("stage.synced")
+        return staged
+
+    def _open_staging(self, record: Record, *, durable: bool) -> bool:
+        """Make the staging folder, or go on with what an equal attempt left; say which."""
+        data = msgspec.msgpack.encode(record)
+        found = self.staged()
+        if found is not None and (found.after, found.number, found.folders) == (
+            record.after,
+            record.number,
+            record.folders,
+        ):
+            # What it starts from may differ (making the state folder changed a time): every chunk is verified anyhow.
+            return True
+        self.clear_staging()
+        self._failpoint("stage.cleared")
+        self._state.folder.mkdir(STAGING, 0o700)
+        with self._state.folder.open_directory(STAGING) as folder:
+            fd = folder.create_exclusive(RECORD, 0o600, os.O_WRONLY)
+            try:
+                os.write(fd, data)
+                if durable:
+                    os.fsync(fd)
+            finally:
+                os.close(fd)
+            if durable:
+                folder.sync()
+        if durable:
+            self._state.folder.sync()
+        self._failpoint("stage.record")
+        return False
+
+    def clear_staging(self) -> None:
+        """Remove what an unfinished transfer left."""
+        found = self._state.read(STAGING + b"/" + RECORD)
+        if found is not None:
+            with suppress(msgspec.MsgspecError):
+                for folder in msgspec.msgpack.decode(found, type=Record).folders:
+                    remove(self._root, folder)
+        remove(self._root, STAGING_PATH)
+
+    def staged(self) -> Record | None:
+        """Give the record of what an unfinished transfer left, or None."""
+        found = self._state.read(STAGING + b"/" + RECORD) if self._state.folder.lstat(STAGING) else None
+        if found is None:
+            return None
+        try:
+            return msgspec.msgpack.decode(found, type=Record)
+        except msgspec.MsgspecError:
+            return None
+
+    def _copy(self, slot: bytes, path: bytes, entry: Entry) -> None:
+        """Keep a real copy of what will be displaced, because its inode has other names or lies elsewhere."""
+        folder = self._root.open_directory(parent_of(slot))
+        name = slot.rpartition(b"/")[2]
+        with folder:
+            remove(self._root, slot)
+            if entry.kind == Kind.SYMLINK:
+                folder.symlink(entry.content, name)
+                return
+            if entry.kind == Kind.DIRECTORY:
+                self._copy_folder(folder, slot, path, entry)
+                return
+            source = self._root.open_file(path)
+            try:
+                found = os.fstat(source)
+                target = folder.create_exclusive(name)
+                try:
+                    copy_file(source, target, found.st_size)
+                    owner = (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
+                    mode = stat.S_IMODE(found.st_mode)
+                    set_attributes(target, Attributes(mode, found.st_mtime_ns, owner, read_xattrs(source)))
+                finally:
+                    os.close(target)
+            finally:
+                os.close(source)
+
+    def _copy_folder(self, parent: Directory, slot: bytes, path: bytes, entry: Entry) -> None:
+        name = slot.rpartition(b"/")[2]
+        parent.mkdir(name, 0o700)
+        for below in self._tree.directory(entry.content):
+            self._copy(join_path(slot, below.name), join_path(path, below.name), below)
+        set_attributes_of(parent, name, Attributes(entry.mode, entry.mtime_ns))
+
+    def _complete(self, move: Move, staged: Staged) -> Move:
+        """Put the inode numbers of what was staged into a move."""
+        if move.action in {Action.CREATE, Action.SWAP}:
+            inode = staged.inodes.get(move.slot)
+            if inode is None:
+                found = self._root.lstat(move.slot)
+                if found is None:
+                    raise IntegrityError(f"the undo data {move.slot!r} is gone; nothing was changed")
+                inode = found.st_ino
+            move = msgspec.structs.replace(move, after_inode=inode)
+            if move.slot not in staged.inodes and move.after is not None and move.after.kind == Kind.FILE:
+                self._dress(move.slot, move.after)
+            self._made[move.path] = inode
+            self._slots[move.path] = move.slot
+        elif move.action == Action.METADATA and not move.before_inode:
+            inode = self._made.get(move.path) or self._inside(move.path)
+            move = msgspec.structs.replace(move, before_inode=inode, after_inode=inode)
+        return move
+
+    def _inside(self, path: bytes) -> int:
+        """Give the inode of a folder inside a staged one."""
+        top = path
+        while top not in self._slots:
+            top = parent_of(top)
+        found = self._root.lstat(self._slots[top] + path[len(top) :])
+        assert found is not None  # noqa: S101 - it was staged a moment ago
+        return found.st_ino
+
+    def _dress(self, slot: bytes, entry: Entry) -> None:
+        """Give undo data the metadata that it will have in the tree."""
+        from pdelta.filesystem.commit import attributes_of
+
+        found = self._root.lstat(slot)
+        if (
+            found is not None
+            and not entry.extra
+            and (found.st_mtime_ns, found.st_mode & 0o7777)
+            == (
+                entry.mtime_ns,
+                entry.mode,
+            )
+        ):
+            return
+        with self._root.open_directory(parent_of(slot)) as folder:
+            set_attributes_of(folder, slot.rpartition(b"/")[2], attributes_of(entry))
+        self._dressed = True
+        self._failpoint("undo.dressed")
+
+    def _commit(self, intent: Intent) -> None:
+        committer = Committer(self._root, self._failpoint)
+        try:
+            foreign = committer.forward(intent.moves)
+        except PdeltaError as error:
+            self._undo(intent, committer)
+            text = f"{error.message}; everything that this run did was reversed"
+            raise ExecutionError(text, hint=error.hint) from error
+        finally:
+            committer.close()
+        if foreign:
+            self._undo(intent, Committer(self._root, self._failpoint), known=foreign)
+            names = ", ".join(repr(path) for path in foreign[:5])
+            text = f"{names} changed during the commit; everything that this run did was reversed"
+            raise ExecutionError(text, hint="somebody else writes to this tree; run the command again")
+
+    def _undo(self, intent: Intent, committer: Committer, known: Iterable[bytes] = ()) -> None:
+        """Reverse a commit; ``known`` are paths that it found foreign, and so never touched."""
+        self._state.folder.replace(INTENT, self._state.folder, BACKWARD)
+        if intent.durable:
+            self._state.folder.sync()
+        self._failpoint("intent.backward")
+        foreign = sorted(set(committer.backward(intent.moves)) - set(known))
+        committer.close()
+        self._end_backward(intent)
+        if foreign:
+            raise _foreign(self._root, foreign, "reversed")
+
+    def _end_backward(self, intent: Intent) -> None:
+        if intent.durable:
+            self._sync(intent.folders)
+        self._failpoint("commit.reversed")
+        # What was taken from undo data is back in its slot; the rest is staged content that can be used again.
+        self._state.discard(BACKWARD)
+        if intent.durable:
+            self._state.folder.sync()
+        self._failpoint("intent.reversed")
+
+    def _finish(self, intent: Intent, after: Root, foreign: Iterable[bytes]) -> HistoryEntry:
+        """Make the commit durable, record it, and clear away what it needed."""
+        entry = decode_history_entry(intent.entry)
+        if intent.durable:
+            with translated("sync the tree"):
+                self._sync(
+                    {parent_of(move.path) for move in intent.moves if move.slot.startswith(STAGING_PATH) is False}
+                )
+        self._failpoint("commit.synced")
+        newest = self._ledger.newest()
+        if newest is None or newest.number < entry.number:
+            with self._ledger.transaction():
+                self._ledger.write_entry(entry)
+                taken = [m.slot for m in intent.moves if _is_undo(m.slot) and m.action in {Action.CREATE, Action.SWAP}]
+                self._ledger.forget_slots(taken)
+                if intent.undo:
+                    self._ledger.write_kept(_kept(intent))
+                reindex(self._root, self._ledger.index, after, intent.moves, self._tree, frozenset(foreign))
+        self._failpoint("ledger.written")
+        self._clear(intent)
+        return entry
+
+    def _clear(self, intent: Intent) -> None:
+        """Turn staging into undo data and remove the rest; safe to repeat."""
+        dropped = [move for move in intent.moves if move.copy]
+        for move in dropped:
+            remove(self._root, move.rest or move.slot)
+            self._failpoint("undo.dropped")
+        kept_as = UNDO + b"/%d" % intent.number
+        if self._state.folder.lstat(STAGING) is not None:
+            with suppress(FileNotFoundError), self._state.folder.open_directory(STAGING) as folder:
+                folder.unlink(RECORD)
+            self._failpoint("undo.closed")
+            if intent.undo:
+                with suppress(FileExistsError):
+                    self._state.folder.mkdir(UNDO, 0o700)
+                if self._state.folder.lstat(kept_as) is None:
+                    with self._state.folder.open_directory(UNDO) as undo:
+                        self._state.folder.rename_noreplace(STAGING, undo, b"%d" % intent.number)
+            else:
+                remove(self._root, STAGING_PATH)
+        for path in intent.folders:
+            with suppress(OSError), self._root.open_directory(parent_of(path)) as parent:
+                parent.rmdir(path.rpartition(b"/")[2])
+        self._failpoint("undo.renamed")
+        self._restore_times(intent)
+        if intent.durable:
+            self._state.folder.sync()
+        self._failpoint("undo.kept")
+        self._state.discard(INTENT)
+        if intent.durable:
+            self._state.folder.sync()
+        self._failpoint("intent.removed")
+
+    def _restore_times(self, intent: Intent) -> None:
+        """Set the times of final folders again that held a staging folder, which its removal changed."""
+        parents = {parent_of(folder) for folder in intent.folders}
+        times = [move for move in intent.moves if move.action == Action.METADATA and move.path in parents]
+        if times:
+            committer = Committer(self._root)
+            try:
+                committer.forward(times)
+            finally:
+                committer.close()
+
+    # -- recovery -----------------------------------------------------------------------------------------------
+
+    def recover(self) -> tuple[str, int, tuple[bytes, ...]] | None:
+        """Finish or undo a commit that was cut off.
+
+        Returns:
+            Direction, entry number and foreign paths; None where there was nothing to recover.
+
+        Raises:
+            IntegrityError: The intent is damaged; nothing was touched.
+        """
+        for name, backward in ((BACKWARD, True), (INTENT, False)):
+            data = self._state.read(name)
+            if data is None:
+                continue
+            intent = decode_intent(data)
+            committer = Committer(self._root, self._failpoint)
+            try:
+                if backward:
+                    foreign = tuple(committer.backward(intent.moves))
+                    self._end_backward(intent)
+                    return "backward", intent.number, foreign
+                newest = self._ledger.newest()
+                if newest is not None and newest.number >= intent.number:
+                    self._clear(intent)
+                    return "forward", intent.number, newest.foreign
+                foreign = tuple(committer.forward(intent.moves))
+            finally:
+                committer.close()
+            self._finish_recovered(intent, foreign)
+            return "forward", intent.number, foreign
+        return None
+
+    def _finish_recovered(self, intent: Intent, foreign: tuple[bytes, ...]) -> None:
+        entry = decode_history_entry(intent.entry)
+        after = self._overlay.read_root(entry.held)
+        if foreign:
+            # The ledger must not claim what somebody else changed: those paths keep what the record of before says,
+            # which the next command finds to be drift.
+            by_path = {move.path: move for move in intent.moves}
+            found = {path: by_path[path].before for path in foreign if path}
+            pages = GatheredPages()
+            top = override(self._tree, after.top, found, build_directory, pages)
+            after = msgspec.structs.replace(after, top=top)
+            held, data = encode_root(after)
+            with self._ledger.transaction():
+                self._ledger.pages.write_pages([*pages.pages, (held, data)])
+            self._failpoint("ledger.foreign")
+            entry = msgspec.structs.replace(entry, held=held, foreign=foreign)
+            intent = msgspec.structs.replace(intent, entry=encode_history_entry(entry))
+        self._finish(intent, after, foreign)
+
+    # -- parts --------------------------------------------------------------------------------------------------
+
+    def verify_kept(self, slot: bytes, entry: Entry) -> bool:
+        """Prove undo data by reading all of it: another process may still have written to a kept inode."""
+        try:
+            return self._is_whole(slot, entry)
+        except (OSError, PdeltaError):
+            return False
+
+    def _is_whole(self, slot: bytes, entry: Entry) -> bool:
+        if entry.kind == Kind.SYMLINK:
+            return self._root.readlink(slot) == entry.content
+        if entry.kind == Kind.DIRECTORY:
+            with self._root.open_directory(slot) as folder:
+                names = set(folder.names())
+            children = list(self._tree.directory(entry.content))
+            return names == {child.name for child in children} and all(
+                self._has_metadata(slot + b"/" + child.name, child) and self._is_whole(slot + b"/" + child.name, child)
+                for child in children
+            )
+        fd = self._root.open_file(slot)
+        try:
+            if os.fstat(fd).st_size != entry.size:
+                return False
+            offset = 0
+            for run in self._tree.runs(entry.content):
+                for _ in range(run.count):
+                    if blake3(os.pread(fd, run.length, offset)).digest() != run.id:
+                        return False
+                    offset += run.length
+            return offset == entry.size
+        finally:
+            os.close(fd)
+
+    def _has_metadata(self, slot: bytes, entry: Entry) -> bool:
+        """Whether something inside a kept folder is as recorded: nothing sets it again when the folder moves back."""
+        found = self._root.lstat(slot)
+        if found is None or found.st_mtime_ns != entry.mtime_ns:
+            return False
+        return entry.kind == Kind.SYMLINK or stat.S_IMODE(found.st_mode) == entry.mode
+
+    def _sync(self, folders: Iterable[bytes]) -> None:
+        """Sync the tree's file system, and those of other folders that lie on another one."""
+        sync_filesystem(self._root.fd)
+        device = os.fstat(self._root.fd).st_dev
+        seen = {device}
+        for path in folders:
+            found = self._root.lstat(path)
+            if found is not None and found.st_dev not in seen and stat.S_ISDIR(found.st_mode):
+                seen.add(found.st_dev)
+                with self._root.open_directory(path) as folder:
+                    sync_filesystem(folder.fd)
+
+    def _sync_folders(self, folders: Iterable[bytes]) -> None:
+        for path in (STAGING_PATH, STATE_NAME, *folders):
+            with self._root.open_directory(path) as folder:
+                folder.sync()
+
+
+def _is_undo(slot: bytes) -> bool:
+    return slot.startswith(STATE_NAME + b"/" + UNDO + b"/")
+
+
+def final_slot(slot: bytes, number: int) -> bytes:
+    """Give where a staged slot is once staging has become undo data."""
+    if slot.startswith(STAGING_PATH + b"/"):
+        return STATE_NAME + b"/" + UNDO + b"/%d/" % number + slot[len(STAGING_PATH) + 1 :]
+    return slot
+
+
+def _kept(intent: Intent) -> Iterator[Kept]:
+    for move in intent.moves:
+        if move.action in {Action.SWAP, Action.REMOVE} and move.before is not None:
+            slot = final_slot(move.copy or move.rest or move.slot, intent.number)
+            yield Kept(intent.number, slot, move.path, move.before)
+
+
+def _foreign(root: Directory, paths: Iterable[bytes], done: str) -> NeedsOperatorError:
+    names = ", ".join(repr(path) for path in paths)
+    text = f"in {os.fsdecode(root.path)!r} somebody changed {names} meanwhile; those were left, all others are {done}"
+    return NeedsOperatorError(text, hint="look at them, then run the command again with --drift overwrite or keep")
