@@ -1,0 +1,1 @@
+"""Use cases, one module a verb: the library behind the command line."""

@@ -1,0 +1,59 @@
+"""What every use case is told instead of looking it up: places, identity, clock and observer."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from pdelta.formats.project import Host
+from pdelta.model.event import Observer, silent
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """The surroundings of one command.
+
+    Attributes:
+        cache: Folder whose loss costs time only.
+        state: Folder of this user's state.
+        runs: Folder of the journal.
+        control: Short folder of this user alone, for kept connections; need not exist yet.
+        ssh_config: The user's own ssh configuration; empty when there is none.
+        interactive: Whether ssh may ask for a password.
+        who: Who asks, as ``user@host``.
+        host: Name of this machine.
+        clock: Nanoseconds since the epoch.
+        hosts: The hosts of the project file, by name.
+        observer: Hears progress and warnings.
+    """
+
+    cache: Path
+    state: Path
+    runs: Path
+    control: Path
+    who: str
+    host: str
+    clock: Callable[[], int]
+    ssh_config: str = ""
+    interactive: bool = False
+    hosts: Mapping[str, Host] = {}
+    observer: Observer = silent
+
+
+class Link(msgspec.Struct, frozen=True):
+    """How a host is reached.
+
+    Attributes:
+        rsh: Command that stands in for ``ssh``; empty for ssh.
+        compress: ``auto``, ``zstd`` or ``off``.
+        bwlimit: Bytes a second at most; 0 for no limit.
+        become: User that the agent becomes through ``sudo -n``; empty for nobody.
+        keep: Whether the connection is kept for a while.
+        wait_s: How long to wait while another run holds the destination, in seconds.
+    """
+
+    rsh: str = ""
+    compress: str = "auto"
+    bwlimit: int = 0
+    become: str = ""
+    keep: bool = True
+    wait_s: float = 0.0

@@ -1,0 +1,192 @@
+"""One wish for one tree, through the engine: plan, pre-flight, execute, journal.
+
+Push, rollback and repair differ in the wish and in the source alone; all of them end here.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from pdelta.app.compose import OpenTree, open_journal
+from pdelta.app.context import Context
+from pdelta.engine.executor import Pending, execute
+from pdelta.engine.journal import Journal
+from pdelta.engine.planner import plan
+from pdelta.engine.preflight import preflight, refuse
+from pdelta.engine.recovery import recover
+from pdelta.errors import (
+    ExecutionError,
+    LockedError,
+    NeedsOperatorError,
+    SourceChangedError,
+    StaleError,
+    TransportError,
+)
+from pdelta.formats.history import Wish, encode_wish
+from pdelta.formats.report import TreeBody, decode_body
+from pdelta.model.change import Change
+from pdelta.model.delta import Delta
+from pdelta.model.finding import Finding
+from pdelta.model.operation import Operation, Standing
+from pdelta.model.plan import Plan
+from pdelta.model.run import RunPhase, StepPhase, new_run_id
+
+KEPT: Final = "What was sent is kept there; the same command goes on where this one stopped."
+
+
+class Performed(msgspec.Struct, frozen=True):
+    """What became of a wish.
+
+    Attributes:
+        delta: What was calculated; None when the tree was already there.
+        body: The delta's body; None likewise.
+        findings: Warnings of the pre-flight.
+        run: Id of the run; empty when nothing was executed.
+        facts: What the operation said of its work.
+        number: Newest entry of the history now; 0 for none.
+    """
+
+    delta: Delta | None = None
+    body: TreeBody | None = None
+    findings: tuple[Finding, ...] = ()
+    run: str = ""
+    facts: Mapping[str, Any] = {}
+    number: int = 0
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The first changes."""
+        return self.delta.changes if self.delta is not None else ()
+
+
+def new_run(context: Context) -> str:
+    """Give the id of a run that begins now."""
+    return new_run_id(context.clock(), os.urandom(4))
+
+
+def finish_interrupted(tree: OpenTree) -> str:
+    """Finish or undo what a killed run left in the tree; give what was done in words, empty for nothing.
+
+    Raises:
+        NeedsOperatorError: Somebody changed what the killed run was about to change.
+        LockedError: That run is still alive.
+    """
+    if not tree.tree.describe().unfinished:
+        return ""
+    report = tree.tree.recover()
+    return f"entry {report.number} was brought {report.direction}" if report.found == "commit" else ""
+
+
+def perform(
+    tree: OpenTree,
+    wish: Wish,
+    context: Context,
+    *,
+    dry_run: bool,
+    durable: bool,
+    more_findings: Mapping[str, Finding] | None = None,
+    confirmed: bool = False,
+) -> Performed:
+    """Bring a tree to what a wish says, or only say what that would take.
+
+    Args:
+        tree: Where.
+        wish: What; its run's id is the run's.
+        context: The command's surroundings.
+        dry_run: Whether to stop after the pre-flight.
+        durable: Whether the journal is synced.
+        more_findings: Findings of the source's side, which block only where something would be deleted.
+        confirmed: Whether a person has confirmed those.
+
+    Raises:
+        PreflightError: Something blocks; nothing was changed.
+        SourceChangedError: A source file changed meanwhile; nothing was changed, a new scan is due.
+        StaleError: Another run came first; nothing was changed, a new calculation is due.
+        TransportError: The connection broke.
+        PdeltaError: As ``engine.executor.execute`` does.
+    """
+    operations: dict[str, Operation] = {"tree": tree.tree}
+    try:
+        calculated = plan(operations, [(tree.target, encode_wish(wish))])
+        if not calculated.steps:
+            return Performed(number=tree.tree.describe().number)
+        delta = calculated.steps[0].delta
+        body = decode_body(delta.body)
+        tree.expect(body.counts.bytes_changed)
+        findings = preflight(calculated, operations)
+        if body.deleted and not confirmed:
+            findings += (more_findings or {}).values()
+        warnings = tuple(finding for finding in findings if not finding.blocks)
+        if dry_run:
+            blocking = tuple(finding for finding in findings if finding.blocks)
+            return Performed(delta, body, (*blocking, *warnings), number=body.number)
+        refuse(findings)
+        return _execute(tree, calculated, wish, context, durable=durable, before=(delta, body, warnings))
+    except TransportError as error:
+        raise TransportError(error.message, hint=f"{error.hint} {KEPT}".strip()) from error
+
+
+def _execute(
+    tree: OpenTree,
+    calculated: Plan,
+    wish: Wish,
+    context: Context,
+    *,
+    durable: bool,
+    before: tuple[Delta, TreeBody, tuple[Finding, ...]],
+) -> Performed:
+    operations: dict[str, Operation] = {"tree": tree.tree}
+    with open_journal(context, durable=durable) as journal:
+        end_open_runs(journal, tree, operations)
+        try:
+            report = execute(calculated, operations, journal, run=wish.run, who=wish.who, note=wish.note)
+        except (ExecutionError, NeedsOperatorError) as error:
+            cause = error.__cause__
+            if isinstance(cause, SourceChangedError):
+                raise cause from error
+            if tree.tree.describe().number != before[1].number and _abandon(journal, tree, wish.run):
+                text = f"another run reached {tree.destination.text} first; this one changed nothing"
+                raise StaleError(text, hint="Run the same command again.") from error
+            raise
+    if report.failure is not None:
+        raise report.failure
+    delta, body, warnings = before
+    facts = report.steps[0].facts
+    return Performed(delta, body, warnings, wish.run, facts, int(facts.get("number") or body.number + 1))
+
+
+def end_open_runs(journal: Journal, tree: OpenTree, operations: Mapping[str, Operation]) -> None:
+    """Close the records of runs on this tree whose process died; the tree itself was seen to before.
+
+    A run that is still alive is left to its process: the tree's own lock decides who goes first.
+
+    Raises:
+        NeedsOperatorError: A run changed the tree, and where it stands can't be told.
+    """
+    for run in journal.open_runs():
+        recorded, _, _ = journal.read(run)
+        if any(step.target != tree.target for step in recorded.steps):
+            continue
+        try:
+            recover(run, operations, journal, pending=Pending.SKIP)
+        except LockedError:
+            continue
+        except NeedsOperatorError:
+            if not _abandon(journal, tree, run):
+                raise
+
+
+def _abandon(journal: Journal, tree: OpenTree, run: str) -> bool:
+    """Close the record of a run that never changed the tree, because another one came first; say whether that is so."""
+    if tree.tree.describe().unfinished or any(entry.run == run for entry in tree.tree.history()):
+        return False
+    if run not in journal.open_runs():
+        return True
+    with journal.resume(run) as log:
+        for id, step in log.state.steps.items():
+            if step.touched and step.phase not in {StepPhase.DONE, StepPhase.UNDONE}:
+                log.finished(id, Standing.BEFORE)
+        log.closed(RunPhase.STOPPED)
+    return True

@@ -1,0 +1,50 @@
+"""``pdelta recover WHERE`` and ``pdelta gc WHERE``."""
+
+from pdelta.app.compose import JOURNAL, open_journal, open_tree
+from pdelta.app.context import Context, Link
+from pdelta.app.perform import end_open_runs
+from pdelta.formats.report import CollectReport, RecoverReport, Retention
+
+KEEP = 10
+"""How many entries' undo data stays when no limit is given."""
+
+
+def recover_tree(where: str, context: Context, link: Link) -> RecoverReport:
+    """Finish or undo what a killed run left in a tree, and close its record in the journal.
+
+    Raises:
+        NeedsOperatorError: Somebody changed what the killed run was about to change; it is named.
+        LockedError: That run is still alive.
+    """
+    with open_tree(where, context, link) as tree:
+        report = tree.tree.recover()
+        if (context.runs / JOURNAL).exists():
+            with open_journal(context) as journal:
+                end_open_runs(journal, tree, {"tree": tree.tree})
+        return report
+
+
+def collect_tree(
+    where: str,
+    context: Context,
+    link: Link,
+    *,
+    keep: int | None,
+    older_than_s: int | None,
+    max_bytes: int | None,
+) -> CollectReport:
+    """Remove undo data of old entries; the newest entry's stays.
+
+    Args:
+        where: The tree.
+        context: The command's surroundings.
+        link: How a host is reached.
+        keep: How many newest entries' stays; 10 when no limit is given at all.
+        older_than_s: Age in seconds from which undo data may go.
+        max_bytes: How much of it stays in all.
+    """
+    if keep is None and older_than_s is None and max_bytes is None:
+        keep = KEEP
+    older_than_ns = None if older_than_s is None else context.clock() - older_than_s * 1_000_000_000
+    with open_tree(where, context, link) as tree:
+        return tree.tree.collect(Retention(keep=keep, older_than_ns=older_than_ns, max_bytes=max_bytes))

@@ -1,0 +1,135 @@
+"""``pdelta verify WHERE``: every byte against the record; and bringing back what differs."""
+
+import os
+import time
+
+import msgspec
+
+from pdelta.app.compose import OpenTree, open_tree
+from pdelta.app.context import Context, Link
+from pdelta.app.outcome import TreeOutcome
+from pdelta.app.perform import finish_interrupted, new_run, perform
+from pdelta.app.rollback import tree_outcome
+from pdelta.app.scanning import ScannedSource, SourceOptions
+from pdelta.errors import UsageError
+from pdelta.formats.history import RepairWish
+from pdelta.formats.report import CheckReport
+from pdelta.model.finding import Finding
+from pdelta.model.snapshot import Chunking
+
+
+class VerifyResult(msgspec.Struct, frozen=True):
+    """What a verification found.
+
+    Attributes:
+        where: The tree.
+        number: Entry whose record it was compared with.
+        changed: Paths whose content differs.
+        missing: Paths that are gone.
+        extra: Paths that nobody recorded.
+        metadata: Paths of which only mode, time or owner differ.
+        files: How many files were hashed.
+        bytes: Their size.
+        findings: What could not be read.
+        duration_s: Wall time.
+        repaired: What a repair did; None when none was asked for.
+    """
+
+    where: str
+    number: int
+    changed: tuple[bytes, ...] = ()
+    missing: tuple[bytes, ...] = ()
+    extra: tuple[bytes, ...] = ()
+    metadata: tuple[bytes, ...] = ()
+    files: int = 0
+    bytes: int = 0
+    findings: tuple[Finding, ...] = ()
+    duration_s: float = 0.0
+    repaired: TreeOutcome | None = None
+
+    @property
+    def equal(self) -> bool:
+        """Whether everything is as recorded."""
+        return not (self.changed or self.missing or self.extra or self.metadata or self.findings)
+
+
+def verify_tree(where: str, context: Context, link: Link, *, jobs: int) -> VerifyResult:
+    """Read every byte of a tree and compare it with its newest entry.
+
+    Args:
+        where: The tree.
+        context: The command's surroundings.
+        link: How a host is reached.
+        jobs: How many cores hash; 0 for all of the tree's machine.
+
+    Raises:
+        UsageError: pdelta never wrote to that tree.
+    """
+    started_s = time.monotonic()
+    with open_tree(where, context, link) as tree:
+        _managed(tree)
+        finish_interrupted(tree)
+        return _result(where, tree.tree.check(jobs=jobs), time.monotonic() - started_s)
+
+
+def repair_tree(where: str, source: SourceOptions, context: Context, link: Link, *, jobs: int) -> VerifyResult:
+    """Bring back what differs; bytes that the tree and its undo data lack come from a source.
+
+    Raises:
+        UsageError: pdelta never wrote to that tree.
+        IntegrityError: The source doesn't have the recorded bytes either.
+    """
+    started_s = time.monotonic()
+    with open_tree(where, context, link) as tree:
+        _managed(tree)
+        finish_interrupted(tree)
+        facts = tree.tree.describe()
+        selection = facts.selection
+        if selection is not None:
+            source = msgspec.structs.replace(
+                source, owner=selection.owner, xattrs=selection.xattrs, chmod=selection.chmod
+            )
+        scanned = ScannedSource(source, context)
+        try:
+            tree.slot.source = scanned.scan(facts.chunking or Chunking())
+            wish = RepairWish(
+                wait_s=link.wait_s,
+                run=new_run(context),
+                who=context.who,
+                origin=f"{context.host}:{os.fsdecode(scanned.path)}",
+            )
+            performed = perform(tree, wish, context, dry_run=False, durable=True)
+            outcome = tree_outcome("repair", tree, performed, time.monotonic() - started_s)
+            if tree.sent_bytes is None:
+                outcome = msgspec.structs.replace(outcome, sent_bytes=scanned.sent_bytes)
+        finally:
+            scanned.close()
+        report = tree.tree.check(jobs=jobs)
+        result = _result(where, report, time.monotonic() - started_s)
+        return msgspec.structs.replace(result, repaired=msgspec.structs.replace(outcome, source=source.path))
+
+
+def _managed(tree: OpenTree) -> None:
+    if not tree.tree.describe().managed:
+        raise UsageError(
+            f"{tree.destination.text} has no record to compare with: pdelta has not pushed there yet",
+            hint="`pdelta diff SRC DEST` compares it with a source.",
+        )
+
+
+def _result(where: str, report: CheckReport, duration_s: float) -> VerifyResult:
+    def paths(action: str) -> tuple[bytes, ...]:
+        return tuple(change.subject for change in report.changes if change.action == action)
+
+    return VerifyResult(
+        where=where,
+        number=report.number,
+        changed=paths("changed"),
+        missing=paths("missing"),
+        extra=paths("extra"),
+        metadata=paths("metadata"),
+        files=report.files,
+        bytes=report.bytes,
+        findings=report.findings,
+        duration_s=duration_s,
+    )

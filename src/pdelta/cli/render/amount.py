@@ -1,0 +1,65 @@
+"""Numbers as people read them: bytes, counts, durations, shares, moments."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+_UNITS: Final = ("kB", "MB", "GB", "TB", "PB", "EB")
+_STEP: Final = 1000
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+
+
+def size(count: int) -> str:
+    """Give a number of bytes in decimal units, for example ``48.3 kB``."""
+    if abs(count) < _STEP:
+        return f"{count} B"
+    value = float(count)
+    for unit in _UNITS:
+        value /= _STEP
+        # 999.95 would be rounded to 1000.0 of the same unit.
+        if abs(value) < _STEP - 0.05 or unit == _UNITS[-1]:
+            return f"{value:.1f} {unit}"
+    raise AssertionError(count)
+
+
+def number(count: int) -> str:
+    """Give a count with thousands separated."""
+    return f"{count:,}"
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Give a count and its noun, for example ``1 file`` or ``20,000 files``."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Give a span of time, for example ``0.84 s``, ``2 min 05 s`` or ``3 h 20 min``."""
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE:02d} s"
+    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02d} min"
+
+
+def share(part: int, whole: int) -> str:
+    """Give a part as a percentage, for example ``48 %``, ``4.8 %`` or ``0.02 %``."""
+    if whole <= 0 or part <= 0:
+        return "0 %"
+    percent = 100 * part / whole
+    if percent < 0.01:
+        return "< 0.01 %"
+    digits = 0 if percent >= 10 else 1 if percent >= 1 else 2
+    return f"{percent:,.{digits}f} %"
+
+
+def moment(time_ns: int) -> str:
+    """Give a moment in the local time zone, for example ``2025-03-15 10:20:03``."""
+    return datetime.fromtimestamp(time_ns / 1e9, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def moment_iso(time_ns: int) -> str:
+    """Give a moment as ISO 8601 in UTC, for JSON."""
+    return datetime.fromtimestamp(time_ns // 1_000_000_000, tz=UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,93 @@
+"""The history of a destination and one of its entries, for people and as JSON."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from pdelta.app.history import ShownEntry
+from pdelta.cli.render.amount import moment, moment_iso, size
+from pdelta.cli.render.change import change_lines, totals
+from pdelta.cli.render.document import path_fields, plain
+from pdelta.cli.render.safe import shown
+from pdelta.cli.render.table import table_lines
+from pdelta.formats.history import Counts, HistoryEntry, UndoState
+
+_COUNTS = ("added", "changed", "moved", "deleted", "metadata")
+_STATES = {UndoState.KEPT: "reversible", UndoState.NONE: "not kept", UndoState.COLLECTED: "collected"}
+
+
+def fields(where: str, entries: Sequence[HistoryEntry]) -> dict[str, Any]:
+    """Give the JSON document of a history."""
+    return {"where": where, "entries": [_entry(entry) for entry in entries]}
+
+
+def lines(entries: Sequence[HistoryEntry], *, terminal: bool, colour: bool) -> Iterator[str]:
+    """Give the history as a table, oldest first."""
+    if not entries:
+        yield "no history: pdelta has not pushed here yet"
+        return
+    rows = [
+        (
+            str(entry.number),
+            moment(entry.time_ns),
+            _verb(entry),
+            entry.who,
+            entry.origin,
+            _counts(entry.counts),
+            size(entry.counts.bytes_changed),
+            _STATES.get(UndoState(entry.undo), entry.undo),
+            entry.note,
+        )
+        for entry in entries
+    ]
+    titles = ("no", "when", "what", "who", "from", "changes", "bytes", "undo", "note")
+    yield from table_lines(titles, rows, pretty=terminal, right=("no", "bytes"), colour=colour)
+
+
+def entry_fields(shown_entry: ShownEntry) -> dict[str, Any]:
+    """Give the JSON document of one entry."""
+    return {**_entry(shown_entry.entry), "changes": plain(shown_entry.changes)}
+
+
+def entry_lines(shown_entry: ShownEntry) -> Iterator[str]:
+    """Give one entry: its facts, then every change."""
+    entry = shown_entry.entry
+    yield f"{click.style(f'entry {entry.number}', bold=True)}  {_verb(entry)}  {moment(entry.time_ns)}"
+    if entry.who:
+        yield f"  by    {shown(entry.who)}" + (f", from {shown(entry.origin)}" if entry.origin else "")
+    if entry.note:
+        yield f"  note  {shown(entry.note)}"
+    yield f"  run   {shown(entry.run)}"
+    yield f"  undo  {_STATES.get(UndoState(entry.undo), entry.undo)}, {size(entry.undo_bytes)} kept"
+    if entry.trusted:
+        yield f"  {shown(entry.trusted)}"
+    for path in entry.foreign:
+        yield click.style(f"  foreign: {shown(path)} was changed by somebody else, and left", fg="yellow")
+    yield f"  {totals({name: getattr(entry.counts, name) for name in _COUNTS})}"
+    if shown_entry.changes:
+        yield ""
+        yield from change_lines(shown_entry.changes, len(shown_entry.changes), limit=0)
+
+
+def _verb(entry: HistoryEntry) -> str:
+    return f"{entry.verb} to {entry.to}" if entry.to is not None else entry.verb
+
+
+def _counts(counts: Counts) -> str:
+    marks = {"added": "+", "changed": "~", "moved": ">", "deleted": "-", "metadata": "="}
+    return " ".join(f"{mark}{getattr(counts, name)}" for name, mark in marks.items() if getattr(counts, name)) or "none"
+
+
+def _entry(entry: HistoryEntry) -> dict[str, Any]:
+    told: dict[str, Any] = plain(entry)
+    told["time"] = moment_iso(entry.time_ns)
+    told["origin"] = entry.origin
+    told["reversible"] = entry.undo == UndoState.KEPT
+    told["foreign"] = [path_fields(path) for path in entry.foreign]
+    counts = told.pop("counts")
+    told["counts"] = {name: counts[name] for name in _COUNTS}
+    told["changed_bytes"] = entry.counts.bytes_changed
+    told["sent_bytes"] = entry.counts.bytes_fetched
+    told["reused_bytes"] = entry.counts.bytes_reused
+    return told

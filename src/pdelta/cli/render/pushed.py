@@ -1,0 +1,106 @@
+"""What a push, a rollback or a repair did, for people and as JSON."""
+
+import shlex
+from collections.abc import Iterator
+from typing import Any, Final
+
+import click
+import msgspec
+
+from pdelta.app.outcome import TreeOutcome
+from pdelta.cli.render.amount import counted, duration, share, size
+from pdelta.cli.render.change import change_lines, totals
+from pdelta.cli.render.document import plain
+from pdelta.cli.render.safe import shown
+
+LISTED: Final = 20
+_DONE: Final = {"push": "pushed", "rollback": "rolled back", "repair": "repaired"}
+_WOULD: Final = {"push": "would push", "rollback": "would roll back", "repair": "would repair"}
+
+
+def fields(result: TreeOutcome) -> dict[str, Any]:
+    """Give the JSON document of docs/reference/json.md."""
+    told: dict[str, Any] = plain(result)
+    told["counts"] = {
+        name: getattr(result.counts, name) for name in ("added", "changed", "deleted", "moved", "metadata")
+    }
+    told["changed_bytes"] = result.counts.bytes_changed
+    told["reused_bytes"] = result.counts.bytes_reused
+    told["sent_share"] = round(result.sent_bytes / result.scanned_bytes, 6) if result.scanned_bytes else 0.0
+    told.pop("facts", None)
+    return told
+
+
+def lines(result: TreeOutcome, *, verbose: bool) -> Iterator[str]:
+    """Give the lines for people: the changes, what it cost, what was trusted, how to take it back."""
+    if not result.changed:
+        yield from _unchanged(result)
+        return
+    where = shlex.quote(result.destination)
+    limit = 0 if verbose else LISTED
+    more = f"pdelta show {where} {result.number}" if result.number else "-v lists them"
+    yield from change_lines(result.changes, result.change_count, limit=limit, more=more)
+    if result.changes:
+        yield ""
+    yield _headline(result)
+    yield f"  {totals(_counts(result))}"
+    yield f"  {_cost(result)}"
+    yield from _notes(result)
+    if result.dry_run:
+        yield _dim("  dry run: nothing was changed")
+    elif not result.reversible:
+        yield click.style("  cannot be taken back: nothing was kept (--no-undo)", fg="yellow")
+    else:
+        yield _dim("  take it back: ") + click.style(f"pdelta rollback {where}", fg="cyan")
+
+
+def _headline(result: TreeOutcome) -> str:
+    verb = (_WOULD if result.dry_run else _DONE)[result.verb]
+    route = shown(result.destination)
+    if result.source:
+        route = f"{shown(result.source)} → {route}"
+    entry = _dim(f"   entry {result.number}") if result.number else ""
+    colour = "yellow" if result.dry_run else "green"
+    return f"{click.style(verb, fg=colour, bold=True)}  {route}{entry}"
+
+
+def _unchanged(result: TreeOutcome) -> Iterator[str]:
+    yield f"{click.style('nothing to do', fg='green', bold=True)}  {shown(result.destination)} is already there"
+    yield f"  {_cost(result)}"
+    yield from _notes(result)
+
+
+def _cost(result: TreeOutcome) -> str:
+    parts = []
+    if result.scanned_files or result.verb == "push":
+        read = f", {size(result.read_bytes)} read" if result.read_bytes else ""
+        parts.append(f"scanned {size(result.scanned_bytes)} in {counted(result.scanned_files, 'file')}{read}")
+    told = "would send" if result.dry_run else "sent"
+    ratio = f" ({share(result.sent_bytes, result.scanned_bytes)})" if result.scanned_bytes else ""
+    agent = f" + {size(result.agent_bytes)} for the agent, once" if result.agent_bytes else ""
+    parts.append(click.style(f"{told} {size(result.sent_bytes)}", bold=True) + ratio + agent)
+    parts.append(duration(result.duration_s))
+    return " · ".join(parts)
+
+
+def _notes(result: TreeOutcome) -> Iterator[str]:
+    if result.recovered:
+        yield f"  first finished what was interrupted: {shown(result.recovered)}"
+    if result.trusted:
+        yield _dim(f"  {shown(result.trusted)}  (--check-dest compares it)")
+    for problem in result.problems[:LISTED]:
+        yield click.style(f"  left out: {shown(problem.path)}: {shown(problem.message)}", fg="yellow")
+    if len(result.problems) > LISTED:
+        yield click.style(f"  left out: {len(result.problems) - LISTED:,} more paths", fg="yellow")
+    for finding in result.findings[:LISTED]:
+        yield click.style(f"  note: {shown(finding.message)}", fg="yellow")
+
+
+def _counts(result: TreeOutcome) -> dict[str, int]:
+    return {
+        name: value for name, value in msgspec.structs.asdict(result.counts).items() if not name.startswith("bytes")
+    }
+
+
+def _dim(text: str) -> str:
+    return click.style(text, fg="bright_black")

@@ -1,0 +1,287 @@
+"""Push, diff, history, rollback and verify between two folders of one machine, as a user types them."""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.cli import Cli
+from tests.fixtures.trees import Directory, File, HardLink, Symlink, Tree, tree_state
+
+MakeTree = Callable[[str, Tree], Path]
+
+APP: Tree = {
+    "bin": {"run": File(b"#!/bin/sh\n", mode=0o755)},
+    "conf": {"app.ini": File(b"[app]\ndebug = no\n" * 500), "empty": Directory({})},
+    "data": {"large": File(bytes(range(256)) * 4000), "copy": HardLink("data/large")},
+    "current": Symlink("conf/app.ini"),
+    "dangling": Symlink("nowhere"),
+    b"caf\xe9\n\x1b[31m": File(b"bytes"),
+}
+
+
+def test_push_when_nothing_is_there_then_the_destination_equals_the_source(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", APP)
+    destination = source.with_name("live")
+    result = cli("push", source, destination)
+    assert tree_state(destination) == tree_state(source)
+    assert "pdelta rollback" in result.out
+    assert "\x1b" not in result.out
+
+
+def test_push_when_run_twice_then_the_second_does_nothing(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", APP)
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    told = cli("push", "--json", source, destination).json()
+    assert (told["changed"], told["sent_bytes"], told["change_count"]) == (False, 0, 0)
+    assert len(cli("history", "--json", destination).json()["entries"]) == 1
+
+
+def test_push_when_little_changed_then_little_is_sent(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", APP)
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    (source / "conf" / "app.ini").write_text("[app]\n")
+    (source / "data").rename(source / "assets")
+    told = cli("push", "--json", source, destination).json()
+    assert tree_state(destination) == tree_state(source)
+    assert told["sent_bytes"] < 1000
+    assert "destination trusted since" in told["trusted"]
+
+
+def test_diff_when_equal_then_exit_is_0_and_when_different_4(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", APP)
+    destination = source.with_name("live")
+    cli("diff", source, destination, status=4)
+    assert not destination.exists()
+    cli("push", source, destination)
+    cli("diff", source, destination, status=0)
+    (source / "new").write_text("x")
+    told = cli("diff", "--json", source, destination, status=4).json()
+    assert [(change["action"], change["path"]) for change in told["changes"]] == [("add", "new")]
+    assert not (destination / "new").exists()
+
+
+def test_dry_run_when_asked_then_nothing_is_changed(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", APP)
+    destination = source.with_name("live")
+    assert "would push" in cli("push", "--dry-run", source, destination).out
+    assert not destination.exists()
+
+
+def test_rollback_when_taken_then_the_former_tree_is_back_and_can_be_left_again(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", APP)
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    first = tree_state(destination)
+    (source / "bin" / "run").unlink()
+    (source / "conf" / "app.ini").write_text("other")
+    (source / "current").unlink()
+    cli("push", source, destination)
+    second = tree_state(destination)
+    source.rename(source.with_name("away"))
+    cli("rollback", destination)
+    assert tree_state(destination) == first
+    cli("rollback", destination)
+    assert tree_state(destination) == second
+    assert [entry["verb"] for entry in cli("history", "--json", destination).json()["entries"]] == [
+        "push",
+        "push",
+        "rollback",
+        "rollback",
+    ]
+
+
+def test_verify_when_a_byte_is_damaged_then_it_is_named_with_exit_4(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", APP)
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    assert cli("verify", "--json", destination).json()["equal"]
+    victim = destination / "conf" / "app.ini"
+    status = victim.stat()
+    with victim.open("r+b") as stream:
+        stream.write(b"X")
+    os.utime(victim, ns=(status.st_atime_ns, status.st_mtime_ns))
+    told = cli("verify", "--json", destination, status=4).json()
+    assert told["changed"] == [{"path": "conf/app.ini"}]
+
+
+def test_verify_when_repaired_from_the_source_then_the_tree_is_as_recorded(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", APP)
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    (destination / "conf" / "app.ini").write_text("damaged")
+    (destination / "bin" / "run").unlink()
+    cli("verify", "--repair-from", source, destination)
+    assert tree_state(destination) == tree_state(source)
+
+
+def test_push_when_the_destination_drifted_then_it_is_refused_by_name(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", APP)
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    (destination / "conf" / "app.ini").write_text("edited on the host")
+    (source / "conf" / "app.ini").write_text("new release")
+    refused = cli("push", source, destination, status=3)
+    assert "app.ini" in refused.err
+    assert (destination / "conf" / "app.ini").read_text() == "edited on the host"
+    cli("push", "--drift", "overwrite", source, destination)
+    assert (destination / "conf" / "app.ini").read_text() == "new release"
+
+
+def test_first_push_when_other_files_are_there_then_they_stay_unless_delete(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"mine": "1"})
+    destination = tree("live", {"theirs": "2"})
+    cli("push", source, destination)
+    assert (destination / "theirs").read_text() == "2"
+    cli("push", "--delete", source, destination)
+    assert not (destination / "theirs").exists()
+
+
+def test_push_when_the_source_is_empty_then_deleting_needs_yes(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"a": "1", "b": "2"})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    (source / "a").unlink()
+    (source / "b").unlink()
+    refused = cli("push", source, destination, status=3)
+    assert "empty" in refused.err
+    assert (destination / "a").exists()
+    cli("push", "--yes", source, destination)
+    assert not (destination / "a").exists()
+
+
+def test_push_when_paths_are_ignored_then_they_are_neither_sent_nor_deleted(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"a.log": "1", "keep.log": "2", "app": "3"})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    cli("push", "--ignore", "*.log", "--include", "keep.log", source, destination)
+    assert sorted(os.listdir(destination)) == [".pdelta", "a.log", "app", "keep.log"]
+    (source / "keep.log").unlink()
+    (source / "a.log").unlink()
+    cli("push", "--ignore", "*.log", "--include", "keep.log", source, destination)
+    assert sorted(os.listdir(destination)) == [".pdelta", "a.log", "app"]
+
+
+def test_changes_from_when_given_then_only_these_paths_are_looked_at(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"one": {"a": "1"}, "two": {"b": "1"}})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    (source / "one" / "a").write_text("changed")
+    (source / "two" / "b").write_text("changed")
+    cli("push", "--changes-from", "-", source, destination, stdin=b"one/a\0")
+    assert ((destination / "one/a").read_text(), (destination / "two/b").read_text()) == ("changed", "1")
+
+
+@pytest.mark.parametrize("way", ["chmod", "chunk"])
+def test_push_when_an_option_is_impossible_then_exit_is_2(cli: Cli, tree: MakeTree, way: str) -> None:
+    source = tree("app", {"a": "1"})
+    options = {"chmod": ("--chmod", "rubbish"), "chunk": ("--chunk-size", "3K")}[way]
+    assert "error:" in cli("push", *options, source, source.with_name("live"), status=2).err
+
+
+def test_commands_when_the_tree_has_no_history_then_they_say_so(cli: Cli, tmp_path: Path) -> None:
+    for command in (("rollback",), ("verify",), ("show",)):
+        assert "pdelta has not pushed" in cli(*command, tmp_path, status=2).err or command == ("rollback",)
+    assert cli("history", "--json", tmp_path).json()["entries"] == []
+
+
+def test_show_when_asked_then_it_lists_every_change(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"a": "1", "b": "2"})
+    destination = source.with_name("live")
+    cli("push", "--note", "first", source, destination)
+    (source / "a").write_text("changed")
+    cli("push", source, destination)
+    told = cli("show", "--json", destination, "2").json()
+    assert [(change["action"], change["path"]) for change in told["changes"]] == [("change", "a")]
+    assert cli("show", "--json", destination, "1").json()["note"] == "first"
+
+
+def test_recover_gc_and_doctor_when_all_is_well_then_they_say_so(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", APP)
+    destination = source.with_name("live")
+    for number in range(3):
+        (source / "number").write_text(str(number))
+        cli("push", source, destination)
+    assert cli("recover", "--json", destination).json()["found"] == "nothing"
+    assert cli("doctor", "--json", destination).json()["healthy"]
+    collected = cli("gc", "--keep", "1", "--json", destination).json()
+    assert collected["entries"]
+    assert not cli("history", "--json", destination).json()["entries"][0]["reversible"]
+
+
+def test_push_when_a_host_of_the_project_file_is_unknown_then_it_is_refused(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"a": "1"})
+    assert "error:" in cli("push", "--", source, "-oProxyCommand=touch pwned:/srv", status=2).err
+    assert not (cli.home / "pwned").exists()
+
+
+def test_json_when_a_push_is_refused_then_standard_output_holds_one_error(cli: Cli, tmp_path: Path) -> None:
+    told: Any = cli("push", "--json", tmp_path / "absent", tmp_path / "live", status=2).json()
+    assert (told["error"]["code"], told["error"]["exit_status"]) == ("usage", 2)
+
+
+def test_demo_when_run_then_every_claim_is_proved(cli: Cli) -> None:
+    told = cli("demo", "--json").json()
+    assert told["proved"], told
+
+
+def test_push_when_killed_at_any_moment_then_the_same_command_ends_it(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", APP)
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    for number in range(300):
+        (source / "data" / f"file{number}").write_bytes(os.urandom(2000))
+    for delay_s in (0.12, 0.18, 0.22, 0.26, 0.3, 0.35):
+        process = cli.start("push", source, destination)
+        time.sleep(delay_s)
+        process.kill()
+        process.communicate()
+        (source / "number").write_text(str(delay_s))
+    cli("push", source, destination)
+    assert tree_state(destination) == tree_state(source)
+    assert cli("verify", "--json", destination).json()["equal"]
+    assert cli("doctor", "--json", destination).json()["healthy"]
+
+
+def test_push_when_two_run_at_once_then_one_waits_and_both_arrive(cli: Cli, tree: MakeTree) -> None:
+    sources = [tree(name, {name: os.urandom(20 << 20)}) for name in ("one", "two")]
+    destination = sources[0].with_name("live")
+    cli("push", tree("zero", {"zero": "0"}), destination)
+    started = [cli.start("push", "--wait", "--no-delete", source, destination) for source in sources]
+    said = [process.communicate(timeout=60)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    assert sorted(os.listdir(destination)) == [".pdelta", "one", "two", "zero"]
+    assert cli("doctor", "--json", destination).json()["healthy"]
+
+
+def test_push_when_another_run_holds_the_destination_then_exit_is_7(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"a": "1"})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    (source / "a").write_text("2")
+    with (destination / ".pdelta" / "lock").open("r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        cli("push", source, destination, status=7)
+        assert (destination / "a").read_text() == "1"
+    cli("push", source, destination)
+    assert (destination / "a").read_text() == "2"
+    assert cli("doctor", "--json", destination).json()["healthy"]
+
+
+def test_run_id_when_given_instead_of_an_address_then_its_tree_is_meant(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"a": "1"})
+    destination = source.with_name("live")
+    first = cli("push", "--json", source, destination).json()["run"]
+    (source / "a").write_text("2")
+    second = cli("push", "--json", source, destination).json()["run"]
+    assert cli("recover", "--json", second).json()["found"] == "nothing"
+    assert "--to 0" in cli("rollback", first, status=2).err
+    cli("rollback", second)
+    assert (destination / "a").read_text() == "1"
+    assert "error:" in cli("recover", "run:20200101-000000-00000000", status=None).err

@@ -1,0 +1,125 @@
+"""The origin's manifest.json and previous_hashes.json, as somebody brings them along."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.cli import Cli
+from tests.fixtures.sshd import Sshd
+from tests.fixtures.trees import Tree
+
+MakeTree = Callable[[str, Tree], Path]
+
+
+def _sha256(data: str) -> str:
+    return hashlib.sha256(data.encode()).hexdigest()
+
+
+@pytest.fixture
+def manifest(tree: MakeTree, tmp_path: Path) -> Path:
+    """A manifest of a small application, with fields of its author's own."""
+    tree("app", {"conf": {"app.ini": "one"}, "old.txt": "keep me", "x.tmp": "no", "cache": {"junk": "no"}})
+    file = tmp_path / "manifest.json"
+    file.write_text(
+        "{\n"
+        '    "owner":   "ops team",\n'
+        '    "base_dir": "app",\n'
+        '    "remote_host": "",\n'
+        f'    "remote_dir": "{tmp_path}/live",\n'
+        '    "ignore": [".tmp", "cache/"],\n'
+        '    "deltas": [],\n'
+        '    "tags": {"b": 1, "a": 2}\n'
+        "}\n"
+    )
+    return file
+
+
+def test_manifest_push_when_first_run_then_deltas_are_written_and_executed(
+    cli: Cli, manifest: Path, tmp_path: Path
+) -> None:
+    before = manifest.read_text()
+    cli("push", "-f", manifest)
+    after = manifest.read_text()
+    document = json.loads(after)
+    assert document["deltas"] == [
+        {"file": "conf/app.ini", "action": "update", "hash": _sha256("one")},
+        {"file": "old.txt", "action": "update", "hash": _sha256("keep me")},
+    ]
+    assert list(document) == list(json.loads(before))
+    assert '"owner":   "ops team"' in after
+    assert sorted(path.name for path in (tmp_path / "live").iterdir()) == [".pdelta", "conf", "old.txt"]
+
+
+def test_manifest_push_when_a_file_is_renamed_then_it_is_an_update_and_a_deletion(
+    cli: Cli, manifest: Path, tmp_path: Path
+) -> None:
+    cli("push", "-f", manifest)
+    (tmp_path / "app" / "old.txt").rename(tmp_path / "app" / "new.txt")
+    cli("push", "-f", manifest)
+    assert json.loads(manifest.read_text())["deltas"] == [
+        {"file": "new.txt", "action": "update", "hash": _sha256("keep me")},
+        {"file": "old.txt", "action": "delete"},
+    ]
+    assert not (tmp_path / "live" / "old.txt").exists()
+
+
+def test_manifest_when_pushed_as_written_then_stale_deltas_are_refused(
+    cli: Cli, manifest: Path, tmp_path: Path
+) -> None:
+    cli("push", "--dry-run", "-f", manifest)
+    written = manifest.read_text()
+    assert len(json.loads(written)["deltas"]) == 2
+    (tmp_path / "app" / "old.txt").write_text("changed since")
+    refused = cli("push", "--as-written", "-f", manifest, status=3)
+    assert "old.txt" in refused.err
+    assert not (tmp_path / "live").exists()
+    assert manifest.read_text() == written
+    (tmp_path / "app" / "old.txt").write_text("keep me")
+    cli("push", "--as-written", "-f", manifest)
+    assert (tmp_path / "live" / "old.txt").read_text() == "keep me"
+
+
+def test_manifest_push_when_the_host_is_remote_then_it_arrives_there(
+    cli: Cli, manifest: Path, sshd: Sshd, tmp_path: Path
+) -> None:
+    manifest.write_text(manifest.read_text().replace('"remote_host": ""', f'"remote_host": "{sshd.host}"'))
+    cli("push", "--rsh", sshd.rsh_text, "-f", manifest)
+    assert (tmp_path / "live" / "conf" / "app.ini").read_text() == "one"
+
+
+def test_import_hashes_when_the_host_has_most_files_then_only_the_rest_is_sent(
+    cli: Cli, manifest: Path, tmp_path: Path, tree: MakeTree
+) -> None:
+    noise = "x" * 100_000
+    (tmp_path / "app" / "large").write_text(noise)
+    tree("live", {"conf": {"app.ini": "one"}, "old.txt": "keep me", "large": noise})
+    hashes = tmp_path / "previous_hashes.json"
+    hashes.write_text(
+        json.dumps({"conf/app.ini": _sha256("one"), "old.txt": _sha256("keep me"), "large": _sha256(noise)})
+    )
+    (tmp_path / "app" / "conf" / "app.ini").write_text("two")
+    told = cli("import-hashes", "--json", hashes).json()
+    assert (told["count"], told["unchanged"], told["changed"]) == (3, 2, 1)
+    pushed = cli("push", "--json", "-f", manifest).json()
+    assert pushed["sent_bytes"] < 1000
+    assert (tmp_path / "live" / "conf" / "app.ini").read_text() == "two"
+
+
+def test_export_hashes_when_a_file_is_there_then_it_stays_as_bak(cli: Cli, manifest: Path, tmp_path: Path) -> None:
+    hashes = tmp_path / "previous_hashes.json"
+    hashes.write_text("{}")
+    cli("export-hashes", "-f", manifest, hashes)
+    assert json.loads(hashes.read_text()) == {"conf/app.ini": _sha256("one"), "old.txt": _sha256("keep me")}
+    assert (tmp_path / "previous_hashes.json.bak").read_text() == "{}"
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{", '{"base_dir": 1}', '{"base_dir": "a", "base_dir": "b"}', "[" * 100_000, '{"base_dir": "app"}']
+)
+def test_manifest_when_malformed_then_exit_is_65(cli: Cli, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "manifest.json"
+    file.write_text(text)
+    assert "Traceback" not in cli("push", "-f", file, status=65).err

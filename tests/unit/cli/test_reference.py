@@ -1,0 +1,28 @@
+"""docs/reference/commands.md names every command and every option, and nothing else."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from pdelta.cli.command_line import COMMANDS, group
+
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "commands.md").read_text()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_command_when_it_exists_then_the_reference_names_it_and_its_options(name: str) -> None:
+    command = group.get_command(click.Context(group), name)
+    assert command is not None
+    assert f"## {name}\n" in PAGE
+    options = {option for item in command.params if isinstance(item, click.Option) for option in item.opts}
+    assert not [option for option in options if not re.search(rf"`[^`\n]*{re.escape(option)}\b", PAGE)]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_command_when_it_exists_then_its_help_has_an_example(name: str) -> None:
+    command = group.get_command(click.Context(group), name)
+    assert command is not None
+    assert "Example" in (command.epilog or "")
+    assert command.help
