@@ -3,10 +3,9 @@
 from contextlib import suppress
 from typing import Final
 
-import msgspec
-
 from pdelta.app.compose import OpenTree
 from pdelta.app.context import Context
+from pdelta.app.options import BaseCacheWish
 from pdelta.app.source import LocalSource
 from pdelta.errors import PdeltaError
 from pdelta.filesystem.bases import BaseCache
@@ -15,22 +14,9 @@ from pdelta.formats.report import TreeFacts
 from pdelta.model.snapshot import Kind
 from pdelta.tree.reader import walk
 
-LIMIT_BYTES: Final = 2 << 30
 SLOW_BYTES_PER_S: Final = 12_500_000
 """100 Mbit/s: a patch against a kept base saves about two thirds of what fine signatures leave, some 2 % of a changed
 file; copying a file costs 1 to 2 ms a MB, which is repaid below 10 to 20 MB/s."""
-
-
-class BaseCacheWish(msgspec.Struct, frozen=True):
-    """What ``--base-cache`` says.
-
-    Attributes:
-        mode: ``auto``, ``on`` or ``off``.
-        limit_bytes: Budget.
-    """
-
-    mode: str = "auto"
-    limit_bytes: int = LIMIT_BYTES
 
 
 class Keeping:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from pdelta import __version__
 from pdelta.app.context import Context, Link
 from pdelta.app.destination import Destination, parse_destination
-from pdelta.app.source import NoSource
-from pdelta.engine.journal import Journal
+from pdelta.app.no_source import NoSource
 from pdelta.errors import FilesystemError, UsageError
 from pdelta.formats.history import HistoryEntry
 from pdelta.formats.report import CheckReport, CollectReport, RecoverReport, Retention, TreeFacts
@@ -25,6 +24,7 @@ from pdelta.model.source import Source, Want
 from pdelta.model.target import Target
 
 if TYPE_CHECKING:
+    from pdelta.engine.journal import Journal
     from pdelta.transports.base import Channel
 
 GIVE_UP_S: Final = 1.0
@@ -236,12 +236,14 @@ def find_run(run: str, context: Context) -> str:
 
 
 @contextmanager
-def open_journal(context: Context, *, durable: bool = True) -> Iterator[Journal]:
+def open_journal(context: Context, *, durable: bool = True) -> "Iterator[Journal]":
     """Give the operator's journal.
 
     Raises:
         FilesystemError: It can't be opened.
     """
+    from pdelta.engine.journal import Journal
+
     with Journal(context.runs / JOURNAL, clock=context.clock, durable=durable) as journal:
         yield journal
 

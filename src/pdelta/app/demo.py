@@ -16,10 +16,10 @@ from typing import Final
 import msgspec
 
 from pdelta.app.context import Context, Link
+from pdelta.app.options import PushOptions, SourceOptions
 from pdelta.app.outcome import TreeOutcome
-from pdelta.app.push import PushOptions, push_tree
+from pdelta.app.push import push_tree
 from pdelta.app.rollback import RollbackOptions, roll_back
-from pdelta.app.scanning import SourceOptions
 from pdelta.app.verify import repair_tree, verify_tree
 
 Tell = Callable[[str], None]

@@ -1,9 +1,9 @@
 """``pdelta diff SRC DEST``: what a push would change; changes nothing."""
 
 from pdelta.app.context import Context, Link
+from pdelta.app.options import PushOptions, SourceOptions
 from pdelta.app.outcome import TreeOutcome
-from pdelta.app.push import PushOptions, push_tree
-from pdelta.app.scanning import SourceOptions
+from pdelta.app.push import push_tree
 
 LISTED = 100_000
 """Far more changes than anybody reads; more would not fit one message. The counts are complete all the same."""

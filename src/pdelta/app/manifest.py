@@ -12,9 +12,9 @@ from pdelta.app.context import Context, Link
 from pdelta.app.destination import remote_address
 from pdelta.app.hashes import ORIGIN, base_folder, hash_file, read_file, renew_hints
 from pdelta.app.memory import write_atomically
+from pdelta.app.options import PushOptions, SourceOptions
 from pdelta.app.outcome import TreeOutcome
-from pdelta.app.push import PushOptions, push_tree
-from pdelta.app.scanning import SourceOptions
+from pdelta.app.push import push_tree
 from pdelta.errors import FilesystemError, PreflightError
 from pdelta.filesystem.safe import Directory
 from pdelta.formats.sync_manifest import (

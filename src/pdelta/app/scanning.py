@@ -13,6 +13,7 @@ import msgspec
 from blake3 import blake3
 
 from pdelta.app.context import Context
+from pdelta.app.options import SourceOptions
 from pdelta.app.source import LocalSource
 from pdelta.errors import FilesystemError, PreflightError, UsageError
 from pdelta.filesystem.index import Index, open_index
@@ -20,41 +21,10 @@ from pdelta.filesystem.pages import SqlitePages
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.scan import RACY_NS, Problem, Scan, ScanOptions, scan
 from pdelta.formats.page import encode_root
-from pdelta.model.snapshot import Chunking, Rule, Selection
+from pdelta.model.snapshot import Chunking
 
 CACHE_LIMIT_BYTES: Final = 1 << 30
 """A cache that has grown beyond this is begun anew: a million files take about 200 MB of it."""
-
-
-class SourceOptions(msgspec.Struct, frozen=True):
-    """What of a source is looked at, and how.
-
-    Attributes:
-        path: As it was typed.
-        rules: Ordered ignore rules; those of the tree's own ignore files come before them.
-        owner: Whether owner and group are carried.
-        xattrs: Whether extended attributes are carried.
-        chmod: Clause that changes every mode; empty for none.
-        checksum: Whether every byte is read.
-        changes: Only these paths are looked at; None looks at everything.
-        stop_on_error: Whether an unreadable path refuses the push.
-        chunking: What the user asked for; None for what the destination records.
-    """
-
-    path: str
-    rules: tuple[Rule, ...] = ()
-    owner: bool = False
-    xattrs: bool = False
-    chmod: str = ""
-    checksum: bool = False
-    changes: tuple[bytes, ...] | None = None
-    stop_on_error: bool = False
-    chunking: Chunking | None = None
-
-    @property
-    def selection(self) -> Selection:
-        """What the snapshot will say of this."""
-        return Selection(rules=self.rules, owner=self.owner, xattrs=self.xattrs, chmod=self.chmod)
 
 
 class ScannedSource:

@@ -6,7 +6,7 @@ another host. Never trusts that a file is still what the scan saw.
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from pdelta.app.answers import HEADER, Bases, Joiner, answer_fine
@@ -217,33 +217,6 @@ class LocalSource:
         os.close(descriptor)
         if now != recorded:
             raise _changed(path, "changed while it was read")
-
-
-class NoSource:
-    """Stands where nothing is sent: for commands that need no source."""
-
-    def read_pages(self, ids: Iterable[bytes]) -> Mapping[bytes, bytes]:
-        """Give nothing for no ids.
-
-        Raises:
-            FilesystemError: A page is asked for.
-        """
-        wanted: Sequence[bytes] = list(ids)
-        if wanted:
-            message = f"page {wanted[0].hex()} was asked for, and this command has no source"
-            raise FilesystemError(message)
-        return {}
-
-    def read_ranges(self, wants: Iterable[Want]) -> Iterator[bytes | memoryview]:
-        """Give nothing for no wants.
-
-        Raises:
-            FilesystemError: A range is asked for.
-        """
-        for want in wants:
-            message = f"{want.path!r} was asked for, and this command has no source"
-            raise FilesystemError(message)
-        yield from ()
 
 
 def _changed(path: bytes, what: str) -> SourceChangedError:

@@ -7,10 +7,11 @@ import msgspec
 
 from pdelta.app.compose import OpenTree, open_tree
 from pdelta.app.context import Context, Link
+from pdelta.app.options import SourceOptions
 from pdelta.app.outcome import TreeOutcome
 from pdelta.app.perform import finish_interrupted, new_run, perform
 from pdelta.app.rollback import tree_outcome
-from pdelta.app.scanning import ScannedSource, SourceOptions
+from pdelta.app.scanning import ScannedSource
 from pdelta.errors import UsageError
 from pdelta.formats.history import RepairWish
 from pdelta.formats.report import CheckReport

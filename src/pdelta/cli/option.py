@@ -15,7 +15,7 @@ from pdelta.cli.console import Console
 from pdelta.cli.settings import read_settings
 
 if TYPE_CHECKING:
-    from pdelta.app.basecache import BaseCacheWish
+    from pdelta.app.options import BaseCacheWish
 
     _Number = click.ParamType[int]
     _BaseCache = click.ParamType[BaseCacheWish]
@@ -63,7 +63,7 @@ class BaseCache(_BaseCache):
         ctx: click.Context | None,
     ) -> "BaseCacheWish":
         """Give what the push is told."""
-        from pdelta.app.basecache import BaseCacheWish
+        from pdelta.app.options import BaseCacheWish
 
         if isinstance(value, BaseCacheWish):
             return value

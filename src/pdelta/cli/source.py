@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pdelta.app.scanning import SourceOptions
+from pdelta.app.options import SourceOptions
 from pdelta.cli.option import RULES
 from pdelta.errors import FilesystemError, UsageError
 from pdelta.model.snapshot import Chunking, Rule

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from pdelta.app.context import Context
-from pdelta.app.scanning import ScannedSource, SourceOptions
-from pdelta.app.source import PIECE_BYTES, LocalSource, NoSource
+from pdelta.app.no_source import NoSource
+from pdelta.app.options import SourceOptions
+from pdelta.app.scanning import ScannedSource
+from pdelta.app.source import PIECE_BYTES, LocalSource
 from pdelta.chunking.fine import apply_patch, signature
 from pdelta.errors import FilesystemError, PdeltaError, PreflightError, SourceChangedError, UsageError
 from pdelta.formats.page import PagedTree, decode_root

@@ -93,7 +93,8 @@ def command(
     DEST is a path, [user@]host:path, ssh://[user@]host[:port]/path, or NAME:path with a host of pdelta.toml.
     The destination is the old tree or the new one, whatever interrupts the push; the same command goes on.
     """
-    from pdelta.app.push import PushOptions, push_tree
+    from pdelta.app.options import PushOptions
+    from pdelta.app.push import push_tree
 
     link = msgspec.structs.replace(link, compress=options["compress"], bwlimit=options["bwlimit"])
     check = "bytes" if options["checksum"] else "stat" if options["check_dest"] else "trust"
