@@ -305,7 +305,12 @@ def _address(destination: Destination) -> str:
     """Give what plans call a destination: the same text for the same folder, as far as that is known here."""
     remote = destination.remote
     if remote is None:
-        return os.fsdecode(os.path.abspath(destination.path))
+        return _text(os.path.abspath(destination.path))
     port = f":{remote.port}" if remote.port else ""
-    path = os.fsdecode(remote.path)
+    path = _text(remote.path)
     return f"ssh://{remote.label}{port}{path if path.startswith('/') else f'/~/{path}'}"
+
+
+def _text(path: bytes) -> str:
+    """Give a raw path as text that can be stored; bytes that are no UTF-8 become escapes."""
+    return path.decode("utf-8", "backslashreplace")

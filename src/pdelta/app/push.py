@@ -5,8 +5,10 @@ import time
 
 from pdelta.app.compose import open_tree
 from pdelta.app.context import Context, Link
+from pdelta.app.destination import Destination
 from pdelta.app.options import PushOptions, SourceOptions
 from pdelta.app.outcome import TreeOutcome
+from pdelta.errors import UsageError
 
 
 def push_tree(
@@ -24,13 +26,28 @@ def push_tree(
         PdeltaError: Whatever else went wrong, see ``app.perform``.
     """
     started_s = time.monotonic()
+    if not source.path:
+        raise UsageError("SRC is empty; nothing was looked at", hint="Name the folder to push, . for this one.")
     if not os.path.isdir(source.path):
         from pdelta.app.scanning import ScannedSource
 
         # No host need be asked to say what is wrong with the source.
         ScannedSource(source, context).close()
     with open_tree(destination, context, link) as tree:
+        if tree.destination.remote is None:
+            _refuse_overlap(source.path, tree.destination)
         # Meanwhile ssh is on its way: what scans takes 60 ms to import.
         from pdelta.app.pushing import push_scanned
 
         return push_scanned(source, tree, options, context, link, started_s)
+
+
+def _refuse_overlap(source: str, destination: Destination) -> None:
+    """Refuse a destination inside its source, or the other way round: each push would carry the last one along."""
+    one = os.path.realpath(os.fsencode(source))
+    other = os.path.realpath(destination.path)
+    if one == other or one.startswith(other.rstrip(b"/") + b"/") or other.startswith(one.rstrip(b"/") + b"/"):
+        raise UsageError(
+            f"{source} and {destination.text} lie in one another; nothing was looked at",
+            hint="Push to a folder beside the source.",
+        )

@@ -111,7 +111,7 @@ def _wish(scanned: ScannedSource, options: PushOptions, context: Context, link: 
         run=new_run(context),
         who=context.who,
         origin=f"{context.host}:{scanned.path.decode(errors='replace')}",
-        note=options.note,
+        note=options.note.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
         release=options.release or options.convert,
         convert=options.convert,
     )

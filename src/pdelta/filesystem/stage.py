@@ -7,6 +7,7 @@ nothing that a reader of the tree can see.
 """
 
 import os
+import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
@@ -237,7 +238,11 @@ class Stager:
         except (FileNotFoundError, NotADirectoryError):
             return
         found = folder.lstat(name)
-        if found is None or item.entry.kind == Kind.DIRECTORY:
+        if found is None:
+            return
+        if item.entry.kind == Kind.DIRECTORY:
+            if found.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+                set_attributes_of(folder, name, Attributes(mode=stat.S_IRWXU))
             return
         if item.link or item.entry.kind != Kind.FILE or found.st_nlink > 1:
             folder.unlink(name)

@@ -61,7 +61,10 @@ def build_command(address: RemoteAddress, options: SshOptions) -> list[str]:
         UsageError: The options contradict each other.
         TransportError: The folder for kept connections is not safe.
     """
-    words = shlex.split(options.rsh or "ssh")
+    try:
+        words = shlex.split(options.rsh or "ssh")
+    except ValueError as error:
+        raise UsageError(f"--rsh {options.rsh!r} is no command: {error}", hint="Close its quotation marks.") from error
     if not words:
         raise UsageError("--rsh names no command")
     remote = REMOTE_COMMAND

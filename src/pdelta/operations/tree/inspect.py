@@ -12,7 +12,7 @@ import msgspec
 from pdelta.filesystem.index import Index
 from pdelta.filesystem.observe import Observation
 from pdelta.filesystem.safe import Directory
-from pdelta.filesystem.scan import Scan, ScanOptions, scan
+from pdelta.filesystem.scan import Problem, Scan, ScanOptions, scan
 from pdelta.formats.page import PagedTree, build_directory
 from pdelta.model.change import Change
 from pdelta.model.event import Observer
@@ -21,7 +21,7 @@ from pdelta.model.snapshot import ADOPTED, Kind, Root
 from pdelta.operations.tree.calculate import Overlay
 from pdelta.tree.compare import is_adopted, metadata_difference
 from pdelta.tree.merge import Edit, Merge, Policy, merge
-from pdelta.tree.override import Finder
+from pdelta.tree.override import Finder, find
 from pdelta.tree.reader import walk
 
 
@@ -82,6 +82,20 @@ def _times_alone(edit: Edit) -> bool:
         return False
     after = msgspec.structs.replace(edit.after, mtime_ns=edit.before.mtime_ns)
     return not metadata_difference(edit.before, after)
+
+
+def find_obstacles(tree: PagedTree, wanted: Root, problems: Iterable[Problem]) -> list[Finding]:
+    """Give what cannot be looked at and stands where something is wanted."""
+    return [
+        Finding(
+            problem.kind,
+            f"{os.fsdecode(problem.path)!r} is in the way: {problem.message}",
+            hint="remove it, or leave its path out with --ignore",
+            subject=problem.path,
+        )
+        for problem in problems
+        if find(tree, wanted.top, problem.path) is not None
+    ]
 
 
 def observe_all(overlay: Overlay, held: Root, found: Scan) -> Observation:

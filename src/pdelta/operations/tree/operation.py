@@ -15,7 +15,7 @@ from pdelta.filesystem.index import Index
 from pdelta.filesystem.ledger import Kept, Ledger
 from pdelta.filesystem.observe import Observation
 from pdelta.filesystem.safe import Directory
-from pdelta.filesystem.scan import Scan, ScanOptions
+from pdelta.filesystem.scan import Problem, Scan, ScanOptions
 from pdelta.filesystem.stage import Staged
 from pdelta.filesystem.state import BACKWARD, INTENT, StateFolder
 from pdelta.formats.history import (
@@ -101,6 +101,7 @@ class TreeOperation:
         self._overlay = Overlay(None)
         self._calculated: dict[tuple[bytes, bytes], Calculation] = {}
         self._scanned: Index | None = None
+        self._problems: Sequence[Problem] = ()
         self._recovered = ""
 
     def close(self) -> None:
@@ -134,6 +135,9 @@ class TreeOperation:
             # Looking comes first: pages of an equal destination need not travel.
             held, observation, trusted = self._held(entry, wanted, wish)
             fetch_pages(self._overlay, self._source, wanted, known, held)
+            if observation is not None:
+                tree, root = PagedTree(self._overlay), self._overlay.read_root(wanted)
+                observation.findings += inspect.find_obstacles(tree, root, self._problems)
         calculation = self._compare(held, wanted, wish, observation, entry)
         return self._delta(calculation, wish, entry, trusted)
 
@@ -474,6 +478,7 @@ class TreeOperation:
         with translated("read the tree"):
             options = self._scan_options(like, checksum=checksum, jobs=JOBS)
             found, used = inspect.look_at_all(self._root, self._overlay, index, self._observer, options)
+        self._problems = found.problems
         if index is None:
             self._scanned = used
         return found

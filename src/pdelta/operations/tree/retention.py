@@ -15,6 +15,8 @@ from pdelta.formats.page import child_ids, decode_root
 from pdelta.formats.report import CollectReport, Retention
 from pdelta.model.finding import Finding
 from pdelta.model.names import STATE_NAME
+from pdelta.model.snapshot import ID_LENGTH_BYTES, Entry, Kind
+from pdelta.operations.tree.aftermath import FOREIGN
 from pdelta.operations.tree.calculate import Overlay
 from pdelta.operations.tree.preflight import FREE_SHARE, UNDO_SHARE
 from pdelta.operations.tree.transaction import Transaction
@@ -69,7 +71,7 @@ def examine(root: Directory, ledger: Ledger, overlay: Overlay) -> list[Finding]:
         findings.append(
             Finding("undo", text, hint=f"pdelta gc --keep drops the record; states before entry {number} are lost")
         )
-    needed = _reachable(ledger.entries(), overlay)
+    needed = _reachable(ledger, overlay)
     missing = ledger.pages.missing_pages(needed)
     if missing:
         findings.append(
@@ -114,33 +116,41 @@ def _remove_forgotten(root: Directory, ledger: Ledger) -> None:
     with root.open_directory(place) as folder:
         names = folder.names()
     for name in names:
-        if name not in kept:
+        if name not in kept and not name.startswith(FOREIGN):
             remove(root, place + b"/" + name)
 
 
 def _sweep(ledger: Ledger) -> int:
-    needed = set(_reachable(ledger.entries(), Overlay(ledger.pages)))
+    needed = set(_reachable(ledger, Overlay(ledger.pages)))
     with ledger.transaction():
         return ledger.pages.keep_only(needed)
 
 
-def _reachable(entries: Iterable[HistoryEntry], overlay: Overlay) -> list[bytes]:
-    """Give every page id below the snapshots that the history needs."""
+def _reachable(ledger: Ledger, overlay: Overlay) -> list[bytes]:
+    """Give every page id below the snapshots that the history needs, and below kept folders and files."""
     seen: dict[bytes, None] = {}
+    entries = ledger.entries()
+    levels = [[item.entry.content for item in ledger.kept() if _has_pages(item.entry)]]
     for entry in entries:
-        wanted = (entry.before, entry.held) if entry.undo == UndoState.KEPT else (entry.held,)
-        level: list[bytes] = []
+        wanted = [entry.held]
+        if entry.undo == UndoState.KEPT:
+            wanted.append(entry.before)
+        if entry is entries[-1]:
+            wanted.append(entry.wanted)
         for snapshot in wanted:
             if snapshot in seen:
                 continue
             seen[snapshot] = None
             root = decode_root(overlay.read_pages([snapshot])[snapshot])
-            level += [id_ for id_ in (root.top.content, root.links) if id_ and id_ not in seen]
-        while level:
-            fresh = [id_ for id_ in dict.fromkeys(level) if id_ not in seen]
-            seen.update(dict.fromkeys(fresh))
-            level = []
-            for start in range(0, len(fresh), 500):
-                for data in overlay.read_pages(fresh[start : start + 500]).values():
-                    level += child_ids(data)
+            levels.append([id_ for id_ in (root.top.content, root.links) if id_])
+    while levels:
+        fresh = [id_ for id_ in dict.fromkeys(levels.pop()) if id_ not in seen]
+        seen.update(dict.fromkeys(fresh))
+        for start in range(0, len(fresh), 500):
+            pages = overlay.read_pages(fresh[start : start + 500])
+            levels.append([child for data in pages.values() for child in child_ids(data)])
     return list(seen)
+
+
+def _has_pages(entry: Entry) -> bool:
+    return entry.kind == Kind.DIRECTORY or (entry.kind == Kind.FILE and len(entry.content) == ID_LENGTH_BYTES)

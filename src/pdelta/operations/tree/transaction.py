@@ -7,17 +7,17 @@ before the first rename, every touched file system before the ledger.
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 
 import msgspec
 from blake3 import blake3
 
-from pdelta.errors import ExecutionError, IntegrityError, NeedsOperatorError, PdeltaError
+from pdelta.errors import ExecutionError, IntegrityError, PdeltaError
 from pdelta.filesystem.commit import Committer
 from pdelta.filesystem.copy import copy_file
 from pdelta.filesystem.failure import translated
-from pdelta.filesystem.ledger import Kept, Ledger
+from pdelta.filesystem.ledger import Ledger
 from pdelta.filesystem.metadata import Attributes, read_xattrs, set_attributes, set_attributes_of
 from pdelta.filesystem.reindex import reindex
 from pdelta.filesystem.safe import Directory
@@ -32,9 +32,11 @@ from pdelta.model.failpoint import FailPoint, never
 from pdelta.model.names import STATE_NAME, join_path, parent_of
 from pdelta.model.snapshot import Entry, Kind, Root
 from pdelta.model.source import Source
+from pdelta.operations.tree import aftermath
 from pdelta.operations.tree.arrange import STAGING as STAGING_PATH
 from pdelta.operations.tree.arrange import Arrangement, Arranger
 from pdelta.operations.tree.calculate import Calculation, GatheredPages, Overlay
+from pdelta.operations.tree.recheck import recheck_folders
 from pdelta.tree.override import override
 
 _SYNC_EACH: int = 32
@@ -45,7 +47,8 @@ class Record(msgspec.Struct, frozen=True):
     """What is being staged, durable before the first staged file.
 
     Attributes:
-        before: Snapshot that it starts from.
+        before: Root pages of the content that it starts from; not the snapshot, since making the state folder changes
+            the time of the tree itself.
         after: Snapshot that it leads to.
         number: Ledger entry that it will be.
         folders: Staging folders outside the state folder.
@@ -121,6 +124,8 @@ class Transaction:
         with translated("look at the tree"):
             arrangement = arranger.arrange()
         staged = self._stage(calculation, entry.number, arrangement, source, durable=durable)
+        with translated("look at the tree again"):
+            recheck_folders(self._root, self._tree, calculation.edits)
         with translated("write the intent"):
             moves = tuple(self._complete(move, staged) for move in arrangement.moves)
             if durable and self._dressed:
@@ -149,7 +154,8 @@ class Transaction:
     def _stage(
         self, calculation: Calculation, number: int, arrangement: Arrangement, source: Source | None, *, durable: bool
     ) -> Staged:
-        record = Record(calculation.before_id, calculation.after_id, number, tuple(arrangement.folders))
+        root = calculation.before
+        record = Record(root.top.content + root.links, calculation.after_id, number, tuple(arrangement.folders))
         with translated("make the staging folder"):
             resume = self._open_staging(record, durable=durable)
             for folder in arrangement.folders:
@@ -186,12 +192,7 @@ class Transaction:
         """Make the staging folder, or go on with what an equal attempt left; say which."""
         data = msgspec.msgpack.encode(record)
         found = self.staged()
-        if found is not None and (found.after, found.number, found.folders) == (
-            record.after,
-            record.number,
-            record.folders,
-        ):
-            # What it starts from may differ (making the state folder changed a time): every chunk is verified anyhow.
+        if found == record:
             return True
         self.clear_staging()
         self._failpoint("stage.cleared")
@@ -335,11 +336,13 @@ class Transaction:
         self._failpoint("intent.backward")
         foreign = sorted(set(committer.backward(intent.moves)) - set(known))
         committer.close()
-        self._end_backward(intent)
+        saved = self._end_backward(intent, foreign)
         if foreign:
-            raise _foreign(self._root, foreign, "reversed")
+            raise aftermath.foreign_error(self._root, foreign, saved)
 
-    def _end_backward(self, intent: Intent) -> None:
+    def _end_backward(self, intent: Intent, foreign: Iterable[bytes]) -> list[bytes]:
+        """End a reversal; give where originals were saved that somebody's change kept from going back."""
+        saved = aftermath.save_originals(self._root, self._state, intent, foreign)
         if intent.durable:
             self._sync(intent.folders)
         self._failpoint("commit.reversed")
@@ -348,6 +351,7 @@ class Transaction:
         if intent.durable:
             self._state.folder.sync()
         self._failpoint("intent.reversed")
+        return saved
 
     def _finish(self, intent: Intent, after: Root, foreign: Iterable[bytes]) -> HistoryEntry:
         """Make the commit durable, record it, and clear away what it needed."""
@@ -362,10 +366,9 @@ class Transaction:
         if newest is None or newest.number < entry.number:
             with self._ledger.transaction():
                 self._ledger.write_entry(entry)
-                taken = [m.slot for m in intent.moves if _is_undo(m.slot) and m.action in {Action.CREATE, Action.SWAP}]
-                self._ledger.forget_slots(taken)
+                self._ledger.forget_slots(aftermath.taken_slots(self._root, intent))
                 if intent.undo:
-                    self._ledger.write_kept(_kept(intent))
+                    self._ledger.write_kept(aftermath.kept_items(self._root, intent))
                 reindex(self._root, self._ledger.index, after, intent.moves, self._tree, frozenset(foreign))
         self._failpoint("ledger.written")
         self._clear(intent)
@@ -391,6 +394,9 @@ class Transaction:
             else:
                 remove(self._root, STAGING_PATH)
         for path in intent.folders:
+            if not intent.undo:
+                remove(self._root, path)
+                continue
             with suppress(OSError), self._root.open_directory(parent_of(path)) as parent:
                 parent.rmdir(path.rpartition(b"/")[2])
         self._failpoint("undo.renamed")
@@ -434,7 +440,7 @@ class Transaction:
             try:
                 if backward:
                     foreign = tuple(committer.backward(intent.moves))
-                    self._end_backward(intent)
+                    self._end_backward(intent, foreign)
                     return "backward", intent.number, foreign
                 newest = self._ledger.newest()
                 if newest is not None and newest.number >= intent.number:
@@ -453,8 +459,7 @@ class Transaction:
         if foreign:
             # The ledger must not claim what somebody else changed: those paths keep what the record of before says,
             # which the next command finds to be drift.
-            by_path = {move.path: move for move in intent.moves}
-            found = {path: by_path[path].before for path in foreign if path}
+            found = aftermath.left_as_before(intent, foreign)
             pages = GatheredPages()
             top = override(self._tree, after.top, found, build_directory, pages)
             after = msgspec.structs.replace(after, top=top)
@@ -523,27 +528,3 @@ class Transaction:
         for path in (STAGING_PATH, STATE_NAME, *folders):
             with self._root.open_directory(path) as folder:
                 folder.sync()
-
-
-def _is_undo(slot: bytes) -> bool:
-    return slot.startswith(STATE_NAME + b"/" + UNDO + b"/")
-
-
-def final_slot(slot: bytes, number: int) -> bytes:
-    """Give where a staged slot is once staging has become undo data."""
-    if slot.startswith(STAGING_PATH + b"/"):
-        return STATE_NAME + b"/" + UNDO + b"/%d/" % number + slot[len(STAGING_PATH) + 1 :]
-    return slot
-
-
-def _kept(intent: Intent) -> Iterator[Kept]:
-    for move in intent.moves:
-        if move.action in {Action.SWAP, Action.REMOVE} and move.before is not None:
-            slot = final_slot(move.copy or move.rest or move.slot, intent.number)
-            yield Kept(intent.number, slot, move.path, move.before)
-
-
-def _foreign(root: Directory, paths: Iterable[bytes], done: str) -> NeedsOperatorError:
-    names = ", ".join(repr(path) for path in paths)
-    text = f"in {os.fsdecode(root.path)!r} somebody changed {names} meanwhile; those were left, all others are {done}"
-    return NeedsOperatorError(text, hint="look at them, then run the command again with --drift overwrite or keep")

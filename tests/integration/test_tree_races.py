@@ -1,0 +1,142 @@
+"""What somebody does to the destination while a push is under way, and what collecting leaves for later."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pdelta.errors import DriftError, ExecutionError, FilesystemError, NeedsOperatorError
+from pdelta.formats.report import Retention
+from tests.fixtures.desk import Desk
+
+ORIGINAL = "precious" * 2000
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """Nothing is pushed yet."""
+    return Desk(tmp_path)
+
+
+def meanwhile(desk: Desk, point: str, action: Callable[[], object]) -> None:
+    """Act once, when a push passes a fail point."""
+    done: list[str] = []
+
+    def failpoint(name: str, /) -> None:
+        if name == point and not done:
+            done.append(name)
+            action()
+
+    desk.failpoint = failpoint
+
+
+def collect(desk: Desk) -> None:
+    with desk.operation() as operation:
+        operation.collect(Retention())
+
+
+def kept_originals(desk: Desk) -> list[Path]:
+    return [path for path in desk.dest.rglob("*") if path.is_file() and path.read_bytes() == ORIGINAL.encode()]
+
+
+def test_collect_when_the_destination_has_extras_then_the_next_push_works(desk: Desk) -> None:
+    desk.write_dest({"extra": "x" * 9000})
+    desk.write({"a": "1"})
+    desk.push()
+    collect(desk)
+    (desk.source / "b").write_text("2")
+    assert desk.push().refusals == []
+    assert desk.names() == {"a", "b", "extra"}
+
+
+def test_collect_when_a_folder_was_kept_without_what_moved_out_then_push_and_rollback_work(desk: Desk) -> None:
+    desk.write({"d": {"a": "1" * 5000, "b": "2" * 5000}})
+    desk.push()
+    before = desk.state()
+    os.rename(desk.source / "d/a", desk.source / "a")
+    shutil.rmtree(desk.source / "d")
+    desk.push(yes=True)
+    collect(desk)
+    (desk.source / "n").write_text("n" * 7000)
+    assert desk.push().refusals == []
+    assert desk.rollback(to=1).refusals == []
+    assert desk.state() == before
+
+
+def test_removed_folder_when_changed_while_staging_then_nothing_is_removed(desk: Desk) -> None:
+    desk.write({"old": {"f": "f" * 5000}, "k": "k"})
+    desk.push()
+    shutil.rmtree(desk.source / "old")
+    meanwhile(desk, "stage.synced", lambda: (desk.dest / "old/unknown").write_text("a user's file"))
+    with pytest.raises(DriftError):
+        desk.push(yes=True)
+    assert desk.read("old/unknown") == "a user's file"
+    assert len(desk.history()) == 1
+
+
+def test_times_when_the_file_was_rewritten_while_staging_then_the_change_is_not_hidden(desk: Desk) -> None:
+    desk.write({"f": "A" * 5000})
+    desk.push()
+    os.utime(desk.source / "f", ns=(1, 1_600_000_000_000_000_000))
+    meanwhile(desk, "stage.synced", lambda: (desk.dest / "f").write_text("B" * 5000))
+    with pytest.raises(ExecutionError):
+        desk.push()
+    assert desk.read("f") == "B" * 5000
+    assert desk.changes() != []
+
+
+def test_link_when_replaced_while_staging_then_the_push_is_reversed(desk: Desk) -> None:
+    desk.source.mkdir(exist_ok=True)
+    os.symlink("one", desk.source / "l")
+    desk.push()
+    os.unlink(desk.source / "l")
+    os.symlink("two", desk.source / "l")
+
+    def replace() -> None:
+        os.unlink(desk.dest / "l")
+        os.symlink("host-made", desk.dest / "l")
+
+    meanwhile(desk, "stage.synced", replace)
+    with pytest.raises(ExecutionError):
+        desk.push()
+    assert os.readlink(desk.dest / "l") == "host-made"
+
+
+def test_original_when_its_place_was_taken_during_a_reversal_then_it_is_saved_by_name(desk: Desk) -> None:
+    desk.write({"a": ORIGINAL, "b": "b" * 5000})
+    desk.push()
+    (desk.source / "a").write_text("changed!" * 2500)
+    (desk.source / "b").write_text("B" * 6000)
+
+    def write_and_fail() -> None:
+        with (desk.dest / "a").open("a") as file:
+            file.write("more")
+        raise FilesystemError("an error of the disk")
+
+    meanwhile(desk, "commit.swap", write_and_fail)
+    with pytest.raises(NeedsOperatorError, match="foreign-2"):
+        desk.push()
+    assert len(kept_originals(desk)) == 1
+    desk.push(drift="overwrite")
+    collect(desk)
+    assert len(kept_originals(desk)) == 1
+
+
+def test_no_undo_when_staged_beside_the_final_place_then_nothing_is_left_there(desk: Desk) -> None:
+    desk.write({"s": {"f": "A" * 5000, "g": "A" * 4000}})
+    desk.push()
+    for top in (desk.source, desk.dest):
+        (top / "s").chmod(0o2755)
+    (desk.source / "s/f").write_text("B" * 5001)
+    (desk.source / "s/g").unlink()
+    assert desk.push(undo=False, yes=True, drift="overwrite").refusals == []
+    assert {path.name for path in (desk.dest / "s").iterdir()} == {"f"}
+
+
+def test_special_file_when_in_the_way_then_refused_by_name(desk: Desk) -> None:
+    desk.dest.mkdir(exist_ok=True)
+    os.mkfifo(desk.dest / "f")
+    desk.write({"f": "a file"})
+    assert desk.push().refusals == ["special"]
