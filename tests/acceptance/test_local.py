@@ -82,7 +82,7 @@ def test_rollback_when_taken_then_the_former_tree_is_back_and_can_be_left_again(
     (source / "bin" / "run").unlink()
     (source / "conf" / "app.ini").write_text("other")
     (source / "current").unlink()
-    cli("push", source, destination)
+    cli("push", "--yes", source, destination)
     second = tree_state(destination)
     source.rename(source.with_name("away"))
     cli("rollback", destination)
@@ -139,7 +139,8 @@ def test_first_push_when_other_files_are_there_then_they_stay_unless_delete(cli:
     destination = tree("live", {"theirs": "2"})
     cli("push", source, destination)
     assert (destination / "theirs").read_text() == "2"
-    cli("push", "--delete", source, destination)
+    assert "1 of 2 files would be deleted" in cli("push", "--delete", source, destination, status=3).err
+    cli("push", "--delete", "--yes", source, destination)
     assert not (destination / "theirs").exists()
 
 
@@ -164,7 +165,7 @@ def test_push_when_paths_are_ignored_then_they_are_neither_sent_nor_deleted(cli:
     assert sorted(os.listdir(destination)) == [".pdelta", "a.log", "app", "keep.log"]
     (source / "keep.log").unlink()
     (source / "a.log").unlink()
-    cli("push", "--ignore", "*.log", "--include", "keep.log", source, destination)
+    cli("push", "--ignore", "*.log", "--include", "keep.log", "--max-delete", "1", source, destination)
     assert sorted(os.listdir(destination)) == [".pdelta", "a.log", "app"]
 
 

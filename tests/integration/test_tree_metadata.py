@@ -90,7 +90,7 @@ def test_setgid_folder_when_files_come_and_go_then_new_ones_get_its_group(desk: 
     desk.write({"folder": Directory({"a": "changed", "c": "c", "sub": {"d": "d"}}, 0o2775)})
     (desk.source / "folder/b").unlink()
     before = desk.state()
-    desk.push()
+    desk.push(yes=True)
     assert {(desk.dest / "folder" / name).stat().st_gid for name in ("a", "c", "sub", "sub/d")} == {4242}
     assert stat.S_IMODE((desk.dest / "folder").stat().st_mode) == 0o2775
     assert not list((desk.dest / "folder").glob(".pdelta*"))

@@ -62,10 +62,11 @@ def _losses(body: TreeBody, calculation: Calculation) -> Iterator[Finding]:
             yield Finding("loss", text, hint="look at the list (--dry-run), then raise the limit or give --yes")
         return
     share = body.deleted * 100 > body.held_files * LOSS_SHARE
-    if calculation.emptied or body.deleted > LOSS_FILES or (share and body.held_files > LOSS_SHARE):
+    if calculation.emptied or body.deleted > LOSS_FILES or share:
         gone = [edit.path for edit in calculation.edits if edit.after is None]
         names = ", ".join(repr(os.fsdecode(name)) for name in gone[:_LISTED]) + (" …" if len(gone) > _LISTED else "")
-        text = f"{body.deleted} of {body.held_files} files would be deleted: {names}"
+        files = "file" if body.held_files == 1 else "files"
+        text = f"{body.deleted} of {body.held_files} {files} would be deleted: {names}"
         yield Finding("loss", text, hint="if that is meant, give --yes or --max-delete N; rollback can bring them back")
 
 
