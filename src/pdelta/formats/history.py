@@ -93,7 +93,6 @@ class PushWish(msgspec.Struct, frozen=True, tag="push", omit_defaults=True, forb
         check: ``trust`` looks at touched paths only, ``stat`` at every name, ``bytes`` at every byte.
         undo: Whether displaced content is kept.
         durable: Whether everything is synced.
-        inplace: Whether huge files are patched in place.
         wait_s: How long to wait for another run that holds the tree.
         listed: How many changes the delta lists; its counts are always complete.
         measure: Whether to find out how many bytes the source must give, which costs a look at every page.
@@ -114,7 +113,6 @@ class PushWish(msgspec.Struct, frozen=True, tag="push", omit_defaults=True, forb
     check: str = "trust"
     undo: bool = True
     durable: bool = True
-    inplace: bool = False
     wait_s: float = 0.0
     listed: int = 1000
     measure: bool = False
