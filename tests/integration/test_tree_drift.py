@@ -93,7 +93,7 @@ def test_file_when_it_was_replaced_by_an_equal_one_then_it_is_no_drift(desk: Des
 def test_file_when_missing_and_wanted_otherwise_then_it_is_drift(pushed: Desk) -> None:
     (pushed.dest / "a").unlink()
     done = pushed.push()
-    assert (done.refusals, done.findings[0].message) == (["drift"], "b'a' is not as pdelta left it: missing")
+    assert (done.refusals, done.findings[0].message) == (["drift"], "'a' is not as pdelta left it: missing")
     pushed.push(drift="overwrite")
     assert pushed.read("a") == "new"
     pushed.rollback()
@@ -323,7 +323,7 @@ def test_adopted_extra_when_edited_and_checked_then_it_is_still_nobody_elses(des
 def test_drift_when_the_time_alone_differs_then_it_is_told_as_metadata(pushed: Desk) -> None:
     pushed.write_dest({"a": File("old", 0o644, OLD)})
     done = pushed.push()
-    assert (done.refusals, done.findings[0].message) == (["drift"], "b'a' is not as pdelta left it: mtime")
+    assert (done.refusals, done.findings[0].message) == (["drift"], "'a' is not as pdelta left it: mtime")
 
 
 def test_drift_when_a_deleted_file_was_edited_then_keep_spares_it(desk: Desk) -> None:

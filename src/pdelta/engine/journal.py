@@ -6,6 +6,7 @@ does. ``docs/formats/journal.md`` is the specification.
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from types import TracebackType
@@ -211,7 +212,7 @@ class Journal:
 
     def _prepare(self, *, durable: bool) -> None:
         execute = self._database.execute
-        execute("PRAGMA journal_mode = WAL")
+        _begin_wal(self._database)
         execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         if execute("PRAGMA application_id").fetchone()[0] == 0:
             if execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
@@ -321,6 +322,20 @@ class Journal:
     def _notes_of(self, run: str) -> dict[str, list[bytes]]:
         _, state, _ = self.read(run)
         return {id: step.notes for id, step in state.steps.items() if step.notes}
+
+
+def _begin_wal(database: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log; while another process does the same, SQLite answers "locked" without waiting."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 @contextmanager

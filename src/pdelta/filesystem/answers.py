@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Protocol
 
 from pdelta.errors import IntegrityError, TransportError
+from pdelta.model.names import quoted
 from pdelta.model.source import Want
 
 
@@ -39,7 +40,7 @@ class Answers:
             if first is None:
                 return False
             if self._source is None:
-                text = f"nothing here holds the content of {first.path!r} any more; nothing was changed"
+                text = f"nothing here holds the content of {quoted(first.path)} any more; nothing was changed"
                 raise IntegrityError(text, hint="push it again, or roll back to an entry whose undo data is kept")
             self._pieces = iter(self._source.read_ranges(chain((first,), wants)))
             return True

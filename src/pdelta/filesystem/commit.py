@@ -19,7 +19,7 @@ from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.syscalls import UnsupportedError
 from pdelta.formats.intent import Action, Move
 from pdelta.model.failpoint import FailPoint, never
-from pdelta.model.names import parent_of
+from pdelta.model.names import parent_of, quoted
 from pdelta.model.snapshot import OWNER, XATTRS, Entry, Kind
 from pdelta.tree.order import is_below
 
@@ -100,7 +100,7 @@ class Committer:
             except (FileNotFoundError, NotADirectoryError):
                 foreign.append(move.path)  # somebody removed the folder that it is in
             except OSError as error:
-                raise describe(error, f"{name} {move.path!r}") from error
+                raise describe(error, f"{name} {quoted(move.path)}") from error
             self._failpoint(f"commit.{name}")
         self._verify(worked)
         return foreign

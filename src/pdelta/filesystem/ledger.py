@@ -62,7 +62,6 @@ class Ledger:
 
     def __init__(self, path: bytes, *, create: bool, durable: bool = True) -> None:
         """Open or make the database."""
-        self._path = path
         uri = "file:" + _quote(path) + ("?mode=rwc" if create else "?mode=rw")
         try:
             self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10, cached_statements=64)
@@ -83,7 +82,7 @@ class Ledger:
                 connection.execute("COMMIT")
                 return
             if version != VERSION:
-                text = f"the ledger {path!r} has version {version}; this pdelta reads version {VERSION}"
+                text = f"the ledger of this tree has version {version}; this pdelta reads version {VERSION}"
                 raise FormatError(text, hint="use the pdelta that wrote it, or a newer one")
             self._open_parts()
 
@@ -185,9 +184,9 @@ class Ledger:
 
     def _translated(self, error: sqlite3.Error) -> Exception:
         if isinstance(error, sqlite3.OperationalError):
-            text = f"the ledger {self._path!r} could not be used: {error}; the tree is as it was"
+            text = f"the ledger of this tree could not be used: {error}; the tree is as it was"
             return FilesystemError(text, hint="check free space, rights and the disk, then run the command again")
-        text = f"the ledger {self._path!r} is damaged: {error}"
+        text = f"the ledger of this tree is damaged: {error}"
         return IntegrityError(text, hint="the tree itself is untouched; restore the .pdelta folder from a backup")
 
 

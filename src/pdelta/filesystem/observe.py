@@ -19,7 +19,7 @@ from pdelta.filesystem.read import Reader, UnreadError
 from pdelta.filesystem.safe import Directory
 from pdelta.formats.page import build_directory
 from pdelta.model.finding import Finding
-from pdelta.model.names import is_reserved, join_path, split_path
+from pdelta.model.names import is_reserved, join_path, quoted, split_path
 from pdelta.model.snapshot import ADOPTED, Entry, Kind
 from pdelta.tree.compare import metadata_difference, same_content, same_metadata
 from pdelta.tree.merge import Edit
@@ -229,10 +229,10 @@ class Observer:
                 self._sink.write_pages(read.pages)
                 return read.entry
         except UnreadError as error:
-            text = f"cannot read {path!r}: {error}"
+            text = f"cannot read {quoted(path)}: {error}"
             self._result.findings.append(Finding("unreadable", text, subject=path, hint="see its rights and owner"))
             return None
-        text = f"{path!r} is neither file, folder nor link"
+        text = f"{quoted(path)} is neither file, folder nor link"
         self._result.findings.append(Finding("special", text, subject=path, hint="remove it, or ignore its path"))
         return None
 

@@ -27,6 +27,7 @@ from pdelta.filesystem.patching import PatchedSource, patched
 from pdelta.filesystem.safe import Directory
 from pdelta.model.event import Event, Observer, silent
 from pdelta.model.failpoint import FailPoint, never
+from pdelta.model.names import quoted
 from pdelta.model.snapshot import HOLES, ID_LENGTH_BYTES, OWNER, RUN_LENGTH_BYTES, XATTRS, Entry, Kind
 from pdelta.model.source import Source, Want
 from pdelta.tree.reader import TreeReader
@@ -398,7 +399,7 @@ class Stager:
         self._staged.reused_bytes += part.length
         if wrong:
             if self._source is None:
-                text = f"{part.origin.path!r} no longer holds what is recorded of it; nothing was changed"
+                text = f"{quoted(part.origin.path)} no longer holds what is recorded of it; nothing was changed"
                 if part.origin.place == Place.KEPT:
                     raise IntegrityError(text + ": the undo data is damaged")
                 raise DriftError(text, hint="pdelta verify names every such path; --repair-from SRC mends them")
@@ -506,7 +507,7 @@ def _wants_again(again: list[tuple[StageItem, list[_Chunk]]], patched: PatchedSo
 
 
 def _wrong_bytes(path: bytes, offset: int) -> IntegrityError:
-    text = f"the source gave wrong bytes for {path!r} at offset {offset}; nothing was changed, what is staged is kept"
+    text = f"the source gave wrong bytes for {quoted(path)} at offset {offset}; nothing was changed"
     return IntegrityError(text, hint="run the same command again; if it repeats, the sender's disk is at fault")
 
 

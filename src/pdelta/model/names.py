@@ -94,6 +94,11 @@ def join_path(parent: bytes, name: bytes) -> bytes:
     return b"%b/%b" % (parent, name) if parent else name
 
 
+def quoted(value: bytes) -> str:
+    """Give a raw name or path for a message, in quotation marks; bytes that are no UTF-8 become escapes."""
+    return f"'{value.decode('utf-8', 'backslashreplace')}'"
+
+
 def _refusal(what: str, value: bytes) -> FormatError:
     """Say what is wrong with a name or path, without repeating more of it than a line holds."""
     shown = _shown(value)

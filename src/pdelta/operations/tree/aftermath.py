@@ -16,7 +16,7 @@ from pdelta.filesystem.ledger import Kept
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.state import UNDO, StateFolder
 from pdelta.formats.intent import Action, Intent, Move
-from pdelta.model.names import STATE_NAME, parent_of, split_path
+from pdelta.model.names import STATE_NAME, parent_of, quoted, split_path
 from pdelta.model.snapshot import Entry
 from pdelta.operations.tree.arrange import STAGING
 
@@ -115,7 +115,7 @@ def _holds(root: Directory, slot: bytes, inode: int) -> bool:
 
 def foreign_error(root: Directory, paths: Iterable[bytes], saved: Iterable[bytes]) -> NeedsOperatorError:
     """Say which paths were left because somebody changed them, and where their originals are."""
-    names = ", ".join(repr(os.fsdecode(path)) for path in paths)
+    names = ", ".join(quoted(path) for path in paths)
     where = ", ".join(repr(os.fsdecode(root.locate(path))) for path in saved)
     text = f"in {os.fsdecode(root.path)!r} somebody changed {names} meanwhile; those were left, all others are reversed"
     if where:

@@ -22,7 +22,7 @@ from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.stage import StageItem
 from pdelta.formats.intent import Action, Move
 from pdelta.formats.page import PagedTree, build_directory
-from pdelta.model.names import STAGE_PREFIX, STATE_NAME, join_path, parent_of, split_path
+from pdelta.model.names import STAGE_PREFIX, STATE_NAME, join_path, parent_of, quoted, split_path
 from pdelta.model.snapshot import LINKED, Entry, Kind, Root
 from pdelta.operations.tree.calculate import EMPTY_DIRECTORY, Calculation, GatheredPages
 from pdelta.operations.tree.recipes import Recipes
@@ -485,7 +485,9 @@ class Arranger:
         if LINKED in entry.extra:
             leader = self._links.leader(path)
             if self._contents.setdefault(leader, entry.content) != entry.content:
-                raise FormatError(f"the hard-link group of {leader!r} has different contents; nothing was changed")
+                raise FormatError(
+                    f"the hard-link group of {quoted(leader)} has different contents; nothing was changed"
+                )
             if leader in made:
                 return StageItem(slot, path, entry, (), b"", made[leader], reported)
             made[leader] = slot
@@ -533,6 +535,6 @@ def _digest(path: bytes) -> bytes:
 
 def _drifted(path: bytes) -> DriftError:
     parent, name = split_path(path)
-    where = f" in {parent!r}" if parent else ""
-    text = f"{name!r}{where} changed after it was looked at; nothing was changed"
+    where = f" in {quoted(parent)}" if parent else ""
+    text = f"{quoted(name)}{where} changed after it was looked at; nothing was changed"
     return DriftError(text, hint="somebody else writes to this tree; run the command again")

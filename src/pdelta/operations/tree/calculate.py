@@ -23,7 +23,7 @@ from pdelta.formats.page import (
     encode_root,
 )
 from pdelta.model.finding import Finding
-from pdelta.model.names import parent_of
+from pdelta.model.names import parent_of, quoted
 from pdelta.model.snapshot import LINKED, Chunking, Entry, Kind, PageReader, Root, Selection
 from pdelta.tree.merge import Edit, Merge, Policy, merge
 from pdelta.tree.order import Rename, find_renames, is_below
@@ -223,14 +223,14 @@ class Calculator:
         exact = {edit.path for edit in result.directories}
         for path, what in sorted(observation.drifted.items()):
             if drift == "keep":
-                yield Finding("drift-kept", f"{path!r} is kept as it is: {what}", blocks=False, subject=path)
+                yield Finding("drift-kept", f"{quoted(path)} is kept as it is: {what}", blocks=False, subject=path)
             elif path not in exact and not is_below(path, touched):
                 continue
             elif released is not None and _ignores(released, path):
-                text = f"{path!r} was released: it is ignored since, and the host changed it ({what})"
+                text = f"{quoted(path)} was released: it is ignored since, and the host changed it ({what})"
                 yield Finding("released", text, hint="move it away, or leave it with --drift keep", subject=path)
             elif drift == "refuse":
-                text = f"{path!r} is not as pdelta left it: {what}"
+                text = f"{quoted(path)} is not as pdelta left it: {what}"
                 hint = "give --drift overwrite (the content is kept for rollback) or --drift keep"
                 yield Finding("drift", text, hint=hint, subject=path)
 
@@ -246,10 +246,10 @@ class Calculator:
         after = Root(result.top, self._links(before, wanted, result), wanted.chunking, wanted.selection)
         findings = [*observation.findings, *drifted]
         for path in result.conflicts:
-            text = f"the folder {path!r} cannot give way to a file: it holds names that must stay"
+            text = f"the folder {quoted(path)} cannot give way to a file: it holds names that must stay"
             findings.append(Finding("conflict", text, hint="move them away, or ignore the path", subject=path))
         for path in result.occupied:
-            text = f"the folder {path!r} stays: it holds ignored or unknown names"
+            text = f"the folder {quoted(path)} stays: it holds ignored or unknown names"
             findings.append(Finding("occupied", text, blocks=False, subject=path))
         blocked = frozenset(observation.occupied)
         return Calculation(

@@ -3,7 +3,6 @@
 Called by ``TreeOperation``; reads the ledger alone.
 """
 
-import os
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,6 +13,7 @@ from pdelta.filesystem.state import UNDO, StateFolder
 from pdelta.formats.history import Counts, HistoryEntry, PushWish, RepairWish, RollbackWish, Verb, Wish
 from pdelta.formats.report import TreeBody
 from pdelta.model.delta import Delta
+from pdelta.model.names import quoted
 from pdelta.model.operation import Outcome
 from pdelta.operations.tree.calculate import Calculation
 
@@ -119,7 +119,7 @@ def refuse_lost_ledger(state: StateFolder, ledger: Ledger | None, name: str) -> 
 
 def changed_meanwhile(name: str, recovered: str, foreign: Sequence[bytes]) -> NeedsOperatorError:
     """Say that recovery found paths which are neither old nor new, and left them."""
-    names = ", ".join(repr(os.fsdecode(path)) for path in foreign[:10])
+    names = ", ".join(quoted(path) for path in foreign[:10])
     left = "it is" if len(foreign) == 1 else "they are"
     text = f"{name}: {recovered}; but somebody changed {names} meanwhile: left as {left}, everything else is done"
     return NeedsOperatorError(text, hint="look at it, then run again with --drift overwrite or --drift keep")

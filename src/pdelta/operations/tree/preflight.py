@@ -13,7 +13,7 @@ from pdelta.formats.history import PushWish
 from pdelta.formats.page import PagedTree
 from pdelta.formats.report import TreeBody
 from pdelta.model.finding import Finding
-from pdelta.model.names import STATE_NAME, join_path, parent_of
+from pdelta.model.names import STATE_NAME, join_path, parent_of, quoted
 from pdelta.model.snapshot import HOLES, Entry, Kind
 from pdelta.operations.tree.calculate import Calculation
 from pdelta.tree.reader import walk
@@ -64,7 +64,7 @@ def _losses(body: TreeBody, calculation: Calculation) -> Iterator[Finding]:
     share = body.deleted * 100 > body.held_files * LOSS_SHARE
     if calculation.emptied or body.deleted > LOSS_FILES or share:
         gone = [edit.path for edit in calculation.edits if edit.after is None]
-        names = ", ".join(repr(os.fsdecode(name)) for name in gone[:_LISTED]) + (" …" if len(gone) > _LISTED else "")
+        names = ", ".join(quoted(name) for name in gone[:_LISTED]) + (" …" if len(gone) > _LISTED else "")
         files = "file" if body.held_files == 1 else "files"
         text = f"{body.deleted} of {body.held_files} {files} would be deleted: {names}"
         yield Finding("loss", text, hint="if that is meant, give --yes or --max-delete N; rollback can bring them back")

@@ -12,6 +12,7 @@ from pdelta.filesystem.safe import Directory
 from pdelta.formats.history import UndoState
 from pdelta.formats.page import PagedTree
 from pdelta.model.finding import Finding
+from pdelta.model.names import quoted
 from pdelta.model.snapshot import Entry, Kind
 from pdelta.operations.tree.arrange import Arranger
 from pdelta.operations.tree.calculate import Calculation
@@ -41,7 +42,7 @@ def find_lost(
     items = arranger.arrange().items()
     lost = [item.path for item in items if any(part.place == Place.FETCH for part in item.parts)]
     if lost:
-        names = ", ".join(repr(path) for path in lost[:_NAMED]) + (" …" if len(lost) > _NAMED else "")
+        names = ", ".join(quoted(path) for path in lost[:_NAMED]) + (" …" if len(lost) > _NAMED else "")
         text = f"the content of {len(lost)} files is gone with collected or lost undo data: {names}"
         yield Finding("undo", text, hint=advice(ledger, stands), subject=lost[0])
 

@@ -20,7 +20,7 @@ from pdelta.filesystem.metadata import Attributes, read_xattrs, set_attributes
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.stage import StageItem
 from pdelta.formats.page import PagedTree
-from pdelta.model.names import join_path, parent_of
+from pdelta.model.names import join_path, parent_of, quoted
 from pdelta.model.snapshot import LINKED, OWNER, XATTRS, Entry, Kind, Root
 from pdelta.operations.tree.ancestors import Ancestors
 from pdelta.tree.reader import walk
@@ -84,7 +84,9 @@ class Release:
             if LINKED in entry.extra:
                 leader = self._leader(path)
                 if contents.setdefault(leader, entry.content) != entry.content:
-                    raise FormatError(f"the hard-link group of {leader!r} has different contents; nothing was changed")
+                    raise FormatError(
+                        f"the hard-link group of {quoted(leader)} has different contents; nothing was changed"
+                    )
                 if leader in made:
                     yield StageItem(slot, path, entry, link=made[leader], reported=False)
                     continue

@@ -29,7 +29,7 @@ from pdelta.formats.intent import Action, Intent, Move, decode_intent, encode_in
 from pdelta.formats.page import PagedTree, build_directory, encode_root
 from pdelta.model.event import Observer, silent
 from pdelta.model.failpoint import FailPoint, never
-from pdelta.model.names import STATE_NAME, join_path, parent_of
+from pdelta.model.names import STATE_NAME, join_path, parent_of, quoted
 from pdelta.model.snapshot import Entry, Kind, Root
 from pdelta.model.source import Source
 from pdelta.operations.tree import aftermath
@@ -271,7 +271,7 @@ class Transaction:
             if inode is None:
                 found = self._root.lstat(move.slot)
                 if found is None:
-                    raise IntegrityError(f"the undo data {move.slot!r} is gone; nothing was changed")
+                    raise IntegrityError(f"the undo data {quoted(move.slot)} is gone; nothing was changed")
                 inode = found.st_ino
             move = msgspec.structs.replace(move, after_inode=inode)
             if move.slot not in staged.inodes and move.after is not None and move.after.kind == Kind.FILE:
@@ -324,7 +324,7 @@ class Transaction:
             committer.close()
         if foreign:
             self._undo(intent, Committer(self._root, self._failpoint), known=foreign)
-            names = ", ".join(repr(path) for path in foreign[:5])
+            names = ", ".join(quoted(path) for path in foreign[:5])
             text = f"{names} changed during the commit; everything that this run did was reversed"
             raise ExecutionError(text, hint="somebody else writes to this tree; run the command again")
 
