@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pdelta.errors import FormatError
 from pdelta.formats.page import PagedTree, build_content, build_directory, build_links, check_page
-from pdelta.formats.page.names import is_reserved
+from pdelta.model.names import is_reserved
 from pdelta.model.snapshot import Entry, Kind
 
 NAMES = st.binary(min_size=1, max_size=255).filter(

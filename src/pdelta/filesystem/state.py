@@ -145,6 +145,22 @@ class StateFolder:
         if durable:
             self.folder.sync()
 
+    def begin_staging(self, record: bytes, *, durable: bool) -> None:
+        """Make the staging folder with the record of what will be staged in it, before anything is."""
+        self.folder.mkdir(STAGING, 0o700)
+        with self.folder.open_directory(STAGING) as folder:
+            fd = folder.create_exclusive(RECORD, 0o600, os.O_WRONLY)
+            try:
+                os.write(fd, record)
+                if durable:
+                    os.fsync(fd)
+            finally:
+                os.close(fd)
+            if durable:
+                folder.sync()
+        if durable:
+            self.folder.sync()
+
     def discard(self, name: bytes) -> None:
         """Remove a file of the state folder; none is fine."""
         with suppress(FileNotFoundError):

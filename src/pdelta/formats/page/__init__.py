@@ -20,7 +20,7 @@ from pdelta.formats.page.codec import (
     page_type,
     unpack_runs,
 )
-from pdelta.formats.page.names import check_name, is_reserved
+from pdelta.formats.page.names import check_name
 from pdelta.formats.page.root import decode_root, encode_root
 from pdelta.formats.page.tree import PagedTree
 
@@ -42,7 +42,6 @@ __all__ = [
     "decode_runs",
     "encode_root",
     "encode_runs",
-    "is_reserved",
     "page_level",
     "page_type",
     "unpack_runs",

@@ -7,16 +7,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from pdelta.errors import FormatError
+from pdelta.model.names import NAME_LIMIT_BYTES, is_reserved
 
-MAX_NAME_BYTES: Final = 255
-RESERVED_NAMES: Final = frozenset({b".pdelta", b".pdelta-runs"})
-RESERVED_PREFIX: Final = b".pdelta-stage-"
 _NAVIGATION: Final = frozenset({b".", b".."})
-
-
-def is_reserved(name: bytes) -> bool:
-    """Say whether a name belongs to pdelta's own state, at whatever depth."""
-    return name in RESERVED_NAMES or name.startswith(RESERVED_PREFIX)
 
 
 def check_name(name: bytes) -> None:
@@ -25,8 +18,8 @@ def check_name(name: bytes) -> None:
     Raises:
         FormatError: The name is empty, too long, ``.``, ``..``, reserved, or holds a slash or NUL.
     """
-    if not name or len(name) > MAX_NAME_BYTES:
-        message = f"name of {len(name)} bytes; 1 to {MAX_NAME_BYTES} are allowed"
+    if not name or len(name) > NAME_LIMIT_BYTES:
+        message = f"name of {len(name)} bytes; 1 to {NAME_LIMIT_BYTES} are allowed"
     elif name in _NAVIGATION or b"/" in name or b"\0" in name:
         message = f"name {name!r} is not one path component"
     elif is_reserved(name):
@@ -49,7 +42,7 @@ def check_names(names: Sequence[bytes]) -> None:
         joined.count(b"/") == len(names) - 1
         and b"\0" not in joined
         and all(names)
-        and max(map(len, names)) <= MAX_NAME_BYTES
+        and max(map(len, names)) <= NAME_LIMIT_BYTES
         and _NAVIGATION.isdisjoint(names)
         and b".pdelta" not in joined
     )

@@ -433,11 +433,6 @@ class Arranger:
                 used.add(origin.path)
                 self._whole[edit.path] = origin.path
 
-    @property
-    def taken_back(self) -> dict[bytes, bytes]:
-        """Slots of undo data that move back into the tree, by path."""
-        return self._whole
-
     # -- items --------------------------------------------------------------------------------------------------
 
     def _items(self) -> Iterator[StageItem]:

@@ -298,19 +298,7 @@ class ReleaseTransaction:
         if self._state.read(STAGING + b"/" + RECORD) == data:
             return True
         self.clear_staging()
-        self._state.folder.mkdir(STAGING, 0o700)
-        with self._state.folder.open_directory(STAGING) as folder:
-            fd = folder.create_exclusive(RECORD, 0o600, os.O_WRONLY)
-            try:
-                os.write(fd, data)
-                if durable:
-                    os.fsync(fd)
-            finally:
-                os.close(fd)
-            if durable:
-                folder.sync()
-        if durable:
-            self._state.folder.sync()
+        self._state.begin_staging(data, durable=durable)
         self._failpoint("stage.record")
         return False
 

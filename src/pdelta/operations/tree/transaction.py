@@ -190,25 +190,11 @@ class Transaction:
 
     def _open_staging(self, record: Record, *, durable: bool) -> bool:
         """Make the staging folder, or go on with what an equal attempt left; say which."""
-        data = msgspec.msgpack.encode(record)
-        found = self.staged()
-        if found == record:
+        if self.staged() == record:
             return True
         self.clear_staging()
         self._failpoint("stage.cleared")
-        self._state.folder.mkdir(STAGING, 0o700)
-        with self._state.folder.open_directory(STAGING) as folder:
-            fd = folder.create_exclusive(RECORD, 0o600, os.O_WRONLY)
-            try:
-                os.write(fd, data)
-                if durable:
-                    os.fsync(fd)
-            finally:
-                os.close(fd)
-            if durable:
-                folder.sync()
-        if durable:
-            self._state.folder.sync()
+        self._state.begin_staging(msgspec.msgpack.encode(record), durable=durable)
         self._failpoint("stage.record")
         return False
 
