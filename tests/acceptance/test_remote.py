@@ -122,3 +122,27 @@ def test_push_when_the_connection_is_slow_then_the_limit_holds(
     told = cli("push", "--json", *options, "--bwlimit", "200K", source, address).json()
     assert told["duration_s"] > 0.8
     assert tree_state(folder) == tree_state(source)
+
+
+def test_push_in_place_when_the_tree_is_on_a_host_then_ranges_travel_and_rollback_brings_them_back(
+    cli: Cli, tree: MakeTree, remote: tuple[tuple[str, ...], str, Path]
+) -> None:
+    options, address, folder = remote
+    source = tree("app", {"disk.img": os.urandom(4 << 20), "few": b"few"})
+    cli("push", *options, source, address)
+    first, inode = tree_state(folder), (folder / "disk.img").stat().st_ino
+    with (source / "disk.img").open("r+b") as file:
+        file.seek(1 << 20)
+        file.write(b"patched")
+    told = cli("push", "--json", "--inplace", *options, source, address).json()
+    assert told["sent_bytes"] < 20_000
+    assert tree_state(folder) == tree_state(source)
+    assert (folder / "disk.img").stat().st_ino == inode
+    cli("verify", *options, address)
+    cli("rollback", *options, address)
+    assert tree_state(folder) == first
+    assert (folder / "disk.img").stat().st_ino == inode
+    os.link(folder / "disk.img", folder.with_name("outside"))
+    said = cli("push", "--inplace", *options, source, address).out
+    assert "replaced as a whole: it has 2 names" in said
+    cli("push", "--inplace", "--release", *options, source, address, status=2)

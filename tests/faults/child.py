@@ -19,8 +19,8 @@ def main() -> None:
     failpoint = parse_failpoint(rest[0] if rest else "")
     sys.stdout.write("begun\n")
     sys.stdout.flush()
-    if verb == "push":
-        push(Path(source), Path(dest), failpoint)
+    if verb in {"push", "patch"}:
+        push(Path(source), Path(dest), failpoint, inplace=verb == "patch")
     elif verb == "rollback":
         roll_back(Path(dest), failpoint=failpoint)
     else:

@@ -23,7 +23,7 @@ from pdelta.filesystem.state import remove as remove_kept
 from pdelta.filesystem.syscalls import UnsupportedError
 from pdelta.formats.report import Retention
 from pdelta.model.failpoint import FailPoint, never
-from pdelta.operations.tree import retention
+from pdelta.operations.tree import inplace, retention
 from pdelta.testing.failpoints import CrashAt, SimulatedCrash
 from tests.fixtures.tree_runs import difference, numbers, opened, push, roll_back, state_of, troubles
 from tests.fixtures.trees import Directory, Fact, File, HardLink, Sparse, Symlink, Tree, build_tree
@@ -32,13 +32,16 @@ from tests.properties.test_tree_laws import content
 SOAK: Final = os.environ.get("PDELTA_SOAK") == "1"
 LARGE: Final = content(60_000, 1)
 EDITED: Final = LARGE[:20_000] + b"inserted" + LARGE[20_000:]
+HUGE: Final = content(inplace.LEAST_BYTES + 150_000, 2)
+LINKED: Final = content(inplace.LEAST_BYTES + 100_000, 3)
 
 
 class Pair(NamedTuple):
-    """Two states of one tree."""
+    """Two states of one tree, and whether large files are patched on the way."""
 
     old: Tree
     new: Tree
+    inplace: bool = False
 
 
 PAIRS: Final = {
@@ -74,6 +77,14 @@ PAIRS: Final = {
         {"shared": Directory({"x": b"x", "sub": {"y": b"y"}}, 0o2775), "plain": b"p"},
         {"shared": Directory({"x": b"changed", "sub": b"file", "more": {"m": b"m"}}, 0o2775), "plain": b"q"},
     ),
+    "patches": Pair(
+        {"huge": HUGE, "a": LINKED, "in": {"b": HardLink("a")}, "small": b"s", "gone": b"g"},
+        {
+            "huge": HUGE[:9000] + b"patch" + HUGE[9005:400_000] + bytes(40_000) + HUGE[440_000:] + b"longer",
+            "a": b"first" + LINKED[5:-70_000], "in": {"b": HardLink("a")}, "small": b"S", "new": b"n",
+        },
+        inplace=True,
+    ),
 }  # fmt: skip
 
 
@@ -83,6 +94,7 @@ class Scene:
     def __init__(self, folder: Path, pair: Pair, untimed: Sequence[bytes] = ()) -> None:
         """Build it once; ``reset`` gives the destination back. Times of ``untimed`` paths are not looked at."""
         self._untimed = untimed
+        self.inplace = pair.inplace
         self.source, self.dest = folder / "new", folder / "dest"
         self._pristine = folder / "pristine"
         old = build_tree(folder / "old", Directory(pair.old).entries)
@@ -98,7 +110,15 @@ class Scene:
             shutil.rmtree(self.dest)
         shutil.move(self._copy(), self.dest)
         if pushed:
-            push(self.source, self.dest)
+            self.push()
+
+    def verb(self, verb: str) -> str:
+        """Give a verb as the child process takes it."""
+        return "patch" if verb == "push" and self.inplace else verb
+
+    def push(self, failpoint: FailPoint = never) -> None:
+        """Bring the destination to the new state, as the pair says."""
+        push(self.source, self.dest, failpoint, inplace=self.inplace)
 
     def _copy(self) -> Path:
         spare = self._pristine.with_name("spare")
@@ -167,7 +187,7 @@ def check_push(scene: Scene, where: str) -> None:
     scene.recover()
     standing = scene.standing(where)
     assert numbers(scene.dest) == ([1, 2] if standing == "new" else [1]), where
-    push(scene.source, scene.dest)
+    scene.push()
     assert scene.standing(where) == "new", where
     assert numbers(scene.dest) == [1, 2], where
     assert troubles(scene.dest) == [], where
@@ -179,7 +199,7 @@ def check_push(scene: Scene, where: str) -> None:
 def test_push_when_killed_twice_at_each_durable_write_then_old_or_new(scene: Scene) -> None:
     done = crash_twice(
         scene,
-        lambda failpoint: push(scene.source, scene.dest, failpoint),
+        scene.push,
         scene.recover,
         lambda where: check_push(scene, where),
         pushed=False,
@@ -192,8 +212,8 @@ def test_push_when_killed_and_pushed_again_at_each_durable_write_then_old_or_new
     """The next command is the same push, which dies too."""
     crash_twice(
         scene,
-        lambda failpoint: push(scene.source, scene.dest, failpoint),
-        lambda failpoint: push(scene.source, scene.dest, failpoint),
+        scene.push,
+        scene.push,
         lambda where: check_push(scene, where),
         pushed=False,
         stride=3 if SOAK else 53,
@@ -238,7 +258,7 @@ def test_push_when_names_cannot_be_exchanged_and_killed_then_old_or_new(
     scene = Scene(disk, PAIRS[name])
     crash_twice(
         scene,
-        lambda failpoint: push(scene.source, scene.dest, failpoint),
+        scene.push,
         scene.recover,
         lambda where: check_push(scene, where),
         pushed=False,
@@ -256,10 +276,10 @@ def test_push_when_killed_during_the_first_one_then_nothing_is_lost(disk: Path) 
             if existing:
                 build_tree(scene.dest, {"mine": b"kept", "a": {"in": b"new folder"}})
             with suppress(SimulatedCrash):
-                push(scene.source, scene.dest, crash)
+                scene.push(crash)
             if not crash.crashed:
                 break
-            push(scene.source, scene.dest)
+            scene.push()
             assert (scene.dest / "mine").exists() is existing
             assert set(state_of(scene.dest)) == set(scene.new) | ({b"mine"} if existing else set())
             assert numbers(scene.dest) == [1]
@@ -286,7 +306,7 @@ def test_push_when_a_call_fails_half_way_then_reversed_exactly(scene: Scene, mon
             calls[0] = 0
             crash = CrashAt(0)
             try:
-                push(scene.source, scene.dest, crash)
+                scene.push(crash)
             except ExecutionError:
                 assert scene.standing(f"call {calls[1]}") == "old"
                 assert numbers(scene.dest) == [1]
@@ -297,7 +317,7 @@ def test_push_when_a_call_fails_half_way_then_reversed_exactly(scene: Scene, mon
                 scene.reset()
                 calls[0] = 0
                 with suppress(SimulatedCrash, ExecutionError):
-                    push(scene.source, scene.dest, CrashAt(backward + second))
+                    scene.push(CrashAt(backward + second))
             calls[0] = 1000
             check_push(scene, f"call {calls[1]}, crash {second} later")
 

@@ -14,7 +14,7 @@ import pytest
 
 from pdelta.testing.failpoints import CrashAt
 from tests.faults.test_tree_crash import Pair, Scene, check_push
-from tests.fixtures.tree_runs import memory_disk, push
+from tests.fixtures.tree_runs import memory_disk
 from tests.fixtures.trees import HardLink, Node, Symlink
 from tests.properties.test_tree_laws import content
 
@@ -51,7 +51,7 @@ def scene() -> Iterator[Scene]:
 
 
 def start(verb: str, scene: Scene, failpoint: str = "") -> "subprocess.Popen[bytes]":
-    command = [sys.executable, CHILD, verb, str(scene.source), str(scene.dest), failpoint]
+    command = [sys.executable, CHILD, scene.verb(verb), str(scene.source), str(scene.dest), failpoint]
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
@@ -73,7 +73,7 @@ def durable_writes(scene: Scene) -> list[str]:
     """Give ``name:count`` of the first, a middle and the last passing of each fail point of a whole push."""
     seen = CrashAt(0)
     scene.reset()
-    push(scene.source, scene.dest, seen)
+    scene.push(seen)
     points = []
     for name in dict.fromkeys(seen.names):
         count = seen.names.count(name)

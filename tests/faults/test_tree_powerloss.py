@@ -22,7 +22,7 @@ from pdelta.formats.intent import decode_intent, encode_intent
 from pdelta.testing.powerloss import Data, Loss, Sync, Translate
 from pdelta.testing.recording import Recording, is_available, record
 from tests.faults.test_tree_crash import PAIRS, Scene, check_push, check_rollback
-from tests.fixtures.tree_runs import Refused, push
+from tests.fixtures.tree_runs import Refused
 
 CHILD: Final = str(Path(__file__).with_name("child.py"))
 SOAK: Final = os.environ.get("PDELTA_SOAK") == "1"
@@ -85,7 +85,7 @@ def lose_power(recording: Recording, dest: Path, moment: int, loss: Loss, data: 
 
 def run(verb: str, scene: Scene) -> Recording:
     """Record one command in a process of its own."""
-    command = [sys.executable, CHILD, verb, str(scene.source), str(scene.dest)]
+    command = [sys.executable, CHILD, scene.verb(verb), str(scene.source), str(scene.dest)]
     recording = record(command, os.fsencode(scene.dest))
     assert recording.status == 0
     return recording
@@ -143,7 +143,7 @@ def test_push_when_power_is_lost_during_the_first_one_then_nothing_or_all(disk: 
     for moment, loss, data, chance in losses(recording, "first", 3):
         where = f"after step {moment} {recording.steps[moment - 1 : moment]} {loss} {data}"
         lose_power(recording, scene.dest, moment, loss, data, chance)
-        push(scene.source, scene.dest)
+        scene.push()
         assert scene.standing(where) == "new", where
 
 

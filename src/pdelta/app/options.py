@@ -70,6 +70,7 @@ class PushOptions(msgspec.Struct, frozen=True):
     note: str = ""
     release: bool = False
     convert: bool = False
+    inplace: bool = False
     dry_run: bool = False
     listed: int = 1000
     base_cache: BaseCacheWish = BaseCacheWish()

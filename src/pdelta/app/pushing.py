@@ -114,6 +114,7 @@ def _wish(scanned: ScannedSource, options: PushOptions, context: Context, link: 
         note=options.note.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
         release=options.release or options.convert,
         convert=options.convert,
+        inplace=options.inplace,
     )
 
 

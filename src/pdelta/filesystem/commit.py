@@ -3,17 +3,21 @@
 Called by ``operations.tree`` after the intent is durable, and by its recovery.
 Each path is decided by looking at inodes: what was found, what waits in the
 slot. A path that is neither its before nor its after is left alone and given
-back by name. Never writes content and never reads the ledger.
+back by name. Writes content only where a patch is carried out, and reads it where
+times cannot tell; never reads the ledger.
 """
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final
 
+from pdelta.errors import PdeltaError
 from pdelta.filesystem.directories import DirectoryCache
 from pdelta.filesystem.failure import describe
+from pdelta.filesystem.inplace import copy_ranges, displaced_ranges, has_ranges, is_patched_in_part
 from pdelta.filesystem.metadata import Attributes, set_attributes_of
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.syscalls import UnsupportedError
@@ -22,6 +26,7 @@ from pdelta.model.failpoint import FailPoint, never
 from pdelta.model.names import parent_of, quoted
 from pdelta.model.snapshot import OWNER, XATTRS, Entry, Kind
 from pdelta.tree.order import is_below
+from pdelta.tree.reader import TreeReader
 
 KIND_BITS: Final[dict[int, int]] = {
     Kind.FILE: stat.S_IFREG,
@@ -40,13 +45,20 @@ class Committer:
 
     Args:
         root: The tree.
+        tree: Reads the chunk lists of what was there and of what will be.
         failpoint: Called after every change that a reader of the tree could see.
+        durable: Whether the content of a patch is synced before its time says that it is whole.
     """
 
-    def __init__(self, root: Directory, failpoint: FailPoint = never) -> None:
+    def __init__(
+        self, root: Directory, tree: TreeReader, failpoint: FailPoint = never, *, durable: bool = True
+    ) -> None:
         """Open nothing yet."""
         self._folders = DirectoryCache(root)
+        self._tree = tree
         self._failpoint = failpoint
+        self._durable = durable
+        self._names: Counter[int] = Counter()
         self._dressed: dict[bytes, Entry] = {}
         self._brought: set[bytes] = set()
         self._gone: set[bytes] = set()
@@ -67,6 +79,7 @@ class Committer:
         # What a move brought may have its final metadata already, where this is not the first attempt.
         self._dressed = {m.path: m.after for m in moves if m.action == Action.METADATA and m.after is not None}
         self._gone = {move.path for move in moves if move.action in _DISPLACING}
+        self._names = Counter(move.before_inode for move in moves if move.action == Action.PATCH)
         return self._run(moves, _FORWARD)
 
     def backward(self, moves: Sequence[Move]) -> list[bytes]:
@@ -119,6 +132,30 @@ class Committer:
             return None
         return folder.lstat(name)
 
+    def _was(self, found: os.stat_result | None, path: bytes, entry: Entry | None, move: Move) -> bool:
+        """Whether what was found has not changed since the intent was made; where its ctime cannot tell, reads it."""
+        if not is_same(found, move.before_inode or move.after_inode, entry):
+            return False
+        if found is None or entry is None or not move.before_ctime_ns or found.st_ctime_ns == move.before_ctime_ns:
+            return True
+        # Somebody may have written and set the time back; or this is a later attempt, or a link came or went.
+        return self._holds(path, entry)
+
+    def _holds(self, path: bytes, entry: Entry) -> bool:
+        folder, name = self._folders.parent(path)
+        if entry.kind == Kind.SYMLINK:
+            return folder.readlink(name) == entry.content
+        if entry.kind != Kind.FILE:
+            return True
+        try:
+            fd = folder.open_file(name)
+        except PdeltaError:
+            return False  # it was a file a moment ago
+        try:
+            return has_ranges(fd, entry, ((0, entry.size),) if entry.size else (), self._tree)
+        finally:
+            os.close(fd)
+
     def _rename(self, path: bytes, new_path: bytes) -> None:
         folder, name = self._folders.parent(path)
         target, new_name = self._folders.parent(new_path)
@@ -149,6 +186,8 @@ class Committer:
             return True
         if found is not None or not self._is_after(self._look(move.slot), move):
             return False
+        if move.action == Action.MOVE and not self._was(self._look(move.slot), move.slot, move.after, move):
+            return False
         self._rename(move.slot, move.path)
         return True
 
@@ -161,7 +200,8 @@ class Committer:
         found = self._look(move.path)
         if not is_same(found, move.after_inode, move.after):
             displaced = self._look(move.slot + BESIDE) if found is None else found
-            if not is_same(displaced, move.before_inode, move.before):
+            where = move.slot + BESIDE if found is None else move.path
+            if not self._was(displaced, where, move.before, move):
                 if is_same(self._look(move.slot), move.before_inode, move.before):
                     # The names were exchanged, and the new file was written to since: what it displaced is undo data.
                     self._settle(move)
@@ -209,13 +249,29 @@ class Committer:
 
     def _remove(self, move: Move) -> bool:
         found = self._look(move.path)
-        if is_same(found, move.before_inode, move.before):
+        if self._was(found, move.path, move.before, move):
             self._rename(move.path, move.slot)
             if not is_same(self._look(move.slot), move.before_inode, move.before):
                 self._rename(move.slot, move.path)
                 return False
             return True
         return found is None and is_same(self._look(move.slot), move.before_inode, move.before)
+
+    def _patch(self, move: Move) -> bool:
+        found = self._look(move.path)
+        if found is None or found.st_ino != move.before_inode or not stat.S_ISREG(found.st_mode):
+            return False
+        exact = is_same(found, move.before_inode, move.before) and found.st_ctime_ns == move.before_ctime_ns
+        if exact and found.st_nlink > self._names[move.before_inode]:
+            return False
+        # The time is set last, so the after's own says that all is written, unless it is the before's too.
+        if not is_same(found, move.after_inode, move.after) or is_same(found, move.before_inode, move.before):
+            with self._patching(move, found) as (fd, old_fd, new_fd):
+                if not exact and not is_patched_in_part(fd, old_fd, new_fd, move, self._tree):
+                    return False
+                self._write_ranges(fd, new_fd, move.ranges, move.after)
+        self._finish_patch(move, move.after)
+        return True
 
     def _set_metadata(self, move: Move) -> bool:
         # A folder that goes may have gone in an earlier attempt.
@@ -269,6 +325,53 @@ class Committer:
         self._rename(move.slot, move.path)
         return True
 
+    def _unpatch(self, move: Move) -> bool:
+        found, before, after = self._look(move.path), move.before, move.after
+        if found is None or found.st_ino != move.before_inode or before is None or after is None:
+            return False
+        if not stat.S_ISREG(found.st_mode):
+            return False
+        with self._patching(move, found) as (fd, old_fd, new_fd):
+            known = is_same(found, move.after_inode, after) or is_same(found, move.before_inode, before)
+            if not known and not is_patched_in_part(fd, old_fd, new_fd, move, self._tree):
+                return False
+            self._write_ranges(fd, old_fd, displaced_ranges(move.ranges, before.size, after.size), before)
+        self._finish_patch(move, before)
+        return True
+
+    @contextmanager
+    def _patching(self, move: Move, found: os.stat_result) -> Iterator[tuple[int, int, int]]:
+        """Open a file for writing, and what a patch displaces and writes; mode and times are set again afterwards."""
+        folder, name = self._folders.parent(move.path)
+        if os.geteuid() != 0 and not found.st_mode & stat.S_IWUSR:
+            set_attributes_of(folder, name, Attributes(mode=stat.S_IMODE(found.st_mode) | stat.S_IWUSR))
+        opened: list[int] = []
+        try:
+            opened.append(folder.open_file(name, os.O_RDWR, names=found.st_nlink))
+            for slot in (move.copy, move.slot):
+                slots, name = self._folders.parent(slot)
+                opened.append(slots.open_file(name))
+            yield opened[0], opened[1], opened[2]
+        finally:
+            for fd in opened:
+                os.close(fd)
+
+    def _write_ranges(self, fd: int, source_fd: int, ranges: Iterable[tuple[int, int]], entry: Entry | None) -> None:
+        assert entry is not None  # noqa: S101 - a patch has both sides
+        if os.fstat(fd).st_size < entry.size:
+            os.ftruncate(fd, entry.size)
+            self._failpoint("commit.lengthened")
+        for _ in copy_ranges(source_fd, fd, ranges, entry):
+            self._failpoint("commit.patching")
+        os.ftruncate(fd, entry.size)
+        if self._durable:
+            os.fdatasync(fd)
+        self._failpoint("commit.patched")
+
+    def _finish_patch(self, move: Move, entry: Entry | None) -> None:
+        assert entry is not None  # noqa: S101 - a patch has both sides
+        set_attributes_of(*self._folders.parent(move.path), attributes_of(entry))
+
     def _reset_metadata(self, move: Move) -> bool:
         # What this intent would have brought may not have come yet, or be gone again.
         return self._apply_metadata(move, move.before) or is_below(move.path, self._brought)
@@ -282,6 +385,8 @@ class Committer:
             return False
         if wanted.kind == Kind.FILE and (found.st_size != wanted.size or found.st_mtime_ns not in _times(move)):
             # Setting the recorded time on what somebody else wrote would hide it for good.
+            return False
+        if is_same(found, move.before_inode, move.before) and not self._was(found, move.path, move.before, move):
             return False
         if move.path and not wanted.extra and stat.S_IMODE(found.st_mode) == wanted.mode:
             # Most metadata moves are times alone: 20,000 of them took 0.7 s through a handle, 0.3 s so.
@@ -337,6 +442,7 @@ _FORWARD: dict[int, Callable[[Committer, Move], bool]] = {
     Action.REMOVE: Committer._remove,
     Action.MOVE: Committer._create,
     Action.METADATA: Committer._set_metadata,
+    Action.PATCH: Committer._patch,
 }
 _BACKWARD: dict[int, Callable[[Committer, Move], bool]] = {
     Action.CREATE: Committer._uncreate,
@@ -344,4 +450,5 @@ _BACKWARD: dict[int, Callable[[Committer, Move], bool]] = {
     Action.REMOVE: Committer._unremove,
     Action.MOVE: Committer._uncreate,
     Action.METADATA: Committer._reset_metadata,
+    Action.PATCH: Committer._unpatch,
 }

@@ -20,30 +20,38 @@ from pdelta.filesystem.pages import SqlitePages
 from pdelta.formats.history import HistoryEntry, UndoState, decode_history_entry, encode_history_entry
 from pdelta.model.snapshot import Entry
 
-VERSION: Final = 1
+VERSION: Final = 2
+_WITHOUT_RANGES: Final = 1
+"""The version whose list of undo data has no ranges: everything in it is kept whole."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS entries (number INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS kept (
-    number INTEGER NOT NULL, slot BLOB NOT NULL, path BLOB NOT NULL, entry BLOB NOT NULL, PRIMARY KEY (slot)
+    number INTEGER NOT NULL, slot BLOB NOT NULL, path BLOB NOT NULL, entry BLOB NOT NULL, ranges BLOB NOT NULL,
+    PRIMARY KEY (slot)
 ) WITHOUT ROWID;
 """
+_ADD_RANGES: Final = "ALTER TABLE kept ADD COLUMN ranges BLOB NOT NULL DEFAULT x'90'"
+"""An empty array."""
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """One displaced inode in undo data.
+    """One displaced inode in undo data, or what a patch displaced of one.
 
     Attributes:
         number: Ledger entry that displaced it.
         slot: Where it is, as a path below the tree.
         path: Where it was.
         entry: What it was.
+        ranges: The (offset, length) ranges of it that are there, at their own offsets, one of no length for none;
+            empty for all of it.
     """
 
     number: int
     slot: bytes
     path: bytes
     entry: Entry
+    ranges: tuple[tuple[int, int], ...] = ()
 
 
 class Ledger:
@@ -81,8 +89,16 @@ class Ledger:
                 self._open_parts()
                 connection.execute("COMMIT")
                 return
+            if version == _WITHOUT_RANGES:
+                connection.execute("BEGIN IMMEDIATE")
+                # Another process may have been here first.
+                if connection.execute("PRAGMA user_version").fetchone()[0] == _WITHOUT_RANGES:
+                    connection.execute(_ADD_RANGES)
+                    connection.execute(f"PRAGMA user_version={VERSION}")
+                connection.execute("COMMIT")
+                version = VERSION
             if version != VERSION:
-                text = f"the ledger of this tree has version {version}; this pdelta reads version {VERSION}"
+                text = f"the ledger of this tree has version {version}; this pdelta reads versions 1 to {VERSION}"
                 raise FormatError(text, hint="use the pdelta that wrote it, or a newer one")
             self._open_parts()
 
@@ -149,21 +165,22 @@ class Ledger:
         """Add undo data to the list; inside ``transaction``."""
         encode = msgspec.msgpack.encode
         self._connection.executemany(
-            "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)",
-            ((item.number, item.slot, item.path, encode(item.entry)) for item in kept),
+            "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?)",
+            ((item.number, item.slot, item.path, encode(item.entry), encode(item.ranges)) for item in kept),
         )
 
     def kept(self, number: int | None = None) -> Iterator[Kept]:
         """Give the undo data of one entry, or of all, newest first."""
         decode = msgspec.msgpack.Decoder(Entry).decode
-        query = "SELECT number, slot, path, entry FROM kept"
+        decode_ranges = msgspec.msgpack.Decoder(tuple[tuple[int, int], ...]).decode
+        query = "SELECT number, slot, path, entry, ranges FROM kept"
         with self._translating():
             if number is None:
                 rows = self._connection.execute(query + " ORDER BY number DESC, slot")
             else:
                 rows = self._connection.execute(query + " WHERE number=? ORDER BY slot", (number,))
-            for found, slot, path, data in rows:
-                yield Kept(found, slot, path, decode(data))
+            for found, slot, path, data, ranges in rows:
+                yield Kept(found, slot, path, decode(data), decode_ranges(ranges))
 
     def forget_slots(self, slots: Iterable[bytes]) -> None:
         """Take slots off the list because their inodes are back in the tree; inside ``transaction``."""

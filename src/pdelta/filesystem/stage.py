@@ -53,6 +53,8 @@ class StageItem(NamedTuple):
         reported: Whether its inode number is wanted.
         base: What a range to fetch may be asked for as a patch against; None for nothing.
         fresh_mode: Mode until the commit, where the final one would stand in its way; -1 for the final one.
+        patched: The file that will be written over: its parts at their own offsets stay, and are not staged. None
+            where a whole file is made.
     """
 
     slot: bytes
@@ -64,6 +66,12 @@ class StageItem(NamedTuple):
     reported: bool = True
     fresh_mode: int = -1
     base: Origin | None = None
+    patched: Origin | None = None
+
+    def stays(self, part: Part) -> bool:
+        """Whether a part is in the file that will be written over, where it should be."""
+        here = self.patched
+        return here is not None and part.origin is here and part.origin_offset == part.offset
 
 
 class _Chunk(NamedTuple):
@@ -253,8 +261,9 @@ class Stager:
         fd = folder.open_file(name)
         try:
             arrived: set[int] = set()
-            whole = Part(None, 0, 0, item.entry.size, Place.FETCH)
-            for chunk in self._chunks(item.entry, whole):
+            whole = (Part(None, 0, 0, item.entry.size, Place.FETCH),)
+            parts = whole if item.patched is None else [part for part in item.parts if not item.stays(part)]
+            for chunk in (chunk for part in parts for chunk in self._chunks(item.entry, part)):
                 if blake3(os.pread(fd, chunk.length, chunk.offset)).digest() == chunk.id:
                     arrived.add(chunk.offset)
                     self._staged.resumed_bytes += chunk.length
@@ -303,7 +312,13 @@ class Stager:
         size, content = entry.size, entry.content
         if len(content) != RUN_LENGTH_BYTES or item.parts[0].place or len(item.parts) != 1 or entry.extra:
             return False
-        if item.replaces or item.base is not None or content[36:40] != _ONCE or item.slot in self._arrived:
+        if (
+            item.replaces
+            or item.base is not None
+            or item.patched is not None
+            or content[36:40] != _ONCE
+            or item.slot in self._arrived
+        ):
             return False
         data = answers.take(size)
         if blake3(data).digest() != content[:ID_LENGTH_BYTES]:
@@ -354,6 +369,8 @@ class Stager:
         for part in item.parts:
             if part.place == Place.FETCH:
                 self._fetch(item, fd, part, answers, holes)
+            elif item.stays(part):
+                continue
             elif part.place == Place.ZERO:
                 for offset, length in _outside(part.offset, part.length, holes):
                     for start in range(offset, offset + length, _PIECE_BYTES):
@@ -445,6 +462,10 @@ class Stager:
         answers.finish()
 
     def _finish_file(self, item: StageItem, fd: int) -> None:
+        if item.patched is not None:
+            if self._sync:
+                os.fsync(fd)
+            return
         if item.replaces:
             folder, name = self._folders.parent(item.slot)
             self._keep_owner(item, folder, name)

@@ -103,6 +103,7 @@ class PushWish(msgspec.Struct, frozen=True, tag="push", omit_defaults=True, forb
         note: What the operator says of it.
         release: Whether DEST becomes, or is, a link to a whole release that is switched at once.
         convert: With ``release``: whether a folder at DEST becomes its first release.
+        inplace: Whether large files of which little changes are patched where they are.
     """
 
     wanted: bytes
@@ -123,6 +124,7 @@ class PushWish(msgspec.Struct, frozen=True, tag="push", omit_defaults=True, forb
     note: str = ""
     release: bool = False
     convert: bool = False
+    inplace: bool = False
 
 
 class RollbackWish(msgspec.Struct, frozen=True, tag="rollback", omit_defaults=True, forbid_unknown_fields=True):

@@ -13,7 +13,10 @@ from blake3 import blake3
 from pdelta.errors import FormatError, IntegrityError
 from pdelta.model.snapshot import Entry
 
-MAGIC: Final = b"PDELTA-INTENT\0\0\1"
+MAGIC: Final = b"PDELTA-INTENT\0\0\2"
+OLDEST_VERSION: Final = 1
+"""Version 1 has moves of nine fields, which are the first nine of today's."""
+
 HEADER_LENGTH_BYTES: Final = 16 + 8
 DIGEST_LENGTH_BYTES: Final = 32
 
@@ -31,9 +34,11 @@ class Action(IntEnum):
     """The inode at ``slot``, a path of the tree, becomes the path, where nothing was."""
     METADATA = 5
     """The path's inode stays and its metadata changes; ``slot`` is empty."""
+    PATCH = 6
+    """The path's inode stays and ranges of its content change; ``slot`` holds the new ones, ``copy`` the old ones."""
 
 
-class Move(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Move(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, forbid_unknown_fields=True):
     """One operation on one path.
 
     Attributes:
@@ -47,6 +52,10 @@ class Move(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
         rest: Where a displaced inode finally rests when that is not ``slot``; else empty.
         copy: Where a copy of the displaced content was made because its inode has other
             names or cannot be moved to undo data; the inode itself is then dropped. Else empty.
+        before_ctime_ns: When the inode at the path had last changed, by the clock of its file system; another time
+            makes its content doubtful, which reading settles. 0 where nothing was, or where it is not known.
+        ranges: The (offset, length) ranges of the next content that a patch writes, in order. What it displaces is
+            the same ranges of the old content, and its end where the next content is shorter.
     """
 
     action: int
@@ -58,6 +67,8 @@ class Move(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     after_inode: int
     rest: bytes = b""
     copy: bytes = b""
+    before_ctime_ns: int = 0
+    ranges: tuple[tuple[int, int], ...] = ()
 
 
 class Intent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,8 +109,8 @@ def decode_intent(data: bytes) -> Intent:
     """
     if data[:15] != MAGIC[:15]:
         raise FormatError("the intent file does not begin with its magic bytes")
-    if data[:16] != MAGIC:
-        text = f"the intent file has version {data[15:16].hex()}; this pdelta reads version 01"
+    if not OLDEST_VERSION <= int.from_bytes(data[15:16], "big") <= MAGIC[15]:
+        text = f"the intent file has version {data[15:16].hex()}; this pdelta reads versions 01 to {MAGIC[15]:02x}"
         raise FormatError(text, hint="run recover with the pdelta that wrote it, or a newer one")
     length = int.from_bytes(data[16:HEADER_LENGTH_BYTES], "big")
     if len(data) != HEADER_LENGTH_BYTES + length + DIGEST_LENGTH_BYTES:

@@ -1,5 +1,6 @@
 """How the pure tree code reads snapshots: a port that ``formats.page.PagedTree`` fills."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
@@ -44,6 +45,19 @@ class PageSink(Protocol):
 def join(folder: bytes, name: bytes) -> bytes:
     """Give the path of a name in a folder; the tree itself is ``b""``."""
     return folder + b"/" + name if folder else name
+
+
+def link_groups(tree: TreeReader, links: bytes) -> dict[bytes, frozenset[bytes]]:
+    """Give the whole hard-link group of each name that is in one.
+
+    Args:
+        tree: Reads the pages.
+        links: Page id of the groups; empty for none.
+    """
+    members: defaultdict[bytes, set[bytes]] = defaultdict(set)
+    for link in tree.links(links):
+        members[link.leader].add(link.path)
+    return {path: frozenset(group) for group in members.values() for path in group}
 
 
 def walk(tree: TreeReader, folder: bytes, directory: bytes) -> Iterator[tuple[bytes, Entry]]:

@@ -4,13 +4,13 @@ Called by ``operations.tree`` after a merge; ``filesystem.stage`` carries the
 parts out. Never opens a file.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
 import msgspec
 
-from pdelta.model.snapshot import ID_LENGTH_BYTES, RUN_LENGTH_BYTES, Entry, Kind
+from pdelta.model.snapshot import ID_LENGTH_BYTES, RUN_LENGTH_BYTES, ChunkRun, Entry, Kind
 from pdelta.tree.reader import TreeReader
 
 
@@ -28,11 +28,20 @@ class Place(IntEnum):
 
 
 class Origin(NamedTuple):
-    """A file that bytes can be copied from: a path of the tree, or a slot of undo data."""
+    """A file that bytes can be copied from: a path of the tree, or a slot of undo data.
+
+    Attributes:
+        place: Where it is.
+        path: Its path or slot.
+        entry: What it is.
+        ranges: The (offset, length) ranges of its content that are there, in order, one of no length for none;
+            empty for all of it.
+    """
 
     place: Place
     path: bytes
     entry: Entry
+    ranges: tuple[tuple[int, int], ...] = ()
 
 
 class Part(NamedTuple):
@@ -88,6 +97,15 @@ def chunk_ids(content: bytes, tree: TreeReader) -> Iterator[bytes]:
         yield content[start : start + ID_LENGTH_BYTES]
 
 
+def held_ids(origin: Origin, tree: TreeReader) -> Iterator[bytes]:
+    """Give the chunk ids of what an origin holds."""
+    if not origin.ranges:
+        yield from chunk_ids(origin.entry.content, tree)
+        return
+    for run, _ in _whole_runs(origin, tree):
+        yield run.id
+
+
 def gather(needs: Needs, candidates: Iterable[Origin], tree: TreeReader) -> Catalog:
     """Find what is needed among files that the target already has.
 
@@ -109,11 +127,11 @@ def gather(needs: Needs, candidates: Iterable[Origin], tree: TreeReader) -> Cata
         content = entry.content
         if entry.kind != Kind.FILE or not content:
             continue
-        if content in contents:
+        if content in contents and not origin.ranges:
             catalog.contents.setdefault(content, origin)
         if not chunks:
             continue
-        if len(content) == RUN_LENGTH_BYTES:
+        if len(content) == RUN_LENGTH_BYTES and not origin.ranges:
             id_ = content[:ID_LENGTH_BYTES]
             if id_ in chunks and id_ not in catalog.chunks:
                 catalog.chunks[id_] = (origin, 0)
@@ -123,11 +141,28 @@ def gather(needs: Needs, candidates: Iterable[Origin], tree: TreeReader) -> Cata
 
 
 def _gather_runs(origin: Origin, wanted: set[bytes], found: dict[bytes, tuple[Origin, int]], tree: TreeReader) -> None:
-    offset = 0
-    for run in tree.runs(origin.entry.content):
+    for run, offset in _whole_runs(origin, tree):
         if run.id in wanted and run.id not in found:
             found[run.id] = (origin, offset)
+
+
+def _whole_runs(origin: Origin, tree: TreeReader) -> Iterator[tuple[ChunkRun, int]]:
+    """Give the runs of which an origin holds a whole chunk, each with the offset of the first one."""
+    offset = 0
+    for run in tree.runs(origin.entry.content):
+        first = _first_whole(origin.ranges, offset, run.length, run.count) if origin.ranges else offset
+        if first >= 0:
+            yield run, first
         offset += run.length * run.count
+
+
+def _first_whole(ranges: Sequence[tuple[int, int]], offset: int, length: int, count: int) -> int:
+    """Give where the first chunk of a run begins that lies in one of the ranges whole; -1 for none."""
+    for begin, size in ranges:
+        number = max(0, -(-(begin - offset) // length))
+        if number < count and offset + (number + 1) * length <= begin + size:
+            return offset + number * length
+    return -1
 
 
 def recipe(

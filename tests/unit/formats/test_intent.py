@@ -16,7 +16,8 @@ VECTORS: list[dict[str, Any]] = json.loads(
 
 @pytest.mark.parametrize("case", [case for case in VECTORS if case["valid"]], ids=lambda case: case["name"])
 def test_intent_vector_when_valid_then_read_and_written_alike(case: dict[str, Any]) -> None:
-    assert encode_intent(decode_intent(bytes.fromhex(case["bytes"]))).hex() == case["bytes"]
+    # What an older version holds is written as today's.
+    assert encode_intent(decode_intent(bytes.fromhex(case["bytes"]))).hex() == case.get("again", case["bytes"])
 
 
 @pytest.mark.parametrize("case", [case for case in VECTORS if not case["valid"]], ids=lambda case: case["name"])

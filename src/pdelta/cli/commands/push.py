@@ -73,6 +73,9 @@ brought and SRC no longer has. `pdelta rollback DEST` takes the newest push back
 @click.option("--no-undo", "undo", flag_value=False, default=True, help="Keep nothing to take this push back with.")
 @click.option("--release", is_flag=True, help="Make DEST a link to a whole release, switched at once; remembered.")
 @click.option("--convert", is_flag=True, help="With --release: make the folder at DEST its first release.")
+@click.option(
+    "--inplace", is_flag=True, help="Write over the changed ranges of large files instead of replacing the files."
+)
 @click.option("--note", default="", metavar="TEXT", help="Remember this text in the history.")
 @click.option("-y", "--yes", is_flag=True, help="Confirm a large loss of files, an empty source or a changed device.")
 @option.source
@@ -98,6 +101,9 @@ def command(
 
     link = msgspec.structs.replace(link, compress=options["compress"], bwlimit=options["bwlimit"])
     check = "bytes" if options["checksum"] else "stat" if options["check_dest"] else "trust"
+    if options["inplace"] and (options["release"] or options["convert"]):
+        message = "--inplace patches files where they are, and --release makes a tree of its own"
+        raise UsageError(message, hint="Give one of them.")
     wanted = PushOptions(
         **{
             name: options[name]
@@ -111,6 +117,7 @@ def command(
                 "note",
                 "release",
                 "convert",
+                "inplace",
                 "dry_run",
                 "base_cache",
             )

@@ -12,6 +12,7 @@ import msgspec
 
 from pdelta.errors import NeedsOperatorError
 from pdelta.filesystem.commit import BESIDE
+from pdelta.filesystem.inplace import displaced_ranges
 from pdelta.filesystem.ledger import Kept
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.state import UNDO, StateFolder
@@ -36,10 +37,13 @@ def final_slot(slot: bytes, number: int) -> bytes:
 def kept_items(root: Directory, intent: Intent) -> Iterator[Kept]:
     """Give the displaced inodes that are undo data now; those that were never displaced are none."""
     for move in intent.moves:
-        if move.action in {Action.SWAP, Action.REMOVE} and move.before is not None:
+        if move.action in {Action.SWAP, Action.REMOVE, Action.PATCH} and move.before is not None:
             slot = move.copy or move.rest or move.slot
+            ranges: tuple[tuple[int, int], ...] = ()
+            if move.action == Action.PATCH and move.after is not None:
+                ranges = tuple(displaced_ranges(move.ranges, move.before.size, move.after.size)) or ((0, 0),)
             if move.copy or _holds(root, slot, move.before_inode):
-                yield Kept(intent.number, final_slot(slot, intent.number), move.path, move.before)
+                yield Kept(intent.number, final_slot(slot, intent.number), move.path, move.before, ranges)
 
 
 def taken_slots(root: Directory, intent: Intent) -> list[bytes]:
@@ -82,6 +86,8 @@ def save_originals(root: Directory, state: StateFolder, intent: Intent, foreign:
     paths = set(foreign)
     saved: list[bytes] = []
     for move in intent.moves:
+        if move.path in paths and move.action == Action.PATCH and root.lstat(move.copy) is not None:
+            saved.append(_save(root, state, intent.number, move.copy))
         if move.path not in paths or move.action not in {Action.SWAP, Action.REMOVE}:
             continue
         for slot in (move.slot, move.rest, move.slot + BESIDE):

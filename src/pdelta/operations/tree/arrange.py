@@ -25,19 +25,19 @@ from pdelta.formats.page import PagedTree, build_directory
 from pdelta.model.names import STAGE_PREFIX, STATE_NAME, join_path, parent_of, quoted, split_path
 from pdelta.model.snapshot import LINKED, Entry, Kind, Root
 from pdelta.operations.tree.calculate import EMPTY_DIRECTORY, Calculation, GatheredPages
+from pdelta.operations.tree.inplace import Patch, Patching
 from pdelta.operations.tree.recipes import Recipes
+from pdelta.operations.tree.sources import Verify, find_sources, walk_new
+from pdelta.tree.inplace import split_parts
 from pdelta.tree.merge import Edit
 from pdelta.tree.order import Rename, is_below
 from pdelta.tree.override import Changes, find, override
 from pdelta.tree.reader import walk
-from pdelta.tree.recipe import Catalog, Needs, Origin, Part, Place, chunk_ids, gather
+from pdelta.tree.recipe import Catalog, Origin, Part, Place
 
 STAGING: Final = STATE_NAME + b"/staging"
 _WORTH_BYTES: Final = 1024
 """Smaller duplicates cost less to fetch again than to remember."""
-
-Verify = Callable[[bytes, Entry], bool]
-"""Proves that what is at a slot is what an entry says, by reading it."""
 
 
 class Arrangement(msgspec.Struct):
@@ -48,6 +48,7 @@ class Arrangement(msgspec.Struct):
         moves: The moves without inode numbers of what is staged.
         folders: Staging folders outside ``.pdelta`` that must be made first.
         copies: (slot of the copy, path) of displaced content whose inode cannot be kept.
+        patched: (slot, path, ranges) of content that patches displace.
         displaced_bytes: Size of what will be kept as undo data.
     """
 
@@ -55,6 +56,7 @@ class Arrangement(msgspec.Struct):
     moves: list[Move] = msgspec.field(default_factory=list)
     folders: list[bytes] = msgspec.field(default_factory=list)
     copies: list[tuple[bytes, bytes, Entry]] = msgspec.field(default_factory=list)
+    patched: list[tuple[bytes, bytes, Patch]] = msgspec.field(default_factory=list)
     displaced_bytes: int = 0
 
 
@@ -69,6 +71,7 @@ class Arranger:
         verify: Proves the content of undo data before it is put back.
         number: The ledger entry that this will be.
         undo: Whether displaced inodes are kept.
+        patching: Says which files are patched where they are; None patches none.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Arranger:
         number: int,
         *,
         undo: bool,
+        patching: Patching | None = None,
     ) -> None:
         """Read nothing yet."""
         self._root = root
@@ -90,6 +94,7 @@ class Arranger:
         self._verify = verify
         self._number = number
         self._undo = undo
+        self._patching = patching
         self._folders = DirectoryCache(root)
         self._bases: dict[bytes, bytes] = {}
         self._stage_folders: dict[bytes, bytes] = {}
@@ -122,44 +127,52 @@ class Arranger:
         calculation = self._calculation
         result = Arrangement(self._items)
         self._find_sources()
-        creates: list[Move] = []
-        swaps: list[Move] = []
-        removes: list[Move] = []
-        metadata: list[Move] = []
+        sorts: dict[int, list[Move]] = {action: [] for action in Action}
         for edit in calculation.edits:
-            path, before, after = edit.path, edit.before, edit.after
-            if after is None:
-                if path not in self._moved_old and before is not None:
-                    removes.append(self._remove(edit, before, result))
-            elif before is None:
-                if path in self._moved_new:
-                    continue
-                slot = self._whole.get(path) or self._slot(path, "new")
-                if self._look(path) is not None:
-                    raise _drifted(path)
-                creates.append(Move(Action.CREATE, path, slot, None, 0, after, 0))
-                if after.kind == Kind.DIRECTORY or path in self._whole:
-                    metadata.append(Move(Action.METADATA, path, b"", after, 0, after, 0))
-            elif edit.content:
-                swaps.append(self._swap(edit, before, after, result))
-                if path in self._whole:
-                    metadata.append(Move(Action.METADATA, path, b"", after, 0, after, 0))
-            else:
-                found = self._expect(path, before)
-                metadata.append(Move(Action.METADATA, path, b"", before, found.st_ino, after, found.st_ino))
+            for move in self._moves_of(edit, result):
+                sorts[move.action].append(move)
+        brought, metadata = sorts[Action.CREATE] + sorts[Action.SWAP], sorts[Action.METADATA]
         moves = self._renames(metadata)
         self._find_filled(metadata)
         unlocks = self._unlocks()
         locked = {move.path: move.after for move in unlocks}
         times = [self._directory(edit, locked.get(edit.path)) for edit in calculation.directories]
-        folders_first = [move for move in creates + swaps if _is_folder(move)]
-        files = [move for move in creates + swaps if not _is_folder(move)]
+        folders_first = [move for move in brought if _is_folder(move)]
+        files = [move for move in brought if not _is_folder(move)]
         last = sorted([*metadata, *times], key=lambda move: move.path, reverse=True)
         folders_first.sort(key=lambda move: move.path)
         apart = [*self._apart.values(), *self._find_emptied(locked)]
-        result.moves = [*unlocks, *folders_first, *moves, *apart, *files, *removes, *last]
+        changes = [*files, *sorts[Action.PATCH], *sorts[Action.REMOVE]]
+        result.moves = [*unlocks, *folders_first, *moves, *apart, *changes, *last]
         result.folders = list(self._stage_folders.values())
         return result
+
+    def _moves_of(self, edit: Edit, result: Arrangement) -> Iterator[Move]:
+        """Give the moves of one edit that is no rename."""
+        path, before, after = edit.path, edit.before, edit.after
+        if after is None:
+            if path not in self._moved_old and before is not None:
+                yield self._remove(edit, before, result)
+            return
+        if before is None:
+            if path in self._moved_new:
+                return
+            slot = self._whole.get(path) or self._slot(path, "new")
+            if self._look(path) is not None:
+                raise _drifted(path)
+            yield Move(Action.CREATE, path, slot, None, 0, after, 0)
+        elif (patch := self._find_patch(edit)) is not None:
+            yield self._patch(edit, before, after, patch, result)
+            return
+        elif edit.content:
+            yield self._swap(edit, before, after, result)
+        else:
+            found = self._expect(path, before)
+            inode, ctime_ns = found.st_ino, found.st_ctime_ns
+            yield Move(Action.METADATA, path, b"", before, inode, after, inode, before_ctime_ns=ctime_ns)
+            return
+        if path in self._whole or (before is None and after.kind == Kind.DIRECTORY):
+            yield Move(Action.METADATA, path, b"", after, 0, after, 0)
 
     # -- moves --------------------------------------------------------------------------------------------------
 
@@ -177,6 +190,7 @@ class Arranger:
             0,
             b"",
             copy,
+            found.st_ctime_ns,
         )
 
     def _swap(self, edit: Edit, before: Entry, after: Entry, result: Arrangement) -> Move:
@@ -187,7 +201,27 @@ class Arranger:
         if whole:
             slot, rest = whole, rest or slot
         entry = self._without_moved(edit.path, before)
-        return Move(Action.SWAP, edit.path, slot, entry, found.st_ino, after, 0, rest, copy)
+        return Move(Action.SWAP, edit.path, slot, entry, found.st_ino, after, 0, rest, copy, found.st_ctime_ns)
+
+    def _find_patch(self, edit: Edit) -> Patch | None:
+        if self._patching is None or edit.path in self._whole:
+            return None
+        return self._patching.find(edit)
+
+    def _leader(self, path: bytes) -> bytes:
+        """Give the name under which a file that is patched is staged, whichever of its names is asked for."""
+        return min(self._patching.names(path)) if self._patching is not None else path
+
+    def _patch(self, edit: Edit, before: Entry, after: Entry, patch: Patch, result: Arrangement) -> Move:
+        """Write over ranges of a file; each of its names has a move, and the first one that is carried out does it."""
+        found = self._expect(edit.path, before)
+        leader = self._leader(edit.path)
+        slot, copy = (STAGING + b"/" + purpose + _digest(leader) for purpose in (b"patch-", b"ranges-"))
+        if leader == edit.path:
+            result.patched.append((copy, edit.path, patch))
+            result.displaced_bytes += patch.displaced_bytes
+        inode, ctime_ns = found.st_ino, found.st_ctime_ns
+        return Move(Action.PATCH, edit.path, slot, before, inode, after, inode, b"", copy, ctime_ns, patch.ranges)
 
     def _displaced(
         self, path: bytes, before: Entry, found: os.stat_result, result: Arrangement
@@ -226,7 +260,10 @@ class Arranger:
                     copy = STAGING + b"/copy-" + _digest(path)
                     result.copies.append((copy, path, entry))
                     slot = self._slot(path, "new")
-                    self._apart[path] = Move(Action.REMOVE, path, slot, entry, found.st_ino, None, 0, b"", copy)
+                    ctime_ns = found.st_ctime_ns
+                    self._apart[path] = Move(
+                        Action.REMOVE, path, slot, entry, found.st_ino, None, 0, b"", copy, ctime_ns
+                    )
 
     def _can_rename(self, rename: Rename) -> bool:
         """Whether both paths lie on one file system."""
@@ -259,7 +296,8 @@ class Arranger:
             found = self._expect(rename.old, rename.before)
             inode = found.st_ino
             entry = msgspec.structs.replace(rename.before, name=rename.after.name)
-            moves.append(Move(Action.MOVE, rename.new, rename.old, None, 0, entry, inode))
+            ctime_ns = found.st_ctime_ns
+            moves.append(Move(Action.MOVE, rename.new, rename.old, None, 0, entry, inode, before_ctime_ns=ctime_ns))
             if rename.after.kind == Kind.DIRECTORY or _metadata_differs(rename.before, rename.after):
                 metadata.append(Move(Action.METADATA, rename.new, b"", entry, inode, rename.after, inode))
         return moves
@@ -359,80 +397,6 @@ class Arranger:
             self._bases[parent] = base
         return base
 
-    # -- contents -----------------------------------------------------------------------------------------------
-
-    def _find_sources(self) -> None:
-        """Find where content comes from that is not in the file at the same path."""
-        kept = [item for item in self._kept if self._stands(item)]
-        if not kept and self._calculation.before.top.content == EMPTY_DIRECTORY:
-            return
-        needs = Needs()
-        folders: dict[bytes, list[bytes]] = {}
-        for edit in self._calculation.edits:
-            after = edit.after
-            if after is None or not edit.content or edit.path in self._moved_new:
-                continue
-            if after.kind == Kind.DIRECTORY:
-                folders.setdefault(after.content, []).append(edit.path)
-                for path, entry in self._walk_new(edit.path, after):
-                    if entry.kind == Kind.FILE and path not in self._moved_new:
-                        self._need(entry, None, needs)
-            elif after.kind == Kind.FILE:
-                self._need(after, edit.before, needs)
-        if not needs.contents and not folders:
-            return
-        self._catalog = gather(needs, self._candidates(kept), self._tree)
-        self._take_back(kept, folders)
-
-    def _need(self, after: Entry, before: Entry | None, needs: Needs) -> None:
-        if not after.size:
-            return
-        needs.contents.add(after.content)
-        held = set(chunk_ids(before.content, self._tree)) if before is not None and before.kind == Kind.FILE else ()
-        needs.chunks.update(id_ for id_ in chunk_ids(after.content, self._tree) if id_ not in held)
-
-    def _candidates(self, kept: list[Kept]) -> Iterator[Origin]:
-        # What will be renamed or displaced is still in its old place while content is staged.
-        for path, entry in walk(self._tree, b"", self._calculation.before.top.content):
-            if entry.kind == Kind.FILE:
-                yield Origin(Place.TREE, path, entry)
-        for item in kept:
-            if item.entry.kind == Kind.FILE:
-                yield Origin(Place.KEPT, item.slot, item.entry)
-            elif item.entry.kind == Kind.DIRECTORY:
-                for below, entry in walk(self._tree, item.slot, item.entry.content):
-                    if entry.kind == Kind.FILE:
-                        yield Origin(Place.KEPT, below, entry)
-
-    def _stands(self, item: Kept) -> bool:
-        found = self._look(item.slot)
-        return found is not None and (item.entry.kind != Kind.FILE or found.st_size == item.entry.size)
-
-    def _take_back(self, kept: list[Kept], folders: dict[bytes, list[bytes]]) -> None:
-        """Choose kept inodes that can be moved back whole instead of being copied."""
-        used: set[bytes] = set()
-        for item in kept:
-            if item.entry.kind == Kind.DIRECTORY and folders.get(item.entry.content):
-                path = folders[item.entry.content][-1]
-                if any(is_below(new, {path}) for new in self._moved_new):
-                    continue
-                if self._base(parent_of(path)) == STAGING and self._verify(item.slot, item.entry):
-                    folders[item.entry.content].pop()
-                    self._whole[path] = item.slot
-        for edit in self._calculation.edits:
-            after = edit.after
-            if after is None or after.kind != Kind.FILE or not edit.content or not after.size or LINKED in after.extra:
-                continue
-            origin = self._catalog.contents.get(after.content)
-            if origin is None or origin.place != Place.KEPT or origin.path in used:
-                continue
-            found = self._look(origin.path)
-            if found is None or found.st_nlink != 1 or not any(item.slot == origin.path for item in kept):
-                continue
-            if self._base(parent_of(edit.path)) == STAGING and self._verify(origin.path, origin.entry):
-                used.add(origin.path)
-                self._whole[edit.path] = origin.path
-
     # -- items --------------------------------------------------------------------------------------------------
 
     def _items(self) -> Iterator[StageItem]:
@@ -442,25 +406,28 @@ class Arranger:
             after = edit.after
             if after is None or not edit.content or edit.path in self._moved_new or edit.path in self._whole:
                 continue
+            patch = self._find_patch(edit)
+            if patch is not None and edit.before is not None:
+                if edit.path == self._leader(edit.path):
+                    yield self._patched_item(edit.path, edit.before, after, patch)
+                continue
             slot = self._slot(edit.path, "new")
             replaces = edit.path if edit.before is not None and edit.before.kind == after.kind else b""
             base = edit.before if edit.before is not None and edit.before.kind == Kind.FILE else None
             yield self._item(slot, edit.path, after, made, replaces=replaces, base=base, reported=True)
             if after.kind == Kind.DIRECTORY:
-                for path, entry in self._walk_new(edit.path, after):
+                for path, entry in walk_new(self._tree, edit.path, after, self._moved_new):
                     below = slot + path[len(edit.path) :]
                     yield self._item(below, path, entry, made, replaces=b"", base=None, reported=False)
 
-    def _walk_new(self, top: bytes, entry: Entry) -> Iterator[tuple[bytes, Entry]]:
-        """Give everything below a new folder but what moves there."""
-        skipped = b""
-        for path, found in walk(self._tree, top, entry.content):
-            if skipped and path.startswith(skipped):
-                continue
-            if path in self._moved_new:
-                skipped = path + b"/"
-                continue
-            yield path, found
+    def _patched_item(self, path: bytes, before: Entry, after: Entry, patch: Patch) -> StageItem:
+        """Give the ranges of a file that is patched; what lasts of it is not staged."""
+        parts, base = self._recipes.parts(path, after, before, self._catalog)
+        here = Origin(Place.TREE, path, before)
+        slot = STAGING + b"/patch-" + _digest(path)
+        return StageItem(
+            slot, path, after, tuple(split_parts(parts, patch.lasting, here)), base=base, reported=False, patched=here
+        )
 
     def _item(
         self,
@@ -495,6 +462,16 @@ class Arranger:
             if twin != slot:
                 parts = (Part(Origin(Place.TREE, twin, entry), 0, 0, entry.size, Place.TREE),)
         return StageItem(slot, path, entry, parts, replaces, b"", reported, base=origin)
+
+    def _find_sources(self) -> None:
+        found = find_sources(
+            self._tree, self._calculation, self._kept, self._look, self._verify, self._moved_new, self._fits
+        )
+        self._catalog, self._whole = found.catalog, found.whole
+
+    def _fits(self, path: bytes) -> bool:
+        """Whether an inode of the state folder may become a path as it is."""
+        return self._base(parent_of(path)) == STAGING
 
     def _size(self, path: bytes, entry: Entry) -> int:
         if entry.kind != Kind.DIRECTORY:

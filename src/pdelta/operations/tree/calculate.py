@@ -4,7 +4,6 @@ Called by ``TreeOperation.calculate``. Reads the tree, the ledger and the
 source's pages; writes nothing but pages into memory.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
@@ -28,6 +27,7 @@ from pdelta.model.snapshot import LINKED, Chunking, Entry, Kind, PageReader, Roo
 from pdelta.tree.merge import Edit, Merge, Policy, merge
 from pdelta.tree.order import Rename, find_renames, is_below
 from pdelta.tree.override import Finder, override
+from pdelta.tree.reader import link_groups
 from pdelta.tree.select import Selector
 
 EMPTY_DIRECTORY, EMPTY_PAGES = build_directory([])
@@ -273,24 +273,18 @@ class Calculator:
         """Give the paths whose hard-link group is not the same on both sides."""
         if held.links == wanted.links:
             return
-        old, new = self._groups(held.links), self._groups(wanted.links)
+        old, new = link_groups(self._tree, held.links), link_groups(self._tree, wanted.links)
         finder = Finder(self._tree, wanted.top)
         for path in sorted(old.keys() | new.keys()):
             if old.get(path) != new.get(path) and finder.find(path) is not None:
                 yield path
 
-    def _groups(self, links: bytes) -> dict[bytes, frozenset[bytes]]:
-        members: defaultdict[bytes, set[bytes]] = defaultdict(set)
-        for link in self._tree.links(links):
-            members[link.leader].add(link.path)
-        return {path: frozenset(group) for group in members.values() for path in group}
-
     def _links(self, before: Root, wanted: Root, result: Merge) -> bytes:
         if not result.extras or not before.links:
             return wanted.links
-        groups = {frozenset(group) for group in self._groups(wanted.links).values()}
+        groups = {frozenset(group) for group in link_groups(self._tree, wanted.links).values()}
         finder = Finder(self._tree, result.top)
-        for group in set(self._groups(before.links).values()):
+        for group in set(link_groups(self._tree, before.links).values()):
             stays = frozenset(path for path in sorted(group) if _is_linked(finder.find(path)))
             if len(stays) > 1 and not any(stays & known for known in groups):
                 groups.add(stays)

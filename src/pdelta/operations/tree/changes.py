@@ -16,7 +16,7 @@ from pdelta.tree.compare import metadata_difference
 from pdelta.tree.merge import Edit
 from pdelta.tree.order import is_below
 from pdelta.tree.reader import walk
-from pdelta.tree.recipe import Origin, Place, chunk_ids
+from pdelta.tree.recipe import Origin, Place, chunk_ids, held_ids
 
 RANGES_LISTED: Final = 64
 """Ranges that a change lists; its ``changed_bytes`` counts all."""
@@ -105,7 +105,7 @@ def missing_bytes(calculation: Calculation, kept: Iterable[Origin], tree: PagedT
     held = (Origin(Place.TREE, path, entry) for path, entry in walk(tree, b"", calculation.before.top.content))
     for origin in chain(held, kept):
         if origin.entry.kind == Kind.FILE:
-            for id_ in chunk_ids(origin.entry.content, tree):
+            for id_ in held_ids(origin, tree):
                 needs.pop(id_, None)
     return sum(needs.values())
 

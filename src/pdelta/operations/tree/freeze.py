@@ -80,7 +80,7 @@ def freeze(
 
 def _origins(kept: Iterator[Kept], tree: PagedTree) -> Iterator[Origin]:
     for item in kept:
-        yield Origin(Place.KEPT, item.slot, item.entry)
+        yield Origin(Place.KEPT, item.slot, item.entry, item.ranges)
         if item.entry.kind == Kind.DIRECTORY:
             for path, entry in walk(tree, item.slot, item.entry.content):
                 yield Origin(Place.KEPT, path, entry)

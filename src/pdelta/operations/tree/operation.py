@@ -145,7 +145,7 @@ class TreeOperation:
         """Report every problem; change nothing."""
         body = decode_body(delta.body)
         calculation, tree = self._calculation(delta), PagedTree(self._overlay)
-        findings = [*body.findings, *find_problems(self._root, self._path, calculation, body, tree)]
+        findings = [*body.findings, *find_problems(self._root, self._path, calculation, body, tree, self._kept())]
         drifted = any(finding.blocks for finding in body.findings)
         if isinstance(body.wish, RollbackWish) and self._root is not None and self._ledger is not None and not drifted:
             with translated("look at the undo data"):
@@ -175,7 +175,7 @@ class TreeOperation:
         notes.record(b"entry %d" % number)
         calculation = self._calculation(delta)
         entry = wished_entry(number, body, calculation, newest, self._clock())
-        return self._run(calculation, entry, undo=wish.undo, durable=wish.durable)
+        return self._run(calculation, entry, wish)
 
     def reverse(self, delta: Delta, target: Target, notes: Notes) -> Outcome:  # noqa: ARG002 - the protocol's argument
         """Bring the tree back to the delta's before, as a new entry; or undo a commit that was cut off."""
@@ -197,7 +197,7 @@ class TreeOperation:
         calculation = self._derived(before, after, body.released)
         counts = count_changes(list_changes(calculation, PagedTree(self._overlay)))[0]
         entry = reversing_entry(newest, body, delta, counts, self._clock())
-        return self._run(calculation, entry, undo=True, durable=body.wish.durable)
+        return self._run(calculation, entry, RollbackWish(durable=body.wish.durable))
 
     def verify(self, delta: Delta, target: Target) -> Standing:  # noqa: ARG002 - the protocol's argument
         """Say where the tree stands by its intent and ledger; ``calculate`` and ``check`` look at its content."""
@@ -365,13 +365,13 @@ class TreeOperation:
         assert self._root is not None  # noqa: S101 - there is a state folder in it
         return Transaction(self._root, state, ledger, self._overlay, observer=self._observer, failpoint=self._failpoint)
 
-    def _run(self, calculation: Calculation, entry: HistoryEntry, *, undo: bool, durable: bool) -> Outcome:
+    def _run(self, calculation: Calculation, entry: HistoryEntry, wish: Wish) -> Outcome:
         state, ledger = self._opened()
         try:
             with ledger.transaction():
                 self._take_scan(ledger)
             self._failpoint("ledger.fingerprints")
-            recorded, staged = self._transact(calculation, entry, undo=undo, durable=durable)
+            recorded, staged = self._transact(calculation, entry, wish)
             undo_root = self._undo_root()
             if undo_root is not None:
                 with suppress(OSError, PdeltaError):
@@ -380,16 +380,14 @@ class TreeOperation:
             state.unlock()
         return outcome_of(recorded, staged, self._recovered)
 
-    def _transact(
-        self, calculation: Calculation, entry: HistoryEntry, *, undo: bool, durable: bool
-    ) -> tuple[HistoryEntry, Staged]:
+    def _transact(self, calculation: Calculation, entry: HistoryEntry, wish: Wish) -> tuple[HistoryEntry, Staged]:
         transaction = self._transaction()
         try:
-            return transaction.run(calculation, entry, self._source, undo=undo, durable=durable)
+            return transaction.run(calculation, entry, self._source, wish)
         except IntegrityError as error:
             if entry.verb != Verb.ROLLBACK or self._ledger is None:
                 raise
-            raise IntegrityError(error.message, hint=reach.advice(self._ledger, transaction.verify_kept)) from error
+            raise IntegrityError(error.message, hint=reach.advice(self._ledger, transaction.proves)) from error
 
     def _undo_root(self) -> Directory | None:
         """Give the folder below which the ledger's slots of undo data are."""

@@ -5,9 +5,10 @@ Called by ``TreeOperation.preflight``.
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
+from pdelta.filesystem.ledger import Kept
 from pdelta.filesystem.safe import Directory
 from pdelta.formats.history import PushWish
 from pdelta.formats.page import PagedTree
@@ -16,6 +17,7 @@ from pdelta.model.finding import Finding
 from pdelta.model.names import STATE_NAME, join_path, parent_of, quoted
 from pdelta.model.snapshot import HOLES, Entry, Kind
 from pdelta.operations.tree.calculate import Calculation
+from pdelta.operations.tree.inplace import Patching, patching_of
 from pdelta.tree.reader import walk
 
 LOSS_FILES: Final = 100
@@ -30,7 +32,12 @@ _LISTED: Final = 20
 
 
 def find_problems(
-    root: Directory | None, path: bytes, calculation: Calculation, body: TreeBody, tree: PagedTree
+    root: Directory | None,
+    path: bytes,
+    calculation: Calculation,
+    body: TreeBody,
+    tree: PagedTree,
+    kept: Iterable[Kept] = (),
 ) -> list[Finding]:
     """Report every problem.
 
@@ -40,6 +47,7 @@ def find_problems(
         calculation: What would be done.
         body: What was asked for, and counts.
         tree: Reads the snapshots' pages.
+        kept: Undo data.
     """
     findings = list(_losses(body, calculation))
     findings += _special_bits(calculation, tree)
@@ -48,7 +56,12 @@ def find_problems(
     elif calculation.before_id != calculation.after_id:
         findings += _rights(root, calculation)
         findings += _others(root, calculation, tree)
-        findings += _space(root, calculation, body, tree)
+        items = list(kept)
+        patching = patching_of(root, tree, calculation, body.wish, items)
+        findings += patching.findings()
+        # What moves back out of undo data takes no space.
+        whole = {item.entry.content for item in items if not item.ranges}
+        findings += _space(root, calculation, body, tree, patching, whole)
     return findings
 
 
@@ -181,7 +194,14 @@ def _is_managed(root: Directory, folder: bytes) -> bool:
     return found is not None and stat.S_ISDIR(found.st_mode) and root.lstat(join_path(folder, STATE_NAME)) is not None
 
 
-def _space(root: Directory, calculation: Calculation, body: TreeBody, tree: PagedTree) -> Iterator[Finding]:
+def _space(
+    root: Directory,
+    calculation: Calculation,
+    body: TreeBody,
+    tree: PagedTree,
+    patching: Patching,
+    at_hand: Container[bytes],
+) -> Iterator[Finding]:
     """Refuse what would not fit, and undo data that would break the limits."""
     status = os.fstatvfs(root.fd)
     free, total = status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize
@@ -190,7 +210,13 @@ def _space(root: Directory, calculation: Calculation, body: TreeBody, tree: Page
     for edit in calculation.edits:
         if edit.path in renamed or not edit.content:
             continue
-        needed += _size(edit.path, edit.after, tree, stored=True)
+        patch = patching.find(edit)
+        if patch is not None:
+            needed += patch.written_bytes + patch.displaced_bytes
+            displaced += patch.displaced_bytes
+            continue
+        if edit.after is None or edit.after.content not in at_hand:
+            needed += _size(edit.path, edit.after, tree, stored=True)
         displaced += _size(edit.path, edit.before, tree)
     if needed > free:
         text = f"{needed} bytes are needed and {free} are free"

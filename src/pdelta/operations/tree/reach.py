@@ -13,12 +13,12 @@ from pdelta.formats.history import UndoState
 from pdelta.formats.page import PagedTree
 from pdelta.model.finding import Finding
 from pdelta.model.names import quoted
-from pdelta.model.snapshot import Entry, Kind
+from pdelta.model.snapshot import Kind
 from pdelta.operations.tree.arrange import Arranger
 from pdelta.operations.tree.calculate import Calculation
 from pdelta.tree.recipe import Place
 
-Stands = Callable[[bytes, Entry], bool]
+Stands = Callable[[Kept], bool]
 
 _NAMED: Final = 3
 
@@ -33,12 +33,12 @@ def find_lost(
         tree: Reads pages.
         calculation: What the rollback would do.
         ledger: Its history and its list of undo data.
-        stands: Whether something is at a slot that may be what an entry says; need not read it.
+        stands: Whether something is there that may be what the list of undo data says; need not read it.
     """
     whole = all(entry.undo == UndoState.KEPT for entry in ledger.entries())
-    if whole and all(stands(item.slot, item.entry) for item in ledger.kept()):
+    if whole and all(stands(item) for item in ledger.kept()):
         return
-    arranger = Arranger(root, tree, calculation, ledger.kept(), lambda _slot, _entry: True, 0, undo=False)
+    arranger = Arranger(root, tree, calculation, ledger.kept(), lambda _item: True, 0, undo=False)
     items = arranger.arrange().items()
     lost = [item.path for item in items if any(part.place == Place.FETCH for part in item.parts)]
     if lost:
@@ -50,9 +50,9 @@ def find_lost(
 def looks_kept(root: Directory) -> Stands:
     """Give a judge of undo data that looks at it without reading it."""
 
-    def stands(slot: bytes, entry: Entry) -> bool:
-        found = root.lstat(slot)
-        return found is not None and (entry.kind != Kind.FILE or found.st_size == entry.size)
+    def stands(item: Kept) -> bool:
+        found = root.lstat(item.slot)
+        return found is not None and (item.entry.kind != Kind.FILE or found.st_size == item.entry.size)
 
     return stands
 
@@ -84,4 +84,4 @@ def advice(ledger: Ledger, stands: Stands) -> str:
 
 
 def _all_stand(kept: Iterable[Kept], stands: Stands) -> bool:
-    return all(stands(item.slot, item.entry) for item in kept)
+    return all(map(stands, kept))

@@ -6,7 +6,7 @@ each entry, because all of it goes into the next one.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -108,6 +108,7 @@ class ReleaseOperation(TreeOperation):
             *(finding for finding in common if finding.code != "rights"),
             *self._refusals(body),
             *self._sharing_problems(calculation),
+            *_unpatched(body),
             *self._space(calculation),
             *self._lost(body, calculation),
         ]
@@ -293,12 +294,10 @@ class ReleaseOperation(TreeOperation):
         calculator = Calculator(None, self._overlay, self._index(), JOBS)
         return calculator.calculate(held, wanted, wish, observation, asked)
 
-    def _transact(
-        self, calculation: Calculation, entry: HistoryEntry, *, undo: bool, durable: bool
-    ) -> tuple[HistoryEntry, Staged]:
+    def _transact(self, calculation: Calculation, entry: HistoryEntry, wish: Wish) -> tuple[HistoryEntry, Staged]:
         transaction = self._transaction()
         try:
-            return transaction.run(calculation, entry, self._source, undo=undo, durable=durable)
+            return transaction.run(calculation, entry, self._source, undo=wish.undo, durable=wish.durable)
         except IntegrityError as error:
             if entry.verb != Verb.ROLLBACK:
                 raise
@@ -448,3 +447,10 @@ def _replaced(calculation: Calculation, before: Root, before_id: bytes) -> Calcu
 def _through(folder: Directory) -> bytes:
     """Give the path of an open folder that a rename of it does not change."""
     return b"/proc/self/fd/%d/" % folder.fd
+
+
+def _unpatched(body: TreeBody) -> Iterator[Finding]:
+    """Say that nothing is patched in place: the release before must stay as it is."""
+    if isinstance(body.wish, PushWish) and body.wish.inplace:
+        text = "--inplace does nothing in release mode: each release is a tree of its own"
+        yield Finding("inplace", text, blocks=False)
