@@ -9,7 +9,8 @@ from typing import Final
 
 from blake3 import blake3
 
-from pdelta.errors import FormatError, IntegrityError
+from pdelta.errors import FormatError, IntegrityError, PdeltaError
+from pdelta.model.snapshot import PageReader
 from pdelta.model.source import JOINED_NEW_BYTES, Want
 from pdelta.transports.link import Link
 from pdelta.wire import messages
@@ -80,37 +81,28 @@ class PeerSource:
             raise IntegrityError(f"page {missing.hex()} of the wanted snapshot did not come, or came damaged")
         return found
 
-    def read_changed_pages(self, bases: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
-        """Give pages by id, each checked against its id; those with a base travel as a patch where the peer has it.
+    def read_changed_pages(self, bases: Mapping[bytes, bytes], held: PageReader) -> Iterator[Mapping[bytes, bytes]]:
+        """Stream pages by id, in batches: those asked for, and what differs below those with a base.
 
         Raises:
-            IntegrityError: A page did not come, or not as its id says.
-            FormatError: A patch is damaged, or against another base than was offered.
+            FormatError: A patch is damaged, or against a page that is not here.
             TransportError: The controller is gone.
         """
         wanted = tuple(bases)
-        known = {blake3(base).digest(): base for base in bases.values() if base}
-        ids = {wanted_id: blake3(base).digest() if base else _NO_BASE for wanted_id, base in bases.items()}
-        found: dict[bytes, bytes] = {}
         for begin in range(0, len(wanted), messages.MAX_BATCH):
             batch = wanted[begin : begin + messages.MAX_BATCH]
-            self._link.send(messages.PagesWanted(batch, tuple(ids[id] for id in batch)))
+            self._link.send(messages.PagesWanted(batch, tuple(bases[id] or _NO_BASE for id in batch)))
             last = False
             while not last:
                 answer = self._receive(Type.PAGES_WANTED)
                 if not isinstance(answer, messages.Pages):
                     raise FormatError("pages were wanted, something else came")
                 last = answer.last
-                found.update((blake3(page).digest(), page) for page in answer.pages)
-                for base_id, patch in answer.patches:
-                    if base_id not in known:
-                        raise FormatError("a page patch came against a base that was not offered")
-                    page = apply_page_patch(known[base_id], patch)
+                found = {blake3(page).digest(): page for page in answer.pages}
+                for base, patch in answer.patches:
+                    page = apply_page_patch(_held_page(held, base), patch)
                     found[blake3(page).digest()] = page
-        missing = next((id for id in wanted if id not in found), None)
-        if missing is not None:
-            raise IntegrityError(f"page {missing.hex()} of the wanted snapshot did not come, or came damaged")
-        return found
+                yield found
 
     def read_ranges(self, wants: Iterable[Want]) -> Iterator[bytes]:
         """Stream the answers in the order of the wants.
@@ -213,6 +205,13 @@ class PeerNotes:
     def read(self) -> Sequence[bytes]:
         """Give every note, oldest first."""
         return tuple(self._notes)
+
+
+def _held_page(held: PageReader, id: bytes) -> bytes:
+    try:
+        return held.read_pages([id])[id]
+    except PdeltaError as error:
+        raise FormatError("a page patch came against a page that is not here") from error
 
 
 def batch_wants(wants: Iterable[Want]) -> Iterator[tuple[Want, ...]]:

@@ -57,13 +57,17 @@ class Want(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
 class ChangedPages(Protocol):
     """A source that sends a page as its difference from one that the asker has."""
 
-    def read_changed_pages(self, bases: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
-        """Give pages by id.
+    def read_changed_pages(self, bases: Mapping[bytes, bytes], held: PageReader) -> Iterator[Mapping[bytes, bytes]]:
+        """Stream pages by id, in batches: those asked for, and what differs below those with a base.
+
+        A page comes in a batch with one that names it, or after it.
 
         Args:
-            bases: By the id of a wanted page, the bytes of the page that it takes the place of, or ``b""``.
+            bases: By the id of a wanted page, that of the page which it takes the place of, or ``b""``.
+            held: Gives the pages that the asker has.
 
         Raises:
+            FormatError: A difference is damaged, or from a page that the asker does not have.
             IntegrityError: A page is missing or damaged; the message names it.
         """
         ...

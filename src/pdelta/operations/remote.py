@@ -7,14 +7,14 @@ snapshot is checked by the source.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 
 from pdelta.errors import FormatError, PdeltaError, TransportError
 from pdelta.formats.history import HistoryEntry
+from pdelta.formats.page import ChangedPages
 from pdelta.formats.report import CheckReport, CollectReport, RecoverReport, Retention, TreeFacts
 from pdelta.model.change import Change
 from pdelta.model.delta import Delta
@@ -92,6 +92,7 @@ class RemoteTree:
         self._chooser = Chooser(compress, clock)
         self.patches: Literal["", "fine", "base"] = "fine" if compress is not Compress.OFF else ""
         self._inbox: deque[Message] = deque()
+        self._changed: ChangedPages | None = None
         self._closed = False
         self._sent_before = 0
         self._waited_s = 0.0
@@ -218,6 +219,7 @@ class RemoteTree:
                 f"{self._host}: the connection broke during the call before; what stands there is not known here",
                 hint="run the same command again; it goes on where this one stopped",
             )
+        self._changed = None  # another call may want another snapshot, of another source
         signature = self._verbs[verb]
         kept = tuple(notes.read()) if notes is not None else ()
         self._link.send(messages.Call(verb, pack_arguments(signature, values), kept, self.patches))
@@ -261,43 +263,33 @@ class RemoteTree:
         try:
             if bases and len(bases) != len(ids):
                 raise FormatError(f"{self._host}: {len(ids)} pages were wanted with {len(bases)} bases")
+            if bases:
+                pairs = zip(ids, bases, strict=True)
+                self._send_changed({id_: base if any(base) else b"" for id_, base in pairs})
+                return
             for begin in range(0, max(len(ids), 1), PAGE_BATCH):
                 pages = self._wanted().read_pages(ids[begin : begin + PAGE_BATCH])
-                last = begin + PAGE_BATCH >= len(ids)
-                if bases:
-                    batch = dict(zip(ids[begin : begin + PAGE_BATCH], bases[begin : begin + PAGE_BATCH], strict=True))
-                    whole, patches = self._patched(pages, batch)
-                    self._link.send(messages.Pages(whole, last=last, patches=patches))
-                else:
-                    self._link.send(messages.Pages(tuple(pages.values()), last=last))
+                self._link.send(messages.Pages(tuple(pages.values()), last=begin + PAGE_BATCH >= len(ids)))
         except TransportError:
             raise
         except PdeltaError as error:
             self._decline(messages.Type.PAGES_WANTED, error)
 
-    def _patched(
-        self, pages: Mapping[bytes, bytes], bases: Mapping[bytes, bytes]
-    ) -> tuple[tuple[bytes, ...], tuple[tuple[bytes, bytes], ...]]:
-        """Give the pages that travel whole, and patches for those whose base is still known here."""
-        known = self._known_pages({base for base in bases.values() if any(base)})
-        whole: list[bytes] = []
-        patches: list[tuple[bytes, bytes]] = []
-        for id_, page in pages.items():
-            base = known.get(bases.get(id_, b""))
-            patch = make_page_patch(base, page) if base is not None else b""
-            if patch and len(patch) < len(page):
-                patches.append((bases[id_], patch))
-            else:
-                whole.append(page)
-        return tuple(whole), tuple(patches)
-
-    def _known_pages(self, ids: Collection[bytes]) -> Mapping[bytes, bytes]:
-        """Give those of these pages that the source still has; none of them is promised."""
-        known: dict[bytes, bytes] = {}
-        for id_ in ids:
-            with suppress(PdeltaError):
-                known.update(self._wanted().read_pages([id_]))
-        return known
+    def _send_changed(self, wanted: Mapping[bytes, bytes]) -> None:
+        """Send pages as patches where their bases are known here, and what differs below those."""
+        if self._changed is None:
+            self._changed = ChangedPages(self._wanted())
+        for batch in self._changed.walk(wanted):
+            whole: list[bytes] = []
+            patches: list[tuple[bytes, bytes]] = []
+            for changed in batch:
+                patch = make_page_patch(changed.base_page, changed.page) if changed.base else b""
+                if patch and len(patch) < len(changed.page):
+                    patches.append((changed.base, patch))
+                else:
+                    whole.append(changed.page)
+            self._link.send(messages.Pages(tuple(whole), last=False, patches=tuple(patches)))
+        self._link.send(messages.Pages((), last=True))
 
     def _serve_ranges(self, wants: tuple[Want, ...]) -> None:
         messages.check_wants(wants)

@@ -5,6 +5,7 @@ Called by everything that scans, sends, stores or compares snapshots. Never open
 """
 
 from pdelta.formats.page.build import build_content, build_directory, build_links
+from pdelta.formats.page.changed import ChangedPage, ChangedPages
 from pdelta.formats.page.check import check_page
 from pdelta.formats.page.codec import (
     MAX_PAGE_BYTES,
@@ -27,6 +28,8 @@ from pdelta.formats.page.tree import PagedTree
 __all__ = [
     "MAX_PAGE_BYTES",
     "MAX_PAGE_ITEMS",
+    "ChangedPage",
+    "ChangedPages",
     "PageType",
     "PagedTree",
     "build_content",

@@ -13,7 +13,6 @@ from pdelta.formats.page import check_page, child_ids, decode_root, encode_root
 from pdelta.model.snapshot import PageReader, PageStore, Root
 from pdelta.model.source import ChangedPages
 from pdelta.operations.tree.calculate import Overlay
-from pdelta.operations.tree.similar import Similar
 
 PAGES_LIMIT: Final = 1 << 22
 """Pages that one push may bring, each counted as often as it is named: four million folders, or a billion names."""
@@ -68,31 +67,69 @@ def fetch_pages(
         IntegrityError: A page is not what its id says, or was not given.
     """
     root = fetch_root(overlay, source, snapshot, known)
-    below: dict[bytes, list[bytes]] = {}
-    similar = Similar(overlay, held, root)
+    arrival = _Arrival(overlay)
     level = [id_ for id_ in (root.top.content, root.links) if id_]
+    bases: dict[bytes, bytes] = {}
+    if held is not None and isinstance(source, ChangedPages):
+        bases = {root.top.content: held.top.content, root.links: held.links}
     for _ in range(DEPTH_LIMIT):
         wanted = _absent(overlay, known, level)
         if not wanted:
             break
-        level = []
-        bases = similar.bases(wanted)
-        if isinstance(source, ChangedPages) and any(bases.values()):
-            given = source.read_changed_pages(bases)
+        arrival.expect(wanted)
+        if bases and isinstance(source, ChangedPages):
+            for batch in source.read_changed_pages({id_: bases.get(id_, b"") for id_ in wanted}, overlay):
+                arrival.take(batch, below=True)
         else:
-            given = source.read_pages(wanted)
-        for id_ in wanted:
-            data = _given(given, id_)
-            check_page(id_, data)
-            overlay.new[id_] = data
-            below[id_] = child_ids(data)
-            level += below[id_]
-            similar.learn(data, bases[id_])
-        if len(below) > PAGES_LIMIT:
-            raise _too_large()
+            arrival.take(source.read_pages(wanted), below=False)
+        level = arrival.missing(wanted)
     else:
         raise _too_large()
-    weigh(below, root.top.content)
+    weigh(arrival.below, root.top.content)
+
+
+class _Arrival:
+    """Takes pages that were asked for, and those that such pages name; refuses all others.
+
+    Attributes:
+        below: The pages that each page names.
+    """
+
+    def __init__(self, overlay: Overlay) -> None:
+        self.below: dict[bytes, list[bytes]] = {}
+        self._overlay = overlay
+        self._expected: dict[bytes, None] = {}
+
+    def expect(self, ids: Iterable[bytes]) -> None:
+        """Take these from now on."""
+        self._expected = dict.fromkeys(ids)
+
+    def take(self, batch: Mapping[bytes, bytes], *, below: bool) -> None:
+        """Check and keep pages; with ``below`` also those that they name."""
+        waiting = [id_ for id_ in batch if id_ in self._expected]
+        while waiting:
+            id_ = waiting.pop()
+            data = batch[id_]
+            del self._expected[id_]
+            check_page(id_, data)
+            self._overlay.new[id_] = data
+            children = self.below[id_] = child_ids(data)
+            fresh = [child for child in children if child not in self._overlay.new and child not in self._expected]
+            self._expected.update(dict.fromkeys(fresh))
+            if below:
+                waiting += [child for child in fresh if child in batch]
+        if below and any(id_ not in self._overlay.new for id_ in batch):
+            raise FormatError("the source sent a page that nobody asked for; nothing was changed")
+        if len(self.below) > PAGES_LIMIT:
+            raise _too_large()
+
+    def missing(self, wanted: Iterable[bytes]) -> list[bytes]:
+        """Give the pages that are named and did not come; those that were asked for must have come."""
+        for id_ in wanted:
+            if id_ in self._expected:
+                text = f"the source did not give page {id_.hex()[:16]}, which it named; nothing was changed"
+                raise IntegrityError(text)
+        return list(self._expected)
 
 
 def weigh(below: Mapping[bytes, Sequence[bytes]], top: bytes) -> int:

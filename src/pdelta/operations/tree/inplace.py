@@ -6,7 +6,8 @@ the tree's metadata and pages; changes nothing.
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
 from pdelta.errors import PdeltaError
@@ -88,7 +89,7 @@ class Patching:
         calculation: Calculation,
         *,
         wished: bool,
-        paths: Set[bytes] = frozenset(),
+        paths: AbstractSet[bytes] = frozenset(),
     ) -> None:
         """Look at nothing yet."""
         self._root = root
