@@ -1,18 +1,21 @@
 """When a push uses what earlier ones kept, and when it keeps what it pushed."""
 
 from contextlib import suppress
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from pdelta.app.compose import OpenTree
 from pdelta.app.context import Context
 from pdelta.app.options import BaseCacheWish
 from pdelta.app.source import LocalSource
 from pdelta.errors import PdeltaError
-from pdelta.filesystem.bases import BaseCache
 from pdelta.formats.page import PagedTree
 from pdelta.formats.report import TreeFacts
 from pdelta.model.snapshot import Kind
 from pdelta.tree.reader import walk
+
+if TYPE_CHECKING:
+    from pdelta.filesystem.bases import BaseCache
 
 SLOW_BYTES_PER_S: Final = 12_500_000
 """100 Mbit/s: a patch against a kept base saves about two thirds of what fine signatures leave, some 2 % of a changed
@@ -35,15 +38,17 @@ class Keeping:
         """Open nothing yet."""
         self._wish = wish
         self.tree = tree
-        off = wish.mode == "off" or tree.destination.remote is None
-        self._cache = (
-            None if off else BaseCache(context.cache / "bases", wish.limit_bytes, lambda: context.clock() / 1e9)
-        )
+        self._context = context
+        self._off = wish.mode == "off" or tree.destination.remote is None
+        self._cache: BaseCache | None = None
 
     def offer(self, facts: TreeFacts, reader: LocalSource) -> None:
         """Let the host ask by base, where what it holds was kept."""
-        if self._cache is not None and self._cache.knows({facts.held, facts.wanted} - {b""}):
-            reader.bases = self._cache
+        if self._off or not self._folder.is_dir():
+            return
+        cache = self._open()
+        if cache.knows({facts.held, facts.wanted} - {b""}):
+            reader.bases = cache
             self.tree.ask_for_patches("base")
 
     def keep(self, snapshot: bytes, directory: bytes, reader: LocalSource) -> None:
@@ -54,16 +59,28 @@ class Keeping:
             directory: Its top folder's page.
             reader: Gives its files.
         """
-        if self._cache is None:
-            return
-        if self._cache.knows((snapshot,)):
-            return
         slow = 0 < self.tree.link_bytes_per_s < SLOW_BYTES_PER_S
+        if self._off or not (slow or self._wish.mode == "on" or self._folder.is_dir()):
+            return
+        cache = self._open()
+        if cache.knows((snapshot,)):
+            return
         if self._wish.mode == "on" or slow:
             entries = walk(PagedTree(reader), b"", directory)
             files = ((path, entry.content, entry.size) for path, entry in entries if entry.kind == Kind.FILE)
             with suppress(PdeltaError):
-                self._cache.keep(snapshot, files, reader.open_file)
+                cache.keep(snapshot, files, reader.open_file)
+
+    @property
+    def _folder(self) -> Path:
+        return self._context.cache / "bases"
+
+    def _open(self) -> "BaseCache":
+        if self._cache is None:
+            from pdelta.filesystem.bases import BaseCache  # most pushes find no cache, and make none
+
+            self._cache = BaseCache(self._folder, self._wish.limit_bytes, lambda: self._context.clock() / 1e9)
+        return self._cache
 
     def close(self) -> None:
         """Close the cache."""

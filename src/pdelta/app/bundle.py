@@ -8,16 +8,15 @@ of ``transports.base.AgentArchives``.
 """
 
 import contextlib
-import hashlib
 import marshal
 import os
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from blake3 import blake3
 
 import pdelta
 from pdelta.errors import TransportError
@@ -116,7 +115,7 @@ class AgentBundles:
 
     def _remembered(self, tag: str) -> Path:
         """Give where the record of this very installation is kept: another one beside it builds another agent."""
-        place = hashlib.sha256(os.fsencode(pdelta.__file__)).hexdigest()[:16]
+        place = blake3(os.fsencode(pdelta.__file__)).hexdigest(8)
         return self._folder / f"{tag}-{place}.record"
 
     def _load(self, tag: str) -> Record | None:
@@ -129,6 +128,9 @@ class AgentBundles:
         return record if fresh else None
 
     def _build(self, tag: str) -> Record:
+        import hashlib
+        import zlib
+
         own = tag == stage.platform_tag()
         files, sources = _package_files(own=own)
         if own:
@@ -154,6 +156,8 @@ class AgentBundles:
 
 def pack_records(files: Mapping[str, bytes]) -> Iterator[bytes]:
     """Give the records of an archive, sorted by path: u16 name length, u32 length, SHA-256, name, content."""
+    import hashlib
+
     for name in sorted(files):
         data = files[name]
         raw = name.encode("ascii")
@@ -208,6 +212,7 @@ def read_wheels(folder: Path) -> tuple[dict[str, bytes], list[Look], tuple[int, 
     Raises:
         TransportError: A wheel is missing or damaged.
     """
+    import hashlib
     import zipfile
 
     files: dict[str, bytes] = {}

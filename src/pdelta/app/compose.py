@@ -252,6 +252,7 @@ def _open_remote(destination: Destination, context: Context, link: Link, source:
     from pdelta.app.bundle import AgentBundles
     from pdelta.operations.remote import RemoteTree, connect_tree
     from pdelta.transports.contact import Contact
+    from pdelta.transports.headstart import HEADSTARTS
     from pdelta.transports.limited import LimitedChannel
     from pdelta.transports.link import Link as Session
     from pdelta.transports.ssh import SshOptions, open_ssh
@@ -269,12 +270,14 @@ def _open_remote(destination: Destination, context: Context, link: Link, source:
         become=link.become or destination.become,
         identity=destination.identity,
     )
-    channel: Channel = open_ssh(address, options)
+    started = open_ssh(address, options)
+    channel: Channel = started
     try:
         if link.bwlimit:
             channel = LimitedChannel(channel, link.bwlimit, clock=time.monotonic, sleep=time.sleep)
         session = Session(channel, Role.CONTROLLER, compress=link.compress != "off")
-        contact = Contact(channel, AgentBundles(context.cache), nonce=os.urandom(16).hex(), clock=time.monotonic)
+        nonce = started.nonce or os.urandom(16).hex()
+        contact = Contact(channel, AgentBundles(context.cache), nonce=nonce, clock=time.monotonic)
         welcome = connect_tree(
             contact, session, root=address.path, host=address.label, software=f"pdelta {__version__}"
         )
@@ -287,6 +290,8 @@ def _open_remote(destination: Destination, context: Context, link: Link, source:
             clock=time.monotonic,
             compress=Compress(link.compress),
         )
+        if not link.bwlimit:
+            HEADSTARTS.note(started.command, contact.first, nonce)
         return tree, session.sent_bytes if contact.placed else 0
     except BaseException:
         channel.close()

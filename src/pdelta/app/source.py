@@ -6,10 +6,9 @@ another host. Never trusts that a file is still what the scan saw.
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
 
-from pdelta.app.answers import HEADER, Bases, Joiner, answer_fine
 from pdelta.errors import FilesystemError, FormatError, SourceChangedError
 from pdelta.filesystem.fingerprint import RACY, Fingerprint
 from pdelta.filesystem.index import Index, Known
@@ -17,6 +16,9 @@ from pdelta.filesystem.safe import Directory
 from pdelta.model.names import parent_of
 from pdelta.model.snapshot import PageReader
 from pdelta.model.source import JOINED_NEW_BYTES, Answer, Want
+
+if TYPE_CHECKING:
+    from pdelta.app.answers import Bases, Joiner
 
 PIECE_BYTES: Final = 1 << 20
 """No piece of an answer is longer; small files are joined up to it."""
@@ -107,7 +109,7 @@ class LocalSource:
         descriptor = -1
         recorded = b""
         # The reader is called for a want only after its file was opened.
-        joiner = Joiner(self.bases, lambda want: self._read_whole(descriptor, want)) if self.bases else None
+        joiner = self._join(lambda want: self._read_whole(descriptor, want))
         try:
             for want in wants:
                 if want.path != path:
@@ -126,18 +128,28 @@ class LocalSource:
             if descriptor >= 0:
                 os.close(descriptor)
 
-    def _answer(self, descriptor: int, want: Want, joiner: Joiner | None) -> Iterator[bytes]:
+    def _join(self, read: Callable[[Want], bytes]) -> "Joiner | None":
+        if self.bases is None:
+            return None
+        from pdelta.app.answers import Joiner  # patches bring two libraries, and most pushes need none
+
+        return Joiner(self.bases, read)
+
+    def _answer(self, descriptor: int, want: Want, joiner: "Joiner | None") -> Iterator[bytes]:
         if want.base and joiner is not None:
             yield from joiner.add(want)
             return
         if joiner is not None:
             yield from joiner.flush()
+        if not (want.signature or want.base):
+            yield from self._read(descriptor, want)
+            return
+        from pdelta.app.answers import HEADER, answer_fine
+
         if want.signature:
             yield from answer_fine(self._read_whole(descriptor, want), want)
-        elif want.base:
-            yield HEADER.pack(Answer.LOST, 0)
         else:
-            yield from self._read(descriptor, want)
+            yield HEADER.pack(Answer.LOST, 0)
 
     def _read_whole(self, descriptor: int, want: Want) -> bytes:
         """Give a range that must be had at once to be patched.

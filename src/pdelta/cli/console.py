@@ -2,7 +2,6 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterable
 from typing import IO
 
@@ -149,6 +148,8 @@ class Console:
 
     def _trace(self, error: BaseException) -> None:
         if self.verbosity >= TRACEBACK:
+            import traceback
+
             self._write_error(shown_text("".join(traceback.format_exception(error))))
 
 

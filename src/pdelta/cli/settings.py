@@ -2,19 +2,17 @@
 
 import os
 import pwd
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from pdelta.cli.place import control_folder
 from pdelta.errors import FilesystemError, UsageError
 from pdelta.formats.project import FILE_NAME, Project, parse_project
 
 RUNS: Final = ".pdelta-runs"
-RUNTIME_LIMIT_BYTES: Final = 42
-"""What ``/pdelta`` may follow, so that the folder's path stays below ``transports.ssh.CONTROL_PATH_LIMIT``."""
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -58,12 +56,12 @@ def read_settings(config: Path | None, *, environment: Mapping[str, str] | None 
     cache = _folder(values, "XDG_CACHE_HOME", ".cache")
     state = _folder(values, "XDG_STATE_HOME", ".local/state")
     file = config if config is not None else _find(Path.cwd())
-    host = socket.gethostname()
+    host = os.uname().nodename
     return Settings(
         cache=cache,
         state=state,
         runs=state / "runs" if file is None else file.resolve().parent / RUNS,
-        control=_control(values),
+        control=Path(control_folder(values)),
         ssh_config=_ssh_config(values),
         project=Project() if file is None else _load(file),
         folder=None if file is None else file.resolve().parent,
@@ -81,15 +79,6 @@ def wants_colour(terminal: bool, *, environment: Mapping[str, str] | None = None
     """
     values = os.environ if environment is None else environment
     return terminal and not values.get("NO_COLOR") and values.get("TERM") != "dumb"
-
-
-def _control(values: Mapping[str, str]) -> Path:
-    # A socket's path may have 107 bytes, so the cache folder is too deep as a rule.
-    runtime = values.get("XDG_RUNTIME_DIR", "")
-    if runtime.startswith("/") and len(os.fsencode(runtime)) <= RUNTIME_LIMIT_BYTES:
-        return Path(runtime) / "pdelta"
-    # Another user may have taken the name: transports.ssh refuses a folder that isn't ours alone.
-    return Path("/tmp") / f"pdelta-{os.getuid()}"  # noqa: S108 - see above
 
 
 def _ssh_config(values: Mapping[str, str]) -> str:

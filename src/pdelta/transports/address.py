@@ -5,7 +5,6 @@ Called by the command line for every SRC, DEST and WHERE; opens nothing.
 
 import re
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -71,6 +70,8 @@ def _parse_url(text: str) -> RemoteAddress:
     port = int(match[2] or 0)
     if port >= 1 << 16:
         raise UsageError(f"{text!r} names port {port}; ports end at 65535")
+    from urllib.parse import unquote_to_bytes  # 3 ms that the other form need not pay
+
     raw = unquote_to_bytes(path.encode("utf-8", "surrogateescape"))
     raw = raw if raw.startswith(b"~") else b"/" + raw
     return _checked(text, user if at else None, match[1], port, raw)

@@ -5,8 +5,6 @@ the session's first bytes, all at once; the host answers behind whatever its
 start-up files print. Specified in ``docs/formats/wire.md``.
 """
 
-import hashlib
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -35,6 +33,8 @@ class Contact:
 
     Attributes:
         placed: Whether the agent had to be placed.
+        first: What was sent before the host said anything.
+        nonce: The fresh word.
         sent_bytes: What was sent, the session's first bytes included.
     """
 
@@ -51,11 +51,12 @@ class Contact:
         self._channel = channel
         self._archives = archives
         self._mark = f"#pdelta-{nonce}\t".encode()
-        self._nonce = nonce
+        self.nonce = nonce
         self._clock = clock
         self._timeout_s = timeout_s
         self._heard = bytearray()
         self.placed = False
+        self.first = b""
         self.sent_bytes = 0
 
     def open(self, preamble: Sequence[Buffer]) -> bytes:
@@ -73,12 +74,9 @@ class Contact:
         stage = self._archives.stage()
         digests = ",".join(f"{tag}={digest}" for tag, digest in self._archives.digests().items())
         length = sum(map(len, preamble))
-        self._send(
-            [
-                *(b"#pdelta-stage %d\n" % len(stage), stage),
-                *(f"#pdelta-agent {self._nonce} {digests or '-=-'} {length}\n".encode(), *preamble),
-            ]
-        )
+        names = f"#pdelta-agent {self.nonce} {digests or '-=-'} {length}\n".encode()
+        self.first = b"".join((b"#pdelta-stage %d\n" % len(stage), stage, names, *preamble))
+        self._send([self.first])
         deadline = self._clock() + self._timeout_s
         facts = self._await_facts(deadline)
         if facts.state == "absent":
@@ -93,6 +91,9 @@ class Contact:
         except TransportError:
             self._send([b"#pdelta-quit 0 - 0\n"])
             raise
+        import hashlib
+        import zlib
+
         raw_length = len(zlib.decompress(archive))
         digest = hashlib.sha256(archive).hexdigest()
         self._send([b"#pdelta-archive %d %s %d\n" % (len(archive), digest.encode(), raw_length), archive])

@@ -10,10 +10,10 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Final
 
 import msgspec
+from blake3 import blake3
 
 from pdelta.errors import TransportError, UsageError
 from pdelta.transports.address import RemoteAddress
@@ -126,7 +126,7 @@ def _write_config(options: SshOptions, includes: Sequence[str]) -> str:
     if options.keep and not options.fresh and len(os.fsencode(options.control_dir)) <= CONTROL_PATH_LIMIT:
         lines += ["ControlMaster auto", f'ControlPath "{options.control_dir}/%C"', f"ControlPersist {KEEP_S}"]
     text = "\n".join(lines).encode("utf-8", "surrogateescape") + b"\n"
-    path = f"{options.control_dir}/{sha256(text).hexdigest()[:16]}.conf"
+    path = f"{options.control_dir}/{blake3(text).hexdigest(8)}.conf"
     try:
         with open(path, "rb") as stream:
             if stream.read() == text:
