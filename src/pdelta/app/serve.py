@@ -149,10 +149,6 @@ class Agent:
         """
         if not self._greet():
             return
-        # The operation's modules take 60 ms to import: the controller is busy with its own side meanwhile.
-        # What goes wrong here goes wrong again in the first call, and is answered there.
-        with contextlib.suppress(Exception):
-            self._open()
         while True:
             match self._receive():
                 case messages.Call() as call:
@@ -187,7 +183,13 @@ class Agent:
             return False
         software = f"pdelta {__version__}"
         self._link.set_level(hello.level)
-        self._link.send(messages.Welcome(messages.PROTOCOL_VERSION, software, os.uname().nodename, self._root))
+        facts = b""
+        # What goes wrong here goes wrong again in the first call, and is answered there.
+        with contextlib.suppress(Exception):
+            self._open()
+            facts = msgspec.msgpack.encode(self._operation.describe())
+        host = os.uname().nodename
+        self._link.send(messages.Welcome(messages.PROTOCOL_VERSION, software, host, self._root, facts))
         return True
 
     def _resolve(self, root: bytes) -> bytes:

@@ -93,6 +93,7 @@ class RemoteTree:
         self.patches: Literal["", "fine", "base"] = "fine" if compress is not Compress.OFF else ""
         self._inbox: deque[Message] = deque()
         self._changed: ChangedPages | None = None
+        self._facts = welcome.facts
         self._closed = False
         self._sent_before = 0
         self._waited_s = 0.0
@@ -149,7 +150,9 @@ class RemoteTree:
 
     def describe(self) -> TreeFacts:
         """Give the facts of the tree."""
-        facts: TreeFacts = self._call("describe")
+        # The agent's first words hold them; after any call they may be others.
+        known, self._facts = self._facts, b""
+        facts: TreeFacts = unpack(known, self._verbs["describe"].result) if known else self._call("describe")
         return facts
 
     def history(self) -> list[HistoryEntry]:
@@ -219,6 +222,7 @@ class RemoteTree:
                 f"{self._host}: the connection broke during the call before; what stands there is not known here",
                 hint="run the same command again; it goes on where this one stopped",
             )
+        self._facts = b""
         self._changed = None  # another call may want another snapshot, of another source
         signature = self._verbs[verb]
         kept = tuple(notes.read()) if notes is not None else ()

@@ -79,6 +79,7 @@ class Welcome(msgspec.Struct, frozen=True):
         software: What speaks, for people.
         host: Name that the agent's machine gives itself.
         root: The root as the agent understood it.
+        facts: What the verb ``describe`` would give, so that it need not be called first; empty where it would fail.
     """
 
     type: ClassVar[Type] = Type.WELCOME
@@ -86,6 +87,7 @@ class Welcome(msgspec.Struct, frozen=True):
     software: str = ""
     host: str = ""
     root: bytes = b""
+    facts: bytes = b""
 
 
 class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
