@@ -20,6 +20,27 @@ _HINTS: Final = {
     errno.ESTALE: "The file server dropped the file; mount it again, then give the same command again.",
 }
 
+_VANISHED: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})
+
+
+class UnreadError(Exception):
+    """A name that could not be read, or not twice alike.
+
+    Attributes:
+        kind: ``unreadable``, ``vanished`` or ``changing``.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        """Keep why, for the report."""
+        super().__init__(message)
+        self.kind = kind
+
+
+def unread(error: OSError) -> UnreadError:
+    """Say why the system refused, as the kind of problem that it is."""
+    kind = "vanished" if error.errno in _VANISHED else "changing" if error.errno == errno.ELOOP else "unreadable"
+    return UnreadError(kind, error.strerror or str(error))
+
 
 def describe(error: OSError, action: str) -> FilesystemError:
     """Give the error that says which action failed, on which path, and what may help.

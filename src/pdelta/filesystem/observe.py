@@ -8,14 +8,15 @@ by reading. Never writes.
 import os
 import stat
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pdelta.errors import FilesystemError
 from pdelta.filesystem.directories import DirectoryCache
+from pdelta.filesystem.failure import UnreadError
 from pdelta.filesystem.fingerprint import Likeness, compare, pack_all
 from pdelta.filesystem.index import Index, Known
-from pdelta.filesystem.read import Reader, UnreadError
 from pdelta.filesystem.safe import Directory
 from pdelta.formats.page import build_directory
 from pdelta.model.finding import Finding
@@ -24,6 +25,9 @@ from pdelta.model.snapshot import ADOPTED, Entry, Kind
 from pdelta.tree.compare import metadata_difference, same_content, same_metadata
 from pdelta.tree.merge import Edit
 from pdelta.tree.reader import PageSink, TreeReader
+
+if TYPE_CHECKING:
+    from pdelta.filesystem.read import Reader
 
 IsIgnored = Callable[[bytes, bool], bool]
 
@@ -62,7 +66,7 @@ class Observer:
         root: Directory,
         tree: TreeReader,
         index: Index | None,
-        reader: Reader,
+        reader: "Reader",
         ignored: IsIgnored,
         sink: PageSink,
     ) -> None:

@@ -17,6 +17,7 @@ import msgspec
 from blake3 import blake3
 
 from pdelta.chunking.chunker import Chunk, chunk_bytes, chunks
+from pdelta.filesystem.failure import UnreadError, unread
 from pdelta.filesystem.fingerprint import alike, pack_all
 from pdelta.filesystem.metadata import travels
 from pdelta.formats.page import PagedTree, build_content
@@ -38,23 +39,9 @@ _PARALLEL_BYTES: Final = 1 << 20
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FILE: Final = int(Kind.FILE)  # reading an enum's member costs more than the rest of an entry
 _RUN: Final = Struct(">32sII")
-_VANISHED: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})
 _NO_XATTRS: Final = frozenset({errno.ENOTSUP, errno.ENODATA, errno.EPERM})
 
 Pages = list[tuple[bytes, bytes]]
-
-
-class UnreadError(Exception):
-    """A name that could not be read, or not twice alike.
-
-    Attributes:
-        kind: ``unreadable``, ``vanished`` or ``changing``.
-    """
-
-    def __init__(self, kind: str, message: str) -> None:
-        """Keep why, for the report."""
-        super().__init__(message)
-        self.kind = kind
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -71,12 +58,6 @@ class Found(msgspec.Struct, frozen=True):
     entry: Entry
     pages: Pages
     read_bytes: int
-
-
-def unread(error: OSError) -> UnreadError:
-    """Say why the system refused, as the kind of problem that it is."""
-    kind = "vanished" if error.errno in _VANISHED else "changing" if error.errno == errno.ELOOP else "unreadable"
-    return UnreadError(kind, error.strerror or str(error))
 
 
 class Reader:

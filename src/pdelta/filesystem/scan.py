@@ -18,7 +18,7 @@ import msgspec
 
 from pdelta.errors import FilesystemError, IntegrityError
 from pdelta.filesystem import syscalls
-from pdelta.filesystem.failure import describe
+from pdelta.filesystem.failure import UnreadError, describe
 from pdelta.filesystem.fingerprint import RACY, changed_at
 from pdelta.filesystem.index import (
     Index,
@@ -30,7 +30,7 @@ from pdelta.filesystem.index import (
     names_digest,
     totals_of,
 )
-from pdelta.filesystem.read import Found, Reader, UnreadError
+from pdelta.filesystem.read import Found, Reader
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.settle import Items, Left, LostError, Settler
 from pdelta.filesystem.walk import DIRECTORY, REGULAR, SYMLINK, Folder

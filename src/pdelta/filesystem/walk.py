@@ -7,8 +7,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
+from pdelta.filesystem.failure import unread
 from pdelta.filesystem.fingerprint import pack_all
-from pdelta.filesystem.read import unread
 from pdelta.model.names import STATE_NAME, is_reserved, join_path
 from pdelta.model.snapshot import Rule
 from pdelta.tree.select import IGNORE_FILE, Selector, read_rules

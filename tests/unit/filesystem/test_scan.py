@@ -12,9 +12,10 @@ import msgspec
 import pytest
 
 from pdelta.errors import UsageError
+from pdelta.filesystem.failure import UnreadError
 from pdelta.filesystem.fingerprint import pack_all
 from pdelta.filesystem.index import Index
-from pdelta.filesystem.read import Reader, UnreadError
+from pdelta.filesystem.read import Reader
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.scan import Scan, ScanOptions, scan
 from pdelta.formats.page import PagedTree

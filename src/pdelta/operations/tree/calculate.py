@@ -11,7 +11,6 @@ import msgspec
 from pdelta.errors import UsageError
 from pdelta.filesystem.index import Index
 from pdelta.filesystem.observe import Observation, Observer, occupied_folders
-from pdelta.filesystem.read import Reader
 from pdelta.filesystem.safe import Directory
 from pdelta.formats.history import PushWish, RepairWish, RollbackWish, Wish
 from pdelta.formats.page import (
@@ -206,7 +205,11 @@ class Calculator:
                 observation.drifted.setdefault(edit.path, what)
 
     def _observe(self, held: Root, result: Merge, selector: Selector) -> Observation:
+        from pdelta.filesystem.read import Reader
+
         assert self._root is not None  # noqa: S101 - the caller asked
+        if not result.edits and not result.directories:
+            return Observation()
         reader = Reader(held.chunking, held.selection, self._overlay, self._jobs)
         observer = Observer(self._root, self._tree, self._index, reader, selector.ignored, self._overlay)
         try:

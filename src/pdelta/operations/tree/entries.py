@@ -4,11 +4,10 @@ Called by ``TreeOperation``; reads the ledger alone.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pdelta.errors import IntegrityError, NeedsOperatorError, StaleError, UsageError
 from pdelta.filesystem.ledger import Ledger
-from pdelta.filesystem.stage import Staged
 from pdelta.filesystem.state import UNDO, StateFolder
 from pdelta.formats.history import Counts, HistoryEntry, PushWish, RepairWish, RollbackWish, Verb, Wish
 from pdelta.formats.report import TreeBody
@@ -16,6 +15,9 @@ from pdelta.model.delta import Delta
 from pdelta.model.names import quoted
 from pdelta.model.operation import Outcome
 from pdelta.operations.tree.calculate import Calculation
+
+if TYPE_CHECKING:
+    from pdelta.filesystem.stage import Staged
 
 _RELEASED_LIMIT: Final = 1000
 
@@ -90,7 +92,7 @@ def wanted_snapshot(wish: Wish, newest: HistoryEntry | None, ledger: Ledger | No
     return entry.held
 
 
-def outcome_of(recorded: HistoryEntry, staged: Staged, recovered: str) -> Outcome:
+def outcome_of(recorded: HistoryEntry, staged: "Staged", recovered: str) -> Outcome:
     """Give what an execution or a reversal did."""
     return Outcome(
         {

@@ -1,13 +1,15 @@
 """The tree kind: one object for one tree, on the machine where the tree is.
 
 Called by ``app`` in the same process, or by the agent for a peer. Holds no
-connection: what it lacks comes through the ``Source`` that it is given.
+connection: what it lacks comes through the ``Source`` that it is given. What only
+some verbs need is imported by them: an agent starts for every command, and most
+find nothing to do.
 """
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pdelta.errors import IntegrityError, PdeltaError, PreflightError, UsageError
 from pdelta.filesystem.failure import translated
@@ -15,9 +17,7 @@ from pdelta.filesystem.index import Index
 from pdelta.filesystem.ledger import Kept, Ledger
 from pdelta.filesystem.observe import Observation
 from pdelta.filesystem.safe import Directory
-from pdelta.filesystem.scan import Problem, Scan, ScanOptions
-from pdelta.filesystem.stage import Staged
-from pdelta.filesystem.state import BACKWARD, INTENT, StateFolder
+from pdelta.filesystem.state import BACKWARD, INTENT, STAGING, StateFolder
 from pdelta.formats.history import (
     HistoryEntry,
     PushWish,
@@ -39,7 +39,6 @@ from pdelta.model.operation import Notes, Outcome, Standing
 from pdelta.model.snapshot import Entry, Root
 from pdelta.model.source import Source
 from pdelta.model.target import Target
-from pdelta.operations.tree import inspect, reach, retention
 from pdelta.operations.tree.calculate import Calculation, Calculator, Overlay, empty_root
 from pdelta.operations.tree.changes import count_changes, list_changes
 from pdelta.operations.tree.entries import (
@@ -56,10 +55,13 @@ from pdelta.operations.tree.entries import (
 )
 from pdelta.operations.tree.fetch import MissingPages, fetch_pages, fetch_root
 from pdelta.operations.tree.freeze import freeze
-from pdelta.operations.tree.preflight import find_problems
-from pdelta.operations.tree.transaction import Transaction
 from pdelta.tree.merge import Merge
 from pdelta.tree.order import find_renames
+
+if TYPE_CHECKING:
+    from pdelta.filesystem.scan import Problem, Scan, ScanOptions
+    from pdelta.filesystem.stage import Staged
+    from pdelta.operations.tree.transaction import Transaction
 
 JOBS: Final = 2
 
@@ -136,6 +138,8 @@ class TreeOperation:
             held, observation, trusted = self._held(entry, wanted, wish)
             fetch_pages(self._overlay, self._source, wanted, known, held)
             if observation is not None:
+                from pdelta.operations.tree import inspect
+
                 tree, root = PagedTree(self._overlay), self._overlay.read_root(wanted)
                 observation.findings += inspect.find_obstacles(tree, root, self._problems)
         calculation = self._compare(held, wanted, wish, observation, entry)
@@ -143,6 +147,9 @@ class TreeOperation:
 
     def preflight(self, delta: Delta, target: Target) -> Sequence[Finding]:  # noqa: ARG002 - the protocol's argument
         """Report every problem; change nothing."""
+        from pdelta.operations.tree import reach
+        from pdelta.operations.tree.preflight import find_problems
+
         body = decode_body(delta.body)
         calculation, tree = self._calculation(delta), PagedTree(self._overlay)
         findings = [*body.findings, *find_problems(self._root, self._path, calculation, body, tree, self._kept())]
@@ -225,7 +232,7 @@ class TreeOperation:
             return TreeFacts(exists=True, managed=False)
         unfinished = self._state.read(INTENT) is not None or self._state.read(BACKWARD) is not None
         newest = self._ledger.newest()
-        staged = self._transaction().staged()
+        staged = self._transaction().staged() if self._state.folder.lstat(STAGING) is not None else None
         after = staged.after if staged is not None else b""
         if newest is None:
             return TreeFacts(exists=True, managed=False, unfinished=unfinished, staged=after)
@@ -266,6 +273,8 @@ class TreeOperation:
         Raises:
             UsageError: pdelta has never pushed here.
         """
+        from pdelta.operations.tree import inspect
+
         self._open()
         self._recover_first(0.0)
         newest = self._ledger.newest() if self._ledger is not None else None
@@ -302,6 +311,8 @@ class TreeOperation:
             UsageError: pdelta has never pushed here.
             LockedError: Another run holds the tree.
         """
+        from pdelta.operations.tree import retention
+
         self._open()
         if self._state is None or self._ledger is None or self._root is None:
             raise unmanaged(self._name())
@@ -312,6 +323,8 @@ class TreeOperation:
 
     def examine(self) -> list[Finding]:
         """Look for trouble in the tree's own state."""
+        from pdelta.operations.tree import retention
+
         findings: list[Finding] = []
         try:
             self._open()
@@ -360,12 +373,16 @@ class TreeOperation:
         assert self._ledger is not None  # noqa: S101 - opened with create
         return self._state, self._ledger
 
-    def _transaction(self) -> Transaction:
+    def _transaction(self) -> "Transaction":
+        from pdelta.operations.tree.transaction import Transaction
+
         state, ledger = self._opened()
         assert self._root is not None  # noqa: S101 - there is a state folder in it
         return Transaction(self._root, state, ledger, self._overlay, observer=self._observer, failpoint=self._failpoint)
 
     def _run(self, calculation: Calculation, entry: HistoryEntry, wish: Wish) -> Outcome:
+        from pdelta.operations.tree import retention
+
         state, ledger = self._opened()
         try:
             with ledger.transaction():
@@ -380,13 +397,15 @@ class TreeOperation:
             state.unlock()
         return outcome_of(recorded, staged, self._recovered)
 
-    def _transact(self, calculation: Calculation, entry: HistoryEntry, wish: Wish) -> tuple[HistoryEntry, Staged]:
+    def _transact(self, calculation: Calculation, entry: HistoryEntry, wish: Wish) -> "tuple[HistoryEntry, Staged]":
         transaction = self._transaction()
         try:
             return transaction.run(calculation, entry, self._source, wish)
         except IntegrityError as error:
             if entry.verb != Verb.ROLLBACK or self._ledger is None:
                 raise
+            from pdelta.operations.tree import reach
+
             raise IntegrityError(error.message, hint=reach.advice(self._ledger, transaction.proves)) from error
 
     def _undo_root(self) -> Directory | None:
@@ -399,6 +418,8 @@ class TreeOperation:
 
     def _differences(self, held: Root, found: Root) -> Merge:
         """Say how what stands differs from what is recorded."""
+        from pdelta.operations.tree import inspect
+
         return inspect.differences(self._overlay, held, found)
 
     def _compare(
@@ -450,6 +471,8 @@ class TreeOperation:
 
     def _advice(self, root: Directory, ledger: Ledger) -> str:
         """Say which states a rollback can still reach."""
+        from pdelta.operations.tree import reach
+
         return reach.advice(ledger, reach.looks_kept(root))
 
     def _held(self, entry: HistoryEntry | None, wanted: bytes, wish: Wish) -> tuple[Root, Observation | None, str]:
@@ -462,6 +485,9 @@ class TreeOperation:
             held = self._overlay.read_root(entry.held)
             if check == "trust":
                 return held, None, f"destination trusted since entry {entry.number}"
+        from pdelta.operations.tree import inspect
+
+        if entry is not None:
             found = self._scan(held, self._index(), checksum=check == "bytes")
             return (
                 held,
@@ -471,7 +497,9 @@ class TreeOperation:
         found = self._scan(root, None, checksum=False)
         return inspect.adopt(self._overlay, found), Observation(), ""
 
-    def _scan(self, like: Root, index: Index | None, *, checksum: bool) -> Scan:
+    def _scan(self, like: Root, index: Index | None, *, checksum: bool) -> "Scan":
+        from pdelta.operations.tree import inspect
+
         assert self._root is not None  # noqa: S101 - the caller asked
         with translated("read the tree"):
             options = self._scan_options(like, checksum=checksum, jobs=JOBS)
@@ -481,7 +509,9 @@ class TreeOperation:
             self._scanned = used
         return found
 
-    def _scan_options(self, like: Root, *, checksum: bool, jobs: int) -> ScanOptions:
+    def _scan_options(self, like: Root, *, checksum: bool, jobs: int) -> "ScanOptions":
+        from pdelta.filesystem.scan import ScanOptions
+
         now_ns = self._clock()
         return ScanOptions(
             now_ns=now_ns, chunking=like.chunking, selection=like.selection, checksum=checksum, jobs=jobs
