@@ -54,7 +54,7 @@ PEERS = {
         Peer("pdelta-zstd", "pdelta", (*FAST, *NEW, *ZSTD)),
         Peer("pdelta-diff", "pdelta", ("--stat", *NEW), command="diff"),
         Peer("pdelta-check", "pdelta", (*FAST, *NEW, "--check-dest")),
-        Peer("pdelta-inplace", "pdelta", (*FAST, *NEW, "--inplace"), needs="--inplace"),
+        Peer("pdelta-inplace", "pdelta", (*FAST, "--inplace"), kept=True, needs="--inplace"),
         Peer("pdelta-base", "pdelta", (*FAST, *NEW, *ZSTD, "--base-cache", "on"), needs="--base-cache"),
     )
 }
@@ -114,6 +114,10 @@ class Place(msgspec.Struct, frozen=True):
         """Give the command that takes the newest push back."""
         ssh = self.server.ssh()
         return [self.pdelta, "rollback", *options, "--rsh", ssh, f"{ALIAS}:{destination}"]
+
+    def history_command(self, destination: Path) -> list[str]:
+        """Give the command that lists what was done to a destination."""
+        return [self.pdelta, "history", "-q", "--rsh", self.server.ssh(), f"{ALIAS}:{destination}"]
 
     def upkeep_command(self, destination: Path) -> list[str]:
         """Give the command that collects undo data of a local destination."""

@@ -148,7 +148,9 @@ class Runner:
         return self._scenario.marks[0].peer
 
     def _take_back(self, peer: Peer, destination: Path, turn: int) -> None:
-        options = [option for option in peer.options if option in {"--no-fsync", "--no-keep"}]
+        options = [option for option in peer.options if option == "--no-fsync"]
+        # A rollback right after its push finds the connection of the push; one that was closed is opened first.
+        run_quietly(self._place.history_command(destination), self._environment(peer))
         self._record("rollback", self._place.rollback_command(destination, *options), peer, turn)
         if not self._scenario.fresh:
             # A rollback is an entry of the history: taking it back restores what was pushed.
