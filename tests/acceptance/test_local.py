@@ -169,14 +169,55 @@ def test_push_when_paths_are_ignored_then_they_are_neither_sent_nor_deleted(cli:
     assert sorted(os.listdir(destination)) == [".pdelta", "a.log", "app"]
 
 
-def test_changes_from_when_given_then_only_these_paths_are_looked_at(cli: Cli, tree: MakeTree) -> None:
+def test_changes_from_when_given_then_the_rest_of_the_source_is_not_looked_at(cli: Cli, tree: MakeTree) -> None:
     source = tree("app", {"one": {"a": "1"}, "two": {"b": "1"}})
     destination = source.with_name("live")
     cli("push", source, destination)
     (source / "one" / "a").write_text("changed")
     (source / "two" / "b").write_text("changed")
-    cli("push", "--changes-from", "-", source, destination, stdin=b"one/a\0")
+    cli("push", "--changes-from", "-", source, destination, stdin=b"./one/a\0")
     assert ((destination / "one/a").read_text(), (destination / "two/b").read_text()) == ("changed", "1")
+    cli("push", source, destination)
+    assert (destination / "two/b").read_text() == "changed"
+
+
+def test_changes_from_when_the_folder_of_a_path_has_other_changes_then_they_go_along(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"one": {"a": "1", "b": "1", "deep": {"x": "1"}}, "top": "1"})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    for path in ("one/a", "one/b", "one/deep/x", "top"):
+        (source / path).write_text("changed")
+    cli("push", "--changes-from", "-", source, destination, stdin=b"one/a\0")
+    beside = [(destination / path).read_text() for path in ("one/a", "one/b", "top", "one/deep/x")]
+    assert beside == ["changed", "changed", "changed", "1"]
+    cli("push", "--changes-from", "-", source, destination, stdin=b"one\0")
+    assert (destination / "one/deep/x").read_text() == "changed"
+
+
+def test_changes_from_when_an_earlier_look_found_a_change_then_it_goes_along(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"one": {"a": "1"}, "two": {"b": "1"}})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    (source / "two" / "b").write_text("changed")
+    cli("diff", source, destination, status=4)
+    cli("push", "--changes-from", "-", source, destination, stdin=b"one/a\0")
+    assert (destination / "two/b").read_text() == "changed"
+
+
+def test_changes_from_when_the_source_was_never_looked_at_then_all_of_it_is(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"one": {"a": "1"}, "two": {"b": "1"}})
+    destination = source.with_name("live")
+    cli("push", "--changes-from", "-", source, destination, stdin=b"one/a\0")
+    assert tree_state(destination) == tree_state(source)
+
+
+@pytest.mark.parametrize("path", [b"/etc/passwd", b"../beside", b"one/../two", b"one//a", b"good\0\0good"])
+def test_changes_from_when_a_path_is_not_below_the_source_then_exit_is_2(cli: Cli, tree: MakeTree, path: bytes) -> None:
+    source = tree("app", {"one": {"a": "1"}})
+    refused = cli("push", "--changes-from", "-", source, source.with_name("live"), stdin=path + b"\0", status=2)
+    assert "is no path below SRC" in refused.err
+    assert not source.with_name("live").exists()
+    assert not (cli.home / ".cache" / "pdelta").exists()
 
 
 @pytest.mark.parametrize("way", ["chmod", "chunk"])

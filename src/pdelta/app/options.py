@@ -19,7 +19,8 @@ class SourceOptions(msgspec.Struct, frozen=True):
         xattrs: Whether extended attributes are carried.
         chmod: Clause that changes every mode; empty for none.
         checksum: Whether every byte is read.
-        changes: Only these paths are looked at; None looks at everything.
+        changes: Clean relative paths that alone are looked at, as ``formats.change_list`` gives them; None looks at
+            everything.
         stop_on_error: Whether an unreadable path refuses the push.
         chunking: What the user asked for; None for what the destination records.
     """

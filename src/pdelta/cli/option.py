@@ -204,7 +204,7 @@ def source(function: Function) -> Function:
         click.option(
             "--changes-from",
             metavar="FILE",
-            help="Look only at these paths (NUL-separated, relative to SRC); - is standard input.",
+            help="Look for changes at these paths alone (NUL-separated, relative to SRC); - is standard input.",
         ),
         click.option(
             "--on-error",

@@ -9,7 +9,8 @@ import click
 
 from pdelta.app.options import SourceOptions
 from pdelta.cli.option import RULES
-from pdelta.errors import FilesystemError, UsageError
+from pdelta.errors import UsageError
+from pdelta.formats.change_list import read_changes
 from pdelta.model.snapshot import Chunking, Rule
 from pdelta.tree.select import include, read_rules
 
@@ -22,8 +23,7 @@ def source_options(path: str, options: Mapping[str, Any]) -> SourceOptions:
         options: The command's options, by name; those that are missing have their defaults.
 
     Raises:
-        UsageError: A value is impossible.
-        FilesystemError: A file of rules or changes can't be read.
+        UsageError: A value is impossible, or a file of rules or changes can't be read.
     """
     chunk_size = options.get("chunk_size")
     return SourceOptions(
@@ -64,19 +64,15 @@ def _changes(name: str | None) -> tuple[bytes, ...] | None:
     if name is None:
         return None
     data = sys.stdin.buffer.read() if name == "-" else _read(name)
-    paths = tuple(path.removeprefix(b"./").rstrip(b"/") for path in data.split(b"\0") if path)
-    if b"\0" not in data and b"\n" in data.rstrip(b"\n"):
-        message = f"{name}: the paths of --changes-from are separated by NUL characters, not by line breaks"
-        raise UsageError(message, hint="For example: git diff -z --name-only | pdelta push --changes-from - SRC DEST")
-    return paths
+    return read_changes(data, "standard input" if name == "-" else name)
 
 
 def _read(name: str) -> bytes:
     try:
         return Path(name).read_bytes()
     except OSError as error:
-        message = f"{name!r} can't be read: {error.strerror}"
-        raise FilesystemError(message) from error
+        message = f"{name!r} can't be read: {error.strerror}; nothing was looked at"
+        raise UsageError(message) from error
 
 
 def _raw(text: str) -> bytes:

@@ -56,6 +56,13 @@ def check_relative(path: bytes) -> None:
         raise _refusal("path", path)
 
 
+def fault_of_path(path: bytes) -> str:
+    """Say why something is no plain path below a tree, as ``check_relative`` sees it; empty when it is one."""
+    if path and (len(path) > PATH_LIMIT_BYTES or _is_relative(path) is None):
+        return _fault("path", path)
+    return ""
+
+
 def check_name(name: bytes) -> None:
     """Refuse what cannot be the name of an entry of a snapshot.
 
@@ -101,24 +108,25 @@ def quoted(value: bytes) -> str:
 
 def _refusal(what: str, value: bytes) -> FormatError:
     """Say what is wrong with a name or path, without repeating more of it than a line holds."""
-    shown = _shown(value)
-    longest = max(map(len, value.split(b"/")))
-    if b"\0" in value:
-        reason = "it holds a NUL byte"
-    elif longest > NAME_LIMIT_BYTES and (what == "path" or b"/" not in value):
-        reason = f"a name in it has {longest} bytes, more than {NAME_LIMIT_BYTES}"
-    elif len(value) > PATH_LIMIT_BYTES:
-        reason = f"it has {len(value)} bytes, more than {PATH_LIMIT_BYTES}"
-    elif value.startswith(b"/"):
-        reason = "it is absolute"
-    elif what == "name" and b"/" in value:
-        reason = "it holds a slash"
-    else:
-        reason = "it has an empty, '.' or '..' part"
     return FormatError(
-        f"{shown} is no {what} inside a tree: {reason}; it was not used",
+        f"{_shown(value)} is no {what} inside a tree: {_fault(what, value)}; it was not used",
         hint="Nothing that made this can be trusted; check the other end, or the file it was read from.",
     )
+
+
+def _fault(what: str, value: bytes) -> str:
+    longest = max(map(len, value.split(b"/")))
+    if b"\0" in value:
+        return "it holds a NUL byte"
+    if longest > NAME_LIMIT_BYTES and (what == "path" or b"/" not in value):
+        return f"a name in it has {longest} bytes, more than {NAME_LIMIT_BYTES}"
+    if len(value) > PATH_LIMIT_BYTES:
+        return f"it has {len(value)} bytes, more than {PATH_LIMIT_BYTES}"
+    if value.startswith(b"/"):
+        return "it is absolute"
+    if what == "name" and b"/" in value:
+        return "it holds a slash"
+    return "it has an empty, '.' or '..' part"
 
 
 def _reserved(value: bytes) -> FormatError:
