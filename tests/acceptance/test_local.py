@@ -157,6 +157,37 @@ def test_push_when_the_source_is_empty_then_deleting_needs_yes(cli: Cli, tree: M
     assert not (destination / "a").exists()
 
 
+def test_dry_run_when_the_push_would_be_refused_then_it_says_why_and_exit_is_3(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", dict.fromkeys("abc", "1"))
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    for name in "abc":
+        (source / name).unlink()
+    before = tree_state(destination)
+    dry = cli("push", "--dry-run", source, destination, status=3)
+    assert dry.err == cli("push", source, destination, status=3).err
+    assert "loss: 3 of 3 files would be deleted" in dry.err
+    assert "empty-source:" in dry.err
+    assert "  - a\n" in dry.out
+    assert "would be refused" in dry.out
+    told = cli("push", "--dry-run", "--json", source, destination, status=3).json()
+    assert [finding["code"] for finding in told["findings"] if finding["blocks"]] == ["loss", "empty-source"]
+    assert (told["counts"]["deleted"], told["dry_run"]) == (3, True)
+    assert "would push" in cli("push", "--dry-run", "--yes", source, destination).out
+    cli("diff", source, destination, status=4)
+    assert tree_state(destination) == before
+
+
+def test_rollback_dry_run_when_the_rollback_would_be_refused_then_exit_is_3(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"a": "1"})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    (destination / "a").write_text("edited on the host")
+    assert "drift: 'a'" in cli("rollback", "--dry-run", destination, status=3).err
+    assert (destination / "a").read_text() == "edited on the host"
+    assert "would roll back" in cli("rollback", "--dry-run", "--drift", "overwrite", destination).out
+
+
 def test_push_when_paths_are_ignored_then_they_are_neither_sent_nor_deleted(cli: Cli, tree: MakeTree) -> None:
     source = tree("app", {"a.log": "1", "keep.log": "2", "app": "3"})
     destination = source.with_name("live")

@@ -39,7 +39,7 @@ class TreeOutcome(msgspec.Struct, frozen=True):
         counts: Changes by their sort.
         changes: The first of them.
         change_count: How many there are.
-        findings: Warnings of the pre-flight.
+        findings: Warnings of the pre-flight; of a dry run also what blocks, first.
         problems: Paths of the source that were left out.
         scanned_files: Files that were looked at.
         scanned_bytes: Their size.

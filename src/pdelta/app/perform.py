@@ -11,15 +11,17 @@ import msgspec
 
 from pdelta.app.compose import OpenTree, open_journal
 from pdelta.app.context import Context
+from pdelta.app.outcome import TreeOutcome
 from pdelta.engine.executor import Pending, execute
 from pdelta.engine.journal import Journal
 from pdelta.engine.planner import plan
-from pdelta.engine.preflight import preflight, refuse
+from pdelta.engine.preflight import preflight, refusal, refuse
 from pdelta.engine.recovery import recover
 from pdelta.errors import (
     ExecutionError,
     LockedError,
     NeedsOperatorError,
+    PreflightError,
     SourceChangedError,
     StaleError,
     TransportError,
@@ -42,7 +44,7 @@ class Performed(msgspec.Struct, frozen=True):
     Attributes:
         delta: What was calculated; None when the tree was already there.
         body: The delta's body; None likewise.
-        findings: Warnings of the pre-flight.
+        findings: Warnings of the pre-flight; of a dry run also what blocks, first.
         run: Id of the run; empty when nothing was executed.
         facts: What the operation said of its work.
         number: Newest entry of the history now; 0 for none.
@@ -64,6 +66,11 @@ class Performed(msgspec.Struct, frozen=True):
 def new_run(context: Context) -> str:
     """Give the id of a run that begins now."""
     return new_run_id(context.clock(), os.urandom(4))
+
+
+def refusal_of(outcome: TreeOutcome) -> PreflightError | None:
+    """Give what the command that a dry run stands for would have ended with before it changed anything."""
+    return refusal(outcome.findings) if outcome.dry_run else None
 
 
 def finish_interrupted(tree: OpenTree) -> str:

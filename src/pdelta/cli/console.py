@@ -86,10 +86,14 @@ class Console:
     def failure(self, error: PdeltaError) -> None:
         """Show an error: what happened, what it concerns, and what to do next."""
         self.settle()
-        findings = error.findings if isinstance(error, PreflightError) else ()
         if self.json:
             self._out.write(document.encode({"error": error_fields(error)}).decode())
             self._out.flush()
+        self.objection(error)
+
+    def objection(self, error: PdeltaError) -> None:
+        """Show an error beside a result, which is the only document that there may be."""
+        findings = error.findings if isinstance(error, PreflightError) else ()
         lines = [f"  · {finding}" for finding in findings[:_FINDINGS_SHOWN]]
         if len(findings) > _FINDINGS_SHOWN:
             lines.append(f"  · … {len(findings) - _FINDINGS_SHOWN:,} more")

@@ -25,21 +25,31 @@ def refuse(findings: Sequence[Finding]) -> None:
     """Stop here if anything blocks.
 
     Raises:
-        PreflightError: It lists every blocking finding, and the first hint.
+        PreflightError: It lists every blocking finding; what to do stands behind each, or once where it is the same.
     """
+    error = refusal(findings)
+    if error is not None:
+        raise error
+
+
+def refusal(findings: Sequence[Finding]) -> PreflightError | None:
+    """Give what ``refuse`` raises for these findings; None where nothing blocks."""
     blocking = [finding for finding in findings if finding.blocks]
     if not blocking:
-        return
-    lines = tuple(_line(finding) for finding in blocking)
-    hint = next((finding.hint for finding in blocking if finding.hint), "")
+        return None
+    hints = {finding.hint for finding in blocking}
+    if len(hints) > 1:
+        lines = tuple(f"{_line(it)} — {it.hint}" if it.hint else _line(it) for it in blocking)
+        hint = "What to do about each stands behind it."
+    else:
+        lines = tuple(map(_line, blocking))
+        hint = "".join(hints)
     count = "1 finding blocks" if len(lines) == 1 else f"{len(lines)} findings block"
-    text = f"pre-flight refused, nothing was changed: {count}"
-    raise PreflightError(text, findings=lines, hint=hint)
+    return PreflightError(f"pre-flight refused, nothing was changed: {count}", findings=lines, hint=hint)
 
 
 def _line(finding: Finding) -> str:
-    hint = f" ({finding.hint})" if finding.hint else ""
-    return f"{finding.code}: {finding.message}{hint}"
+    return f"{finding.code}: {finding.message}"
 
 
 def _irreversible(plan: Plan) -> list[Finding]:

@@ -1,7 +1,7 @@
 import pytest
 
 from pdelta.engine.planner import plan
-from pdelta.engine.preflight import preflight, refuse
+from pdelta.engine.preflight import preflight, refusal, refuse
 from pdelta.errors import PreflightError, UsageError
 from pdelta.model.finding import Finding
 from pdelta.model.target import Target
@@ -50,10 +50,32 @@ def test_refuse_when_something_blocks_then_all_blocking_ones_are_listed() -> Non
     ]
     with pytest.raises(PreflightError) as caught:
         refuse(findings)
-    assert caught.value.findings == ("space: not enough space (free some)", "drift: x was changed")
-    assert caught.value.hint == "free some"
+    assert caught.value.findings == ("space: not enough space — free some", "drift: x was changed")
+    assert "behind it" in caught.value.hint
     assert caught.value.exit_status == 3
 
 
 def test_refuse_when_nothing_blocks_then_silent() -> None:
     refuse([Finding("slow", "a slow disk", blocks=False)])
+
+
+def test_refusal_when_every_finding_has_the_same_hint_then_it_stands_once() -> None:
+    findings = [Finding("rights", f"no {name}", hint="use sudo") for name in ("a", "b")]
+    error = refusal([*findings, Finding("slow", "a slow disk", blocks=False, hint="wait")])
+    assert error is not None
+    assert (error.findings, error.hint) == (("rights: no a", "rights: no b"), "use sudo")
+
+
+def test_refusal_when_hints_differ_then_each_stands_behind_its_finding() -> None:
+    findings = [
+        Finding("rights", "no a", hint="use sudo"),
+        Finding("space", "full", hint="make room"),
+        Finding("x", "y"),
+    ]
+    error = refusal(findings)
+    assert error is not None
+    assert error.findings == ("rights: no a — use sudo", "space: full — make room", "x: y")
+
+
+def test_refusal_when_nothing_blocks_then_none() -> None:
+    assert refusal([Finding("slow", "a slow disk", blocks=False)]) is None

@@ -9,7 +9,6 @@ import msgspec
 from pdelta.app.context import Context, Link
 from pdelta.cli import option
 from pdelta.cli.console import Console
-from pdelta.cli.render import pushed
 from pdelta.cli.source import source_options
 from pdelta.errors import UsageError
 
@@ -38,7 +37,12 @@ brought and SRC no longer has. `pdelta rollback DEST` takes the newest push back
 @click.option(
     "--as-written", is_flag=True, help="With -f: execute the deltas as they stand in the manifest, or refuse."
 )
-@click.option("-n", "--dry-run", is_flag=True, help="Calculate and check everything; change nothing.")
+@click.option(
+    "-n",
+    "--dry-run",
+    is_flag=True,
+    help="Calculate and check everything, change nothing, and exit as if it were done: 3 where it would be refused.",
+)
 @click.option("--delete/--no-delete", default=None, help="Delete whatever SRC doesn't have; or nothing at all.")
 @click.option(
     "--max-delete", type=click.IntRange(min=0), metavar="N", help="Allow up to N files to be lost without --yes."
@@ -138,5 +142,7 @@ def command(
             message = "push needs SRC and DEST, or -f MANIFEST"
             raise UsageError(message, hint="For example: pdelta push ./app deploy@web1:/opt/app")
         result = push_tree(source_options(src, options), dest, wanted, context, link)
-    console.result(pushed.fields(result), lambda: pushed.lines(result, verbose=console.verbosity > 0))
-    return 0
+    # Imported late: the host was contacted before what this needs was loaded.
+    from pdelta.cli.outcome import tell_outcome
+
+    return tell_outcome(console, result)

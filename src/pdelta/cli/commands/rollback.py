@@ -5,7 +5,6 @@ import click
 from pdelta.app.context import Context, Link
 from pdelta.cli import option
 from pdelta.cli.console import Console
-from pdelta.cli.render import pushed
 
 _EPILOG = """\b
 Examples:
@@ -24,7 +23,12 @@ A rollback is an entry of the history itself, so another rollback takes it back.
     metavar="N",
     help="Return to the state after entry N; 0 is the state before the first.",
 )
-@click.option("-n", "--dry-run", is_flag=True, help="Calculate and check everything; change nothing.")
+@click.option(
+    "-n",
+    "--dry-run",
+    is_flag=True,
+    help="Calculate and check everything, change nothing, and exit as if it were done: 3 where it would be refused.",
+)
 @click.option(
     "--drift",
     type=click.Choice(["refuse", "overwrite", "keep"]),
@@ -47,13 +51,14 @@ def command(
     durable: bool,
     note: str,
     link: Link,
-) -> None:
+) -> int:
     """Return a destination to the state before its newest entry, or after entry N: exact contents, modes and times.
 
     Everything comes from what the destination itself kept; the machine that pushed isn't needed.
     """
     from pdelta.app.rollback import RollbackOptions, roll_back
+    from pdelta.cli.outcome import tell_outcome
 
     wanted = RollbackOptions(to=to, drift=drift, durable=durable, note=note, dry_run=dry_run)
     result = roll_back(where, wanted, context, link)
-    console.result(pushed.fields(result), lambda: pushed.lines(result, verbose=console.verbosity > 0))
+    return tell_outcome(console, result)

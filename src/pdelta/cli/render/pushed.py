@@ -56,11 +56,13 @@ def lines(result: TreeOutcome, *, verbose: bool) -> Iterator[str]:
 
 def _headline(result: TreeOutcome) -> str:
     verb = (_WOULD if result.dry_run else _DONE)[result.verb]
+    colour = "yellow" if result.dry_run else "green"
+    if any(finding.blocks for finding in result.findings):
+        verb, colour = "would be refused", "red"
     route = shown(result.destination)
     if result.source:
         route = f"{shown(result.source)} → {route}"
     entry = _dim(f"   entry {result.number}") if result.number else ""
-    colour = "yellow" if result.dry_run else "green"
     return f"{click.style(verb, fg=colour, bold=True)}  {route}{entry}"
 
 
@@ -92,7 +94,8 @@ def _notes(result: TreeOutcome) -> Iterator[str]:
         yield click.style(f"  left out: {shown(problem.path)}: {shown(problem.message)}", fg="yellow")
     if len(result.problems) > LISTED:
         yield click.style(f"  left out: {len(result.problems) - LISTED:,} more paths", fg="yellow")
-    for finding in result.findings[:LISTED]:
+    notes = [finding for finding in result.findings if not finding.blocks]
+    for finding in notes[:LISTED]:
         yield click.style(f"  note: {shown(finding.message)}", fg="yellow")
 
 
