@@ -66,10 +66,45 @@ def test_manifest_push_when_a_file_is_renamed_then_it_is_an_update_and_a_deletio
     assert not (tmp_path / "live" / "old.txt").exists()
 
 
+def test_manifest_when_a_dry_run_then_it_is_untouched_and_its_deltas_are_shown(
+    cli: Cli, manifest: Path, tmp_path: Path
+) -> None:
+    before = (manifest.read_bytes(), manifest.stat().st_mtime_ns, manifest.stat().st_ino)
+    shown = cli("push", "--dry-run", "-f", manifest).out
+    assert f"2 deltas would be written into {manifest}:\n    update conf/app.ini ({_sha256('one')[:12]}…)" in shown
+    told = cli("push", "--dry-run", "--json", "-f", manifest).json()["manifest"]
+    assert not told["written"]
+    assert told["deltas"][1] == {"file": "old.txt", "action": "update", "hash": _sha256("keep me")}
+    assert (manifest.read_bytes(), manifest.stat().st_mtime_ns, manifest.stat().st_ino) == before
+    assert not (tmp_path / "live").exists()
+
+
+def test_manifest_when_only_its_deltas_are_wanted_then_nothing_is_pushed(
+    cli: Cli, manifest: Path, tmp_path: Path
+) -> None:
+    told = cli("push", "--write-deltas", "--json", "-f", manifest).json()["manifest"]
+    assert told["written"]
+    assert json.loads(manifest.read_text())["deltas"] == told["deltas"]
+    assert len(told["deltas"]) == 2
+    assert not (tmp_path / "live").exists()
+    for other in ("--dry-run", "--as-written"):
+        cli("push", "--write-deltas", other, "-f", manifest, status=2)
+    cli("push", "--write-deltas", tmp_path / "app", tmp_path / "live", status=2)
+
+
+def test_manifest_when_its_push_is_refused_then_it_is_untouched(cli: Cli, manifest: Path, tmp_path: Path) -> None:
+    cli("push", "-f", manifest)
+    written = manifest.read_bytes()
+    (tmp_path / "app" / "old.txt").unlink()
+    assert "loss:" in cli("push", "-f", manifest, status=3).err
+    assert "loss:" in cli("push", "--write-deltas", "-f", manifest, status=3).err
+    assert manifest.read_bytes() == written
+
+
 def test_manifest_when_pushed_as_written_then_stale_deltas_are_refused(
     cli: Cli, manifest: Path, tmp_path: Path
 ) -> None:
-    cli("push", "--dry-run", "-f", manifest)
+    cli("push", "--write-deltas", "-f", manifest)
     written = manifest.read_text()
     assert len(json.loads(written)["deltas"]) == 2
     (tmp_path / "app" / "old.txt").write_text("changed since")
@@ -80,6 +115,53 @@ def test_manifest_when_pushed_as_written_then_stale_deltas_are_refused(
     (tmp_path / "app" / "old.txt").write_text("keep me")
     cli("push", "--as-written", "-f", manifest)
     assert (tmp_path / "live" / "old.txt").read_text() == "keep me"
+
+
+def test_manifest_when_pushed_as_written_again_then_it_is_already_there(
+    cli: Cli, manifest: Path, tmp_path: Path
+) -> None:
+    cli("push", "-f", manifest)
+    (tmp_path / "app" / "conf" / "app.ini").write_text("two")
+    (tmp_path / "app" / "old.txt").unlink()
+    cli("push", "--write-deltas", "--yes", "-f", manifest)
+    written = manifest.read_bytes()
+    first = cli("push", "--as-written", "--yes", "--json", "-f", manifest).json()
+    assert first["counts"]["deleted"] == 1
+    again = cli("push", "--as-written", "-f", manifest)
+    assert f"{tmp_path}/live is already there" in again.out
+    told = cli("push", "--as-written", "--json", "-f", manifest).json()
+    assert (told["changed"], told["dry_run"], told["number"]) == (False, False, 0)
+    assert manifest.read_bytes() == written
+
+
+CONTRADICTIONS: dict[str, tuple[object, str]] = {
+    "another hash": ({"file": "old.txt", "action": "update", "hash": "ab" * 32}, "both have another content"),
+    "absent": ({"file": "gone.txt", "action": "update", "hash": "ab" * 32}, "neither has it"),
+    "a folder": ({"file": "conf", "action": "update", "hash": "ab" * 32}, "both have another content"),
+    "still there": ({"file": "old.txt", "action": "delete"}, "both have it"),
+    "of others": ({"file": "theirs", "action": "delete"}, "the destination has one that pdelta did not bring"),
+    "edited": ({"file": "conf/app.ini", "action": "update", "hash": _sha256("one")}, "the destination has another"),
+    "ignored": ({"file": "x.tmp", "action": "update", "hash": _sha256("no")}, "it is ignored now"),
+    "ignored by a file": ({"file": "conf/k.bak", "action": "update", "hash": _sha256("k")}, "it is ignored now"),
+}
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_manifest_when_written_deltas_contradict_an_equal_destination_then_refused(
+    cli: Cli, manifest: Path, tmp_path: Path, case: str
+) -> None:
+    delta, reason = CONTRADICTIONS[case]
+    (tmp_path / "app" / "conf" / "k.bak").write_text("k")
+    (tmp_path / "app" / "conf" / ".pdeltaignore").write_text("*.bak")
+    cli("push", tmp_path / "app", tmp_path / "live", "--ignore", "*.tmp", "--ignore", "cache/")
+    cli("push", "-f", manifest)
+    (tmp_path / "live" / "theirs").write_text("theirs")
+    if case == "edited":
+        (tmp_path / "live" / "conf" / "app.ini").write_text("edited on the host")
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "deltas": [delta]}))
+    refused = cli("push", "--as-written", "-f", manifest, status=3)
+    assert reason in refused.err
+    assert "nothing was changed" in refused.err
 
 
 def test_manifest_push_when_the_host_is_remote_then_it_arrives_there(

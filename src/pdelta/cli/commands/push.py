@@ -35,7 +35,14 @@ brought and SRC no longer has. `pdelta rollback DEST` takes the newest push back
     help="Take source, destination and ignore rules from a sync manifest, and write its deltas.",
 )
 @click.option(
-    "--as-written", is_flag=True, help="With -f: execute the deltas as they stand in the manifest, or refuse."
+    "--as-written",
+    is_flag=True,
+    help="With -f: execute the deltas as they stand in the manifest, or refuse; nothing to do where that was done.",
+)
+@click.option(
+    "--write-deltas",
+    is_flag=True,
+    help="With -f: calculate the deltas and write them; push nothing, so that they can be read.",
 )
 @click.option(
     "-n",
@@ -128,21 +135,20 @@ def command(
         },
         check=check,
     )
+    # What tells the result is imported late: the host was contacted before what that needs was loaded.
     if manifest is not None:
         if src is not None or dest is not None:
             message = "a manifest names its own source and destination"
             raise UsageError(message, hint="Give either SRC and DEST, or -f MANIFEST.")
-        from pdelta.app.manifest import push_manifest
+        from pdelta.app.manifest import ManifestWish, push_manifest
+        from pdelta.cli.outcome import tell_manifest
 
-        result = push_manifest(
-            manifest, source_options("", options), wanted, context, link, as_written=options["as_written"]
-        )
-    else:
-        if src is None or dest is None or options["as_written"]:
-            message = "push needs SRC and DEST, or -f MANIFEST"
-            raise UsageError(message, hint="For example: pdelta push ./app deploy@web1:/opt/app")
-        result = push_tree(source_options(src, options), dest, wanted, context, link)
-    # Imported late: the host was contacted before what this needs was loaded.
+        wish = ManifestWish(as_written=options["as_written"], write_only=options["write_deltas"])
+        return tell_manifest(console, push_manifest(manifest, wish, source_options("", options), wanted, context, link))
+    if src is None or dest is None or options["as_written"] or options["write_deltas"]:
+        message = "push needs SRC and DEST, or -f MANIFEST"
+        raise UsageError(message, hint="For example: pdelta push ./app deploy@web1:/opt/app")
+    result = push_tree(source_options(src, options), dest, wanted, context, link)
     from pdelta.cli.outcome import tell_outcome
 
     return tell_outcome(console, result)

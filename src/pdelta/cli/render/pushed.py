@@ -47,7 +47,7 @@ def lines(result: TreeOutcome, *, verbose: bool) -> Iterator[str]:
     yield f"  {_cost(result)}"
     yield from _notes(result)
     if result.dry_run:
-        yield _dim("  dry run: nothing was changed")
+        yield _dim("  dry run: the destination is as it was")
     elif not result.reversible:
         yield click.style("  cannot be taken back: nothing was kept (--no-undo)", fg="yellow")
     else:
