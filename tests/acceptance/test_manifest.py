@@ -9,7 +9,7 @@ import pytest
 
 from tests.fixtures.cli import Cli
 from tests.fixtures.sshd import Sshd
-from tests.fixtures.trees import Tree
+from tests.fixtures.trees import Symlink, Tree
 
 MakeTree = Callable[[str, Tree], Path]
 
@@ -64,6 +64,22 @@ def test_manifest_push_when_a_file_is_renamed_then_it_is_an_update_and_a_deletio
         {"file": "old.txt", "action": "delete"},
     ]
     assert not (tmp_path / "live" / "old.txt").exists()
+
+
+def test_manifest_push_when_a_folder_is_renamed_then_each_of_its_files_is_an_update_and_a_deletion(
+    cli: Cli, manifest: Path, tree: MakeTree, tmp_path: Path
+) -> None:
+    deep: Tree = {"b": "2", "no.tmp": "", "no.bak": "", ".pdeltaignore": "*.bak"}
+    tree("app", {"css": {"a": "1", "deep": deep, "l": Symlink("a"), "none": {}}})
+    cli("push", "-f", manifest)
+    (tmp_path / "app" / "css").rename(tmp_path / "app" / "styles")
+    assert cli("push", "--json", "-f", manifest).json()["counts"]["moved"] == 1
+    hashes = {"a": _sha256("1"), "deep/.pdeltaignore": _sha256("*.bak"), "deep/b": _sha256("2"), "l": _sha256("a")}
+    assert json.loads(manifest.read_text())["deltas"] == [
+        *({"file": f"css/{name}", "action": "delete"} for name in hashes),
+        *({"file": f"styles/{name}", "action": "update", "hash": digest} for name, digest in hashes.items()),
+    ]
+    assert "already there" in cli("push", "--as-written", "-f", manifest).out
 
 
 def test_manifest_when_a_dry_run_then_it_is_untouched_and_its_deltas_are_shown(

@@ -86,7 +86,7 @@ def push_manifest(
     address = remote_address(manifest.remote_host, manifest.remote_dir)
     looking = msgspec.structs.replace(options, dry_run=True, listed=LISTED)
     planned = push_tree(source, address, looking, context, link)
-    deltas = tuple(calculate_deltas(base, planned.changes))
+    deltas = tuple(calculate_deltas(base, source.rules, planned.changes))
     if wish.as_written and manifest.deltas and not deltas:
         refuse_unless_there(base, source.rules, manifest.deltas, _differences(source, address, looking, context, link))
     elif wish.as_written:

@@ -4,7 +4,6 @@ Called by ``app.manifest``; reads the source alone.
 """
 
 import hashlib
-import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,16 +12,21 @@ from pdelta.errors import FilesystemError, PreflightError
 from pdelta.filesystem.safe import Directory
 from pdelta.formats.sync_manifest import DELETE, UPDATE, ManifestDelta, text_of_path
 from pdelta.model.change import Change
-from pdelta.model.names import join_path, parent_of
+from pdelta.model.names import join_path, parent_of, quoted
 from pdelta.model.snapshot import Rule
 from pdelta.tree.select import IGNORE_FILE, Selector, read_rules
 
 
-def calculate_deltas(base: bytes, changes: Iterable[Change]) -> list[ManifestDelta]:
+def calculate_deltas(base: bytes, rules: Sequence[Rule], changes: Iterable[Change]) -> list[ManifestDelta]:
     """Give a manifest's deltas for a tree's changes, sorted by file.
 
-    A rename is an update and a deletion; a change of mode or time alone is an update. Directories are no
-    files and have no entry. The hash of a symbolic link is that of its target.
+    A rename is an update and a deletion, that of a folder for each file in it; a change of mode or time alone is an
+    update. Directories are no files and have no entry. The hash of a symbolic link is that of its target.
+
+    Args:
+        base: The source.
+        rules: What is ignored, less what ignore files in the source say.
+        changes: What a push of it would change.
 
     Raises:
         FilesystemError: A changed file can't be read.
@@ -33,11 +37,11 @@ def calculate_deltas(base: bytes, changes: Iterable[Change]) -> list[ManifestDel
             if change.action == "delete":
                 _add_deletion(found, change, change.subject)
                 continue
-            if change.action == "move" and change.origin and root.lstat(change.origin) is None:
-                found.setdefault(change.origin, ManifestDelta(change.origin, DELETE))
-            digest = _digest(root, change.subject)
-            if digest:
-                found[change.subject] = ManifestDelta(change.subject, UPDATE, digest)
+            for path in _files(root, change.subject, rules, inside=change.action == "move"):
+                found[path] = ManifestDelta(path, UPDATE, _digest(root, path))
+                former = change.origin + path[len(change.subject) :]
+                if change.action == "move" and root.lstat(former) is None:
+                    found.setdefault(former, ManifestDelta(former, DELETE))
     return [found[path] for path in sorted(found)]
 
 
@@ -72,7 +76,8 @@ def refuse_unless_there(
     """
     differing = {path for change in differences for path in (change.subject, change.origin) if path}
     with Directory.open_root(base) as root:
-        selector = Selector((*_found_rules(root, written), *rules))
+        folders = {folder for delta in written for folder in _above(delta.file)}
+        selector = Selector((*_found_rules(root, folders), *rules))
         lines = [
             f"{told(delta.file, delta.action, delta.hash)}: {reason}"
             for delta in written
@@ -103,14 +108,35 @@ def _contradiction(root: Directory, selector: Selector, delta: ManifestDelta, di
     return "" if _digest(root, delta.file) == delta.hash else "both have another content"
 
 
-def _found_rules(root: Directory, deltas: Iterable[ManifestDelta]) -> Iterator[Rule]:
-    """Give the rules of the ignore files that stand in the folders above some paths, from the top down."""
-    folders: set[bytes] = {b""}
-    for delta in deltas:
-        folder = parent_of(delta.file)
-        while folder not in folders:
-            folders.add(folder)
-            folder = parent_of(folder)
+def _files(root: Directory, top: bytes, rules: Sequence[Rule], *, inside: bool) -> list[bytes]:
+    """Give a path that is no folder, or with ``inside`` what a folder holds that is none and is not ignored."""
+    status = root.lstat(top)
+    if status is None:
+        raise _vanished(top)
+    if not stat.S_ISDIR(status.st_mode):
+        return [top]
+    files: list[bytes] = []
+    folders = [top] if inside else []
+    for folder in folders:
+        with root.open_directory(folder) as opened:
+            names = opened.names()
+        for path in (join_path(folder, name) for name in names):
+            status = root.lstat(path)
+            if status is not None:
+                (folders if stat.S_ISDIR(status.st_mode) else files).append(path)
+    selector = Selector((*_found_rules(root, {*folders, *_above(top)}), *rules)) if files else Selector()
+    return [path for path in files if not selector.ignored(path, False)]  # noqa: FBT003 - files
+
+
+def _above(path: bytes) -> Iterator[bytes]:
+    """Give the folders above a path, the tree itself last."""
+    while path:
+        path = parent_of(path)
+        yield path
+
+
+def _found_rules(root: Directory, folders: Iterable[bytes]) -> Iterator[Rule]:
+    """Give the rules of the ignore files that stand in some folders, those of a folder after those above it."""
     for folder in sorted(folders):
         file = join_path(folder, IGNORE_FILE)
         status = root.lstat(file)
@@ -128,13 +154,15 @@ def _digest(root: Directory, path: bytes) -> str:
     """Give the SHA-256 of a file or of a link's target; nothing for a directory."""
     status = root.lstat(path)
     if status is None:
-        raise FilesystemError(
-            f"{os.fsdecode(path)!r} vanished while its hash was calculated; nothing was changed",
-            hint="Run the command again.",
-        )
+        raise _vanished(path)
     if stat.S_ISLNK(status.st_mode):
         return hashlib.sha256(root.readlink(path)).hexdigest()
     return hash_file(root, path) if stat.S_ISREG(status.st_mode) else ""
+
+
+def _vanished(path: bytes) -> FilesystemError:
+    text = f"{quoted(path)} vanished while its hash was calculated; nothing was changed"
+    return FilesystemError(text, hint="Run the command again.")
 
 
 def _refusal(text: str, lines: list[str]) -> PreflightError:
