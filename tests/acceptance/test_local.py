@@ -258,6 +258,19 @@ def test_push_when_an_option_is_impossible_then_exit_is_2(cli: Cli, tree: MakeTr
     assert "error:" in cli("push", *options, source, source.with_name("live"), status=2).err
 
 
+@pytest.mark.parametrize(
+    ("option", "advice"), [("--become", "sudo pdelta"), ("--become=deploy", "sudo -u deploy pdelta")]
+)
+def test_become_when_the_destination_is_on_this_machine_then_exit_is_2(
+    cli: Cli, tree: MakeTree, option: str, advice: str
+) -> None:
+    source = tree("app", {"a": "1"})
+    destination = source.with_name("live")
+    for command in (("push", source), ("diff", source), ("history",), ("rollback",), ("verify",), ("doctor",)):
+        assert advice in cli(*command, destination, option, status=2).err
+    assert not destination.exists()
+
+
 def test_commands_when_the_tree_has_no_history_then_they_say_so(cli: Cli, tmp_path: Path) -> None:
     for command in (("rollback",), ("verify",), ("show",)):
         assert "pdelta has not pushed" in cli(*command, tmp_path, status=2).err or command == ("rollback",)

@@ -211,10 +211,17 @@ def open_tree(text: str, context: Context, link: Link) -> OpenTree:
     """Give the tree that an address, or the id of a run on it, names; a host is contacted in the background.
 
     Raises:
-        UsageError: The address is none, or there is no such run.
+        UsageError: The address is none, there is no such run, or another user is asked for on this machine.
     """
     address = find_run(text, context) if text.startswith(RUN_PREFIX) else text
-    return OpenTree(parse_destination(address, context.hosts), context, link)
+    destination = parse_destination(address, context.hosts)
+    if link.become and destination.remote is None:
+        user = "" if link.become == "root" else f" -u {link.become}"
+        raise UsageError(
+            f"{text} is on this machine, and --become is for hosts; nothing was changed",
+            hint=f"Run pdelta itself as that user: sudo{user} pdelta …",
+        )
+    return OpenTree(destination, context, link)
 
 
 def find_run(run: str, context: Context) -> str:

@@ -46,6 +46,9 @@ def examine(where: str | None, context: Context, link: Link) -> DoctorReport:
         where: The destination; None for this machine alone.
         context: The command's surroundings.
         link: How a host is reached.
+
+    Raises:
+        UsageError: The destination is none.
     """
     checks = [*_machine(context), *(_destination(where, context, link) if where is not None else ())]
     return DoctorReport(tuple(checks), all(check.good for check in checks))
@@ -94,8 +97,9 @@ def _journal(context: Context) -> Check:
 
 
 def _destination(where: str, context: Context, link: Link) -> Iterator[Check]:
+    tree = open_tree(where, context, link)
     try:
-        with open_tree(where, context, link) as tree:
+        with tree:
             facts = tree.tree.describe()
             yield Check("reachable", good=True, message=where)
             told = f"entry {facts.number} is the newest" if facts.managed else "pdelta has not pushed there yet"

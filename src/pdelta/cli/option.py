@@ -153,7 +153,7 @@ def link(function: Function) -> Function:
         "--become",
         metavar="[USER]",
         default="",
-        help="Work as this user on the host, through sudo -n; root without USER.",
+        help="Work as this user on the host, through sudo -n; root without USER. For this machine: sudo pdelta.",
     )
     @click.option("--no-keep", "stay", flag_value=False, default=True, help="Close the connection at the end.")
     @click.option(

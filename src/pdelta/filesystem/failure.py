@@ -8,9 +8,13 @@ from typing import Final
 
 from pdelta.errors import FilesystemError
 
+ANOTHER_USER: Final = (
+    "Give the user that runs pdelta access, or let another one run it (sudo here, --become on a host)."
+)
+
 _HINTS: Final = {
-    errno.EACCES: "Give the user that runs pdelta access, or run it as the owner (--become on a host).",
-    errno.EPERM: "Run it as the owner of the file or as root (--become on a host); look for immutable flags (lsattr).",
+    errno.EACCES: ANOTHER_USER,
+    errno.EPERM: "Let its owner or root run pdelta (sudo here, --become on a host); look for immutable flags (lsattr).",
     errno.ENOSPC: "Free some space (pdelta gc drops old undo data), then give the same command again.",
     errno.EDQUOT: "The quota is used up: free some space, then give the same command again.",
     errno.EROFS: "The file system is mounted read-only; remount it for writing.",

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
+from pdelta.filesystem.failure import ANOTHER_USER
 from pdelta.filesystem.ledger import Kept
 from pdelta.filesystem.safe import Directory
 from pdelta.formats.history import PushWish
@@ -104,7 +105,7 @@ def _parent(path: bytes) -> Iterator[Finding]:
         text = f"the folder {os.fsdecode(parent)!r} does not exist, so {os.fsdecode(path)!r} cannot be made in it"
         yield Finding("parent", text, hint="make it first")
     elif not os.access(parent, os.W_OK | os.X_OK):
-        yield Finding("rights", f"{os.fsdecode(parent)!r} is not writable", hint="use --become, or another user")
+        yield Finding("rights", f"{os.fsdecode(parent)!r} is not writable", hint=ANOTHER_USER)
 
 
 def _rights(root: Directory, calculation: Calculation) -> Iterator[Finding]:
@@ -117,7 +118,7 @@ def _rights(root: Directory, calculation: Calculation) -> Iterator[Finding]:
             if found.st_uid == os.geteuid() and folder:
                 continue
             text = f"the folder {os.fsdecode(root.locate(folder))!r} is not writable for this user"
-            yield Finding("rights", text, hint="use --become, or another user", subject=folder)
+            yield Finding("rights", text, hint=ANOTHER_USER, subject=folder)
     if os.geteuid() != 0:
         yield from _ownership(root, calculation)
 
@@ -137,7 +138,7 @@ def _ownership(root: Directory, calculation: Calculation) -> Iterator[Finding]:
             text = f"{os.fsdecode(edit.path)!r} belongs to user {found.st_uid}, and its folder is sticky"
         else:
             continue
-        yield Finding("rights", text, hint="use --become, or another user", subject=edit.path)
+        yield Finding("rights", text, hint=ANOTHER_USER, subject=edit.path)
 
 
 def _others(root: Directory, calculation: Calculation, tree: PagedTree) -> Iterator[Finding]:

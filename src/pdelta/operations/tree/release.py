@@ -345,7 +345,8 @@ class ReleaseOperation(TreeOperation):
         path, parent = os.fsdecode(self._path), os.fsdecode(place.parent.path)
         if not os.access(b".", os.W_OK | os.X_OK, dir_fd=place.parent.fd):
             text = f"{parent!r} is not writable for this user, and a release is switched by a rename in it"
-            hint = f"give --become, or run: sudo setfacl -m u:{os.geteuid()}:rwx {parent}"
+            grant = f"sudo setfacl -m u:{os.geteuid()}:rwx {parent}"
+            hint = f"let another user run pdelta (sudo here, --become on a host), or run: {grant}"
             findings.append(Finding("release-parent", text, hint=hint))
         if place.is_mount():
             text = f"something is mounted at {path!r}, so it cannot become a link"
