@@ -12,9 +12,7 @@ import pytest
 from pdelta.errors import PdeltaError
 from tests.fixtures.desk import Desk, ignoring
 from tests.fixtures.trees import Directory, File, HardLink
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away and mount")
-NOBODY = 65534
+from tests.fixtures.users import NOBODY, as_root, in_child
 
 
 def need(program: str) -> None:
@@ -54,26 +52,6 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[Path], Path]]:
     yield mount
     for place in reversed(done):
         subprocess.run(["umount", "-l", str(place)], check=False)
-
-
-def in_child(work: Callable[[], None], user: int) -> None:
-    """Do something in a process that is another user; what it raises is told by its exit status."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            os.setgroups([])
-            os.setegid(user)
-            os.seteuid(user)
-            work()
-            status = 0
-        except BaseException:  # noqa: BLE001 - the child must not run the test's own clean-up
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 # -- groups and access lists --------------------------------------------------------------------------------------

@@ -27,6 +27,10 @@ _NO_ATTRIBUTES: Final = frozenset({errno.ENOTSUP, errno.EPERM, errno.ENOSYS})
 _UNSET_ID: Final = 0xFFFFFFFF
 """(uid_t)-1 means "leave it" to chown, and can own nothing."""
 
+_ALL_IDS: Final = ((0, _UNSET_ID),)
+_CAP_CHOWN: Final = 0
+"""Its number in linux/capability.h."""
+
 
 class Attributes(msgspec.Struct, frozen=True):
     """What to set; a field that is None is left as it is.
@@ -34,7 +38,7 @@ class Attributes(msgspec.Struct, frozen=True):
     Attributes:
         mode: Permission bits with setuid, setgid and sticky; ignored for a symbolic link, which has none.
         mtime_ns: Modification time, nanoseconds since the epoch; the access time stays.
-        owner: (uid, gid), already checked by ``OwnerMap.check``.
+        owner: (uid, gid); pre-flight has asked ``OwnerRights`` whether it may be set.
         xattrs: (name, value) pairs; portable attributes that are not among them are removed.
     """
 
@@ -208,40 +212,50 @@ def has_default_acl(fd: int) -> bool:
     return True
 
 
-class OwnerMap(msgspec.Struct, frozen=True):
-    """Which ids this process's user namespace knows.
+class OwnerRights(msgspec.Struct, frozen=True):
+    """Which owners this process may give to what it makes.
 
     Attributes:
-        uids: (first id inside, how many) ranges.
+        uids: (first id inside, how many) ranges that its user namespace knows.
         gids: Likewise for groups.
+        user: Its effective user.
+        groups: Its groups.
+        privileged: Whether it may give files to others (``CAP_CHOWN``).
     """
 
     uids: tuple[tuple[int, int], ...]
     gids: tuple[tuple[int, int], ...]
+    user: int
+    groups: frozenset[int]
+    privileged: bool
 
     @classmethod
     def read(cls) -> Self:
-        """Read the map of this process; where ``/proc`` has none, every id is known."""
-        return cls(uids=_read_ranges("/proc/self/uid_map"), gids=_read_ranges("/proc/self/gid_map"))
+        """Read those of this process; where ``/proc`` has no map, every id is known."""
+        return cls(
+            uids=_read_ranges("/proc/self/uid_map"),
+            gids=_read_ranges("/proc/self/gid_map"),
+            user=os.geteuid(),
+            groups=frozenset({os.getegid(), *os.getgroups()}),
+            privileged=_may_chown(),
+        )
 
-    def check(self, uid: int, gid: int, path: bytes) -> None:
-        """Refuse an owner that cannot be set here.
+    @property
+    def unlimited(self) -> bool:
+        """Whether any owner may be given."""
+        return self.privileged and all(ranges == _ALL_IDS for ranges in (self.uids, self.gids))
 
-        Args:
-            uid: Numeric user.
-            gid: Numeric group.
-            path: What would get it, for the message.
+    def unmapped(self, uid: int, gid: int) -> tuple[str, ...]:
+        """Name those of two ids that have no meaning in this user namespace."""
+        user = () if _within(uid, self.uids) else (f"user {uid}",)
+        return user if _within(gid, self.gids) else (*user, f"group {gid}")
 
-        Raises:
-            FilesystemError: One of the ids has no meaning in this user namespace.
-        """
-        for what, number, ranges in (("user", uid, self.uids), ("group", gid, self.gids)):
-            if not _within(number, ranges):
-                raise FilesystemError(
-                    f"{os.fsdecode(path)!r} belongs to {what} {number}, which does not exist in this user namespace "
-                    "(container); its owner was not set",
-                    hint="Push without --owner, or map that id into the container.",
-                )
+    def forbidden(self, uid: int, gid: int) -> tuple[str, ...]:
+        """Name those of two ids to which this process may give nothing; a plain one only gives to itself."""
+        if self.privileged:
+            return ()
+        user = () if uid == self.user else (f"user {uid}",)
+        return user if gid in self.groups else (*user, f"group {gid}")
 
 
 def _within(number: int, ranges: Iterable[tuple[int, int]]) -> bool:
@@ -252,10 +266,23 @@ def _within(number: int, ranges: Iterable[tuple[int, int]]) -> bool:
 def _read_ranges(path: str) -> tuple[tuple[int, int], ...]:
     """Parse ``uid_map``: lines of first id inside, first id outside, count."""
     try:
-        with open(path, encoding="ascii") as lines:
+        with open(path, "rb") as lines:
             return tuple((int(fields[0]), int(fields[2])) for line in lines if (fields := line.split()))
     except FileNotFoundError:
-        return ((0, _UNSET_ID),)
+        return _ALL_IDS
+
+
+def _may_chown() -> bool:
+    """Say whether this process has ``CAP_CHOWN``; root is taken to have it where ``/proc`` does not tell."""
+    try:
+        with open("/proc/thread-self/status", "rb") as lines:
+            for line in lines:
+                name, _, value = line.partition(b":")
+                if name == b"CapEff":
+                    return bool(int(value, 16) & 1 << _CAP_CHOWN)
+    except (OSError, ValueError):
+        pass
+    return os.geteuid() == 0
 
 
 def _through(handle: int) -> bytes:

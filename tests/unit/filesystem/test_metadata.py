@@ -10,7 +10,7 @@ import pytest
 
 from pdelta.errors import FilesystemError, FormatError
 from pdelta.filesystem import metadata
-from pdelta.filesystem.metadata import Attributes, OwnerMap
+from pdelta.filesystem.metadata import Attributes, OwnerRights
 from pdelta.filesystem.safe import Directory
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
@@ -142,20 +142,51 @@ def test_acl_when_there_is_none_then_said(tree: Directory) -> None:
     assert not metadata.has_default_acl(tree.fd)
 
 
-def test_owner_when_the_namespace_does_not_map_it_then_refused_by_name() -> None:
-    owners = OwnerMap(uids=((0, 1), (1000, 10)), gids=((0, 65536),))
-    owners.check(0, 65535, b"a")
-    owners.check(1009, 0, b"a")
-    for uid, gid, text in ((1, 0, "user 1,"), (1010, 0, "user 1010"), (0, 65536, "group 65536"), (-1, 0, "user -1")):
-        with pytest.raises(FilesystemError, match=text) as caught:
-            owners.check(uid, gid, b"some/file")
-        assert "some/file" in caught.value.message
+def _rights(**fields: object) -> OwnerRights:
+    everyone = ((0, 1 << 32),)
+    known: dict[str, object] = {
+        "uids": everyone,
+        "gids": everyone,
+        "user": 1000,
+        "groups": frozenset({1000, 27}),
+        "privileged": False,
+        **fields,
+    }
+    return OwnerRights(**known)  # type: ignore[arg-type]
 
 
-def test_owner_when_nobody_at_all_then_refused_even_where_all_are_mapped() -> None:
-    with pytest.raises(FilesystemError):
-        OwnerMap(uids=((0, 1 << 32),), gids=((0, 1 << 32),)).check(0xFFFFFFFF, 0, b"a")
+def test_owner_when_the_namespace_does_not_map_it_then_it_is_named() -> None:
+    rights = _rights(uids=((0, 1), (1000, 10)), gids=((0, 65536),))
+    assert [rights.unmapped(*ids) for ids in ((0, 65535), (1009, 0))] == [(), ()]
+    assert rights.unmapped(1, 0) == ("user 1",)
+    assert rights.unmapped(1010, 65536) == ("user 1010", "group 65536")
+    assert rights.unmapped(-1, 0) == ("user -1",)
 
 
-def test_owner_map_when_read_then_knows_this_process() -> None:
-    OwnerMap.read().check(os.getuid(), os.getgid(), b"a")
+def test_owner_when_nobody_at_all_then_named_even_where_all_are_mapped() -> None:
+    assert _rights().unmapped(0xFFFFFFFF, 0) == ("user 4294967295",)
+
+
+def test_owner_when_this_user_is_a_plain_one_then_only_itself_and_its_groups_are_allowed() -> None:
+    rights = _rights()
+    assert [rights.forbidden(1000, group) for group in (1000, 27)] == [(), ()]
+    assert rights.forbidden(0, 28) == ("user 0", "group 28")
+    assert _rights(privileged=True).forbidden(0, 28) == ()
+
+
+def test_owner_rights_when_read_then_they_are_of_this_process() -> None:
+    rights = OwnerRights.read()
+    assert rights.unmapped(os.getuid(), os.getgid()) == rights.forbidden(os.getuid(), os.getgid()) == ()
+    assert rights.unlimited <= rights.privileged
+    assert not _rights().unlimited
+
+
+@needs_root
+def test_owner_rights_when_this_process_stops_being_root_then_they_are_gone() -> None:
+    before = OwnerRights.read()
+    os.seteuid(65534)
+    try:
+        assert not OwnerRights.read().privileged
+    finally:
+        os.seteuid(0)
+    assert OwnerRights.read() == before

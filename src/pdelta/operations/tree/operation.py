@@ -148,11 +148,13 @@ class TreeOperation:
     def preflight(self, delta: Delta, target: Target) -> Sequence[Finding]:  # noqa: ARG002 - the protocol's argument
         """Report every problem; change nothing."""
         from pdelta.operations.tree import reach
+        from pdelta.operations.tree.owners import find_unsettable
         from pdelta.operations.tree.preflight import find_problems
 
         body = decode_body(delta.body)
         calculation, tree = self._calculation(delta), PagedTree(self._overlay)
         findings = [*body.findings, *find_problems(self._root, self._path, calculation, body, tree, self._kept())]
+        findings += find_unsettable(self._root, calculation, tree, whole=False)
         drifted = any(finding.blocks for finding in body.findings)
         if isinstance(body.wish, RollbackWish) and self._root is not None and self._ledger is not None and not drifted:
             with translated("look at the undo data"):

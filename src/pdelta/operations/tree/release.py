@@ -38,6 +38,7 @@ from pdelta.model.target import Target
 from pdelta.operations.tree import inspect
 from pdelta.operations.tree.calculate import Calculation, Calculator, empty_root
 from pdelta.operations.tree.operation import JOBS, TreeOperation
+from pdelta.operations.tree.owners import find_unsettable
 from pdelta.operations.tree.preflight import find_problems
 from pdelta.operations.tree.release_index import (
     discard_release_index,
@@ -102,10 +103,12 @@ class ReleaseOperation(TreeOperation):
         self._open()
         body = decode_body(delta.body)
         calculation = self._calculation(delta)
-        common = find_problems(None, self._path, calculation, body, PagedTree(self._overlay))
+        tree = PagedTree(self._overlay)
+        common = find_problems(None, self._path, calculation, body, tree)
         return [
             *body.findings,
             *(finding for finding in common if finding.code != "rights"),
+            *find_unsettable(self._root, calculation, tree, whole=True),
             *self._refusals(body),
             *self._sharing_problems(calculation),
             *_unpatched(body),
