@@ -288,6 +288,56 @@ def test_show_when_asked_then_it_lists_every_change(cli: Cli, tree: MakeTree) ->
     assert cli("show", "--json", destination, "1").json()["note"] == "first"
 
 
+def test_repair_when_names_are_unknown_then_they_are_told_before_and_after(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"a": "1"})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    (destination / "a").write_text("damaged")
+    (destination / "extra").write_text("mine")
+    repaired = cli("verify", "--repair-from", source, destination, status=4)
+    assert "  ~ a " in repaired.out
+    assert "1 path not recorded\n  extra\nrepaired; as recorded, and more" in repaired.out
+    assert "push --check-dest" in repaired.out
+    told = cli("verify", "--json", destination, status=4).json()
+    assert (told["extra"], told["changed"], told["equal"]) == ([{"path": "extra"}], [], False)
+    cli("push", "--check-dest", source, destination)
+    assert cli("verify", "--json", destination).json()["equal"]
+
+
+def test_repair_when_the_source_moved_on_then_one_error_says_so(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"changed": "1", "gone": "1"})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    for name in ("changed", "gone"):
+        (destination / name).write_text("damaged")
+    (source / "changed").write_text("moved on")
+    (source / "gone").unlink()
+    refused = cli("verify", "--repair-from", source, destination, status=3).err
+    assert "the source no longer has what entry 1 recorded of 2 paths: 'changed', 'gone'" in refused
+    assert "nothing was changed" in refused
+    assert "push the source" in refused
+    assert (destination / "changed").read_text() == "damaged"
+
+
+def test_repair_when_the_undo_data_is_damaged_too_then_the_error_says_that_nobody_has_the_bytes(
+    cli: Cli, tree: MakeTree
+) -> None:
+    source = tree("app", {"a": "recorded", "b": "recorded"})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    (source / "b").write_text("another")
+    cli("push", source, destination)
+    for kept in (destination / ".pdelta" / "undo").rglob("*"):
+        if kept.is_file():
+            kept.write_text("spoilt!!")
+    (destination / "a").write_text("damaged")
+    (source / "a").write_text("moved on")
+    refused = cli("verify", "--repair-from", source, destination, status=66).err
+    assert f"neither {destination} nor {source} has the recorded bytes: " in refused
+    assert "nothing was changed" in refused
+    assert (destination / "a").read_text() == "damaged"
+
+
 def test_recover_gc_and_doctor_when_all_is_well_then_they_say_so(cli: Cli, tree: MakeTree) -> None:
     source = tree("app", APP)
     destination = source.with_name("live")

@@ -93,6 +93,10 @@ def test_repair_over_ssh_when_a_file_is_damaged_then_it_is_brought_back(
     cli("verify", *options, address, status=4)
     cli("verify", *options, "--repair-from", source, address)
     assert tree_state(folder) == tree_state(source)
+    (folder / "conf" / "app.ini").write_text("damaged")
+    (source / "conf" / "app.ini").write_text("moved on")
+    refused = cli("verify", *options, "--repair-from", source, address, status=3).err
+    assert "recorded of 1 path: 'conf/app.ini'" in refused
 
 
 def test_push_to_a_named_host_when_the_project_file_knows_it_then_its_root_is_used(

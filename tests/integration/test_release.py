@@ -252,6 +252,25 @@ def test_repair_when_the_current_release_is_damaged_then_a_whole_one_takes_its_p
     assert set(pushed.state()) == set(before)
 
 
+def test_repair_when_names_are_unknown_then_they_come_along_and_are_told(pushed: ReleaseDesk) -> None:
+    (pushed.dest / "big").write_bytes(b"spoilt")
+    pushed.write_dest({"written-by-the-app": "x", "own": {"y": "y"}})
+    done = pushed.repair()
+    assert done.refusals == []
+    assert {finding.subject for finding in done.findings if finding.code == "extra"} == {b"own", b"written-by-the-app"}
+    assert (pushed.read("written-by-the-app"), pushed.read("own/y")) == ("x", "y")
+
+
+def test_repair_when_its_source_moved_on_then_it_is_refused_by_name(pushed: ReleaseDesk) -> None:
+    current = pushed.current
+    (pushed.dest / "folder" / "new").write_bytes(b"spoilt")
+    (pushed.source / "folder" / "new").unlink()
+    done = pushed.repair()
+    assert done.refusals == ["source-moved-on"]
+    assert done.findings[-1].message.endswith("of 1 path: 'folder/new'")
+    assert (pushed.current, pushed.read("folder/new")) == (current, "spoilt")
+
+
 # -- converting and sharing -----------------------------------------------------------------------------------------
 
 

@@ -361,6 +361,58 @@ def test_repair_when_the_tree_was_damaged_then_it_is_as_recorded_again(desk: Des
     assert {path: fact for path, fact in desk.state().items() if path} == {p: f for p, f in before.items() if p}
 
 
+def test_repair_when_names_are_unknown_then_they_stay_unknown(desk: Desk) -> None:
+    desk.write({"a": "a", "folder": {"b": "b"}})
+    desk.write_dest({"adopted": "first"})
+    desk.push()
+    recorded = desk.history()[-1].held
+    desk.write_dest({"a": "damaged", "adopted": "edited", "folder": {"extra": "mine"}, "own": {"x": "x"}})
+    desk.repair()
+    assert desk.history()[-1].held == recorded
+    assert desk.read("a") == "a"
+    told = {(action, path) for action, path in desk.changes() if path != b"folder"}
+    assert told == {
+        ("changed", b"adopted"), ("extra", b"folder/extra"), ("extra", b"own"), ("extra", b"own/x")
+    }  # fmt: skip
+    assert (desk.read("adopted"), desk.read("folder/extra"), desk.read("own/x")) == ("edited", "mine", "x")
+    assert desk.repair().facts is None
+    assert desk.push(check="stat").refusals == []
+    assert desk.changes() == []
+
+
+def test_repair_when_its_source_moved_on_then_every_path_is_named_and_nothing_changed(desk: Desk) -> None:
+    large = os.urandom(100_000)
+    desk.write({"changed": "1", "gone": "1", "large": large, "link": Symlink("a"), "replaced": "1", "same": "1"})
+    desk.push()
+    for name in ("changed", "gone", "replaced", "same"):
+        (desk.dest / name).write_text("damaged")
+    (desk.dest / "large").unlink()
+    (desk.dest / "link").unlink()
+    damaged = desk.state()
+    (desk.source / "changed").write_text("2")
+    (desk.source / "gone").unlink()
+    (desk.source / "replaced").unlink()
+    (desk.source / "replaced").mkdir()
+    (desk.source / "large").write_bytes(large[:-1] + b"?")
+    done = desk.repair()
+    assert done.refusals == ["source-moved-on"]
+    named = "recorded of 4 paths: 'changed', 'gone', 'large', 'replaced'"
+    assert done.findings[-1].message.endswith(named)
+    assert desk.state() == damaged
+    assert len(desk.history()) == 1
+
+
+def test_repair_when_its_source_changed_elsewhere_in_the_file_then_it_is_repaired(desk: Desk) -> None:
+    large = os.urandom(200_000)
+    desk.write({"large": large})
+    desk.push()
+    edit_silently(desk.dest / "large", b"damaged" + large[7:])
+    (desk.source / "large").write_bytes(large[:-1] + b"?")
+    assert desk.repair().refusals == []
+    assert (desk.dest / "large").read_bytes() == large
+    assert desk.changes() == []
+
+
 def test_nested_managed_tree_when_pushed_over_then_it_is_never_touched_and_is_reported(
     desk: Desk, tmp_path: Path
 ) -> None:

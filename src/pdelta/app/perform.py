@@ -35,6 +35,9 @@ from pdelta.model.operation import Operation, Standing
 from pdelta.model.plan import Plan
 from pdelta.model.run import RunPhase, StepPhase, new_run_id
 
+ATTEMPTS: Final = 3
+"""How often a command is begun anew whose source, or destination, changes meanwhile."""
+
 KEPT: Final = "What was sent is kept there; the same command goes on where this one stopped."
 
 

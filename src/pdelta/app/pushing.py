@@ -5,7 +5,6 @@ Called by ``app.push`` alone, which has begun to contact the host before this is
 
 import time
 from contextlib import closing
-from typing import Final
 
 from pdelta.app.basecache import Keeping
 from pdelta.app.compose import OpenTree
@@ -13,7 +12,7 @@ from pdelta.app.context import Context, Link
 from pdelta.app.memory import SourceMemory, read_memory, write_memory
 from pdelta.app.options import PushOptions, SourceOptions
 from pdelta.app.outcome import SourceProblem, TreeOutcome
-from pdelta.app.perform import Performed, finish_interrupted, new_run, perform
+from pdelta.app.perform import ATTEMPTS, Performed, finish_interrupted, new_run, perform
 from pdelta.app.scanning import ScannedSource
 from pdelta.errors import SourceChangedError, StaleError, UsageError
 from pdelta.formats.history import Counts, PushWish
@@ -21,9 +20,6 @@ from pdelta.formats.report import TreeFacts
 from pdelta.model.event import Event
 from pdelta.model.finding import Finding
 from pdelta.model.snapshot import Chunking
-
-ATTEMPTS: Final = 3
-"""How often a source that changes during a push is scanned."""
 
 
 def push_scanned(

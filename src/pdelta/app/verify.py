@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import closing
 
 import msgspec
 
@@ -9,12 +10,13 @@ from pdelta.app.compose import OpenTree, open_tree
 from pdelta.app.context import Context, Link
 from pdelta.app.options import SourceOptions
 from pdelta.app.outcome import TreeOutcome
-from pdelta.app.perform import finish_interrupted, new_run, perform
+from pdelta.app.perform import ATTEMPTS, Performed, finish_interrupted, new_run, perform
 from pdelta.app.rollback import tree_outcome
 from pdelta.app.scanning import ScannedSource
-from pdelta.errors import UsageError
+from pdelta.errors import IntegrityError, SourceChangedError, StaleError, UsageError
 from pdelta.formats.history import RepairWish
 from pdelta.formats.report import CheckReport
+from pdelta.model.event import Event
 from pdelta.model.finding import Finding
 from pdelta.model.snapshot import Chunking
 
@@ -76,9 +78,13 @@ def verify_tree(where: str, context: Context, link: Link, *, jobs: int) -> Verif
 def repair_tree(where: str, source: SourceOptions, context: Context, link: Link, *, jobs: int) -> VerifyResult:
     """Bring back what differs; bytes that the tree and its undo data lack come from a source.
 
+    Names that nobody recorded are none of a repair's business: they stay, and are told as before.
+
     Raises:
         UsageError: pdelta never wrote to that tree.
-        IntegrityError: The source doesn't have the recorded bytes either.
+        PreflightError: The source doesn't have the recorded bytes either, or something else blocks.
+        SourceChangedError: The source kept changing.
+        IntegrityError: Undo data or the source gave other bytes than they should.
     """
     started_s = time.monotonic()
     with open_tree(where, context, link) as tree:
@@ -90,24 +96,42 @@ def repair_tree(where: str, source: SourceOptions, context: Context, link: Link,
             source = msgspec.structs.replace(
                 source, owner=selection.owner, xattrs=selection.xattrs, chmod=selection.chmod
             )
-        scanned = ScannedSource(source, context)
-        try:
-            tree.slot.source = scanned.scan(facts.chunking or Chunking())
-            wish = RepairWish(
-                wait_s=link.wait_s,
-                run=new_run(context),
-                who=context.who,
-                origin=f"{context.host}:{os.fsdecode(scanned.path)}",
-            )
-            performed = perform(tree, wish, context, dry_run=False, durable=True)
+        with closing(ScannedSource(source, context)) as scanned:
+            performed = _repair(tree, scanned, facts.chunking or Chunking(), context, link)
             outcome = tree_outcome("repair", tree, performed, time.monotonic() - started_s)
             if tree.sent_bytes is None:
                 outcome = msgspec.structs.replace(outcome, sent_bytes=scanned.sent_bytes)
-        finally:
-            scanned.close()
         report = tree.tree.check(jobs=jobs)
         result = _result(where, report, time.monotonic() - started_s)
-        return msgspec.structs.replace(result, repaired=msgspec.structs.replace(outcome, source=source.path))
+        along = {finding.subject for finding in performed.findings if finding.code == "extra"}
+        return msgspec.structs.replace(
+            result,
+            extra=tuple(sorted({*result.extra, *along})),
+            repaired=msgspec.structs.replace(outcome, source=source.path),
+        )
+
+
+def _repair(tree: OpenTree, scanned: ScannedSource, chunking: Chunking, context: Context, link: Link) -> Performed:
+    attempt = 1
+    while True:
+        tree.slot.source = scanned.scan(chunking)
+        wish = RepairWish(
+            source=scanned.result.snapshot,
+            wait_s=link.wait_s,
+            run=new_run(context),
+            who=context.who,
+            origin=f"{context.host}:{os.fsdecode(scanned.path)}",
+        )
+        try:
+            return perform(tree, wish, context, dry_run=False, durable=True)
+        except (SourceChangedError, StaleError) as error:
+            if attempt == ATTEMPTS:
+                raise
+            attempt += 1
+            context.observer(Event("scan", message=f"{error.message}; trying again", level="info"))
+        except IntegrityError as error:
+            text = f"neither {tree.destination.text} nor {scanned.options.path} has the recorded bytes: {error.message}"
+            raise IntegrityError(text, hint="Push what is wanted, or repair from another folder.") from error
 
 
 def _managed(tree: OpenTree) -> None:

@@ -144,8 +144,13 @@ class RollbackWish(msgspec.Struct, frozen=True, tag="rollback", omit_defaults=Tr
 
 
 class RepairWish(msgspec.Struct, frozen=True, tag="repair", omit_defaults=True, forbid_unknown_fields=True):
-    """Bring every path back to what the newest entry holds, after reading every byte."""
+    """Bring every path back to what the newest entry holds, after reading every byte.
 
+    ``source`` is the snapshot of the folder that missing bytes are read from: what it no longer has is told before
+    anything is changed. Empty where it is not known.
+    """
+
+    source: bytes = b""
     undo: bool = True
     durable: bool = True
     wait_s: float = 0.0

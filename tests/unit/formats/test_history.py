@@ -51,6 +51,7 @@ def test_entry_when_least_then_its_undo_data_is_kept() -> None:
         RollbackWish(),
         RollbackWish(to=0, undo=False),
         RepairWish(note="why"),
+        RepairWish(source=b"\2" * 32),
     ],
 )
 def test_wish_when_encoded_then_it_is_read_back(wish: Wish) -> None:

@@ -1,5 +1,6 @@
 """What a verification found, for people and as JSON."""
 
+import shlex
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -7,7 +8,7 @@ import click
 
 from pdelta.app.verify import VerifyResult
 from pdelta.cli.render.amount import counted, duration, size
-from pdelta.cli.render.change import path_lines
+from pdelta.cli.render.change import change_lines, path_lines
 from pdelta.cli.render.document import path_fields, plain
 from pdelta.cli.render.safe import shown
 
@@ -35,22 +36,46 @@ def fields(result: VerifyResult) -> dict[str, Any]:
 
 
 def lines(result: VerifyResult, *, everything: bool) -> Iterator[str]:
-    """Give the lines for people: what differs, sort by sort, and the verdict."""
+    """Give the lines for people: what was repaired, what differs, sort by sort, and the verdict."""
     limit = 0 if everything else LISTED
+    repaired = result.repaired if result.repaired is not None and result.repaired.changed else None
+    if repaired is not None:
+        yield from change_lines(repaired.changes, repaired.change_count, limit=limit, more="-v lists them")
+        yield ""
     for name, title, colour in _SORTS:
         yield from path_lines(title, getattr(result, name), colour=colour, limit=limit)
     for finding in result.findings:
         yield click.style(f"  {shown(finding.message)}", fg="red")
-    cost = f"{counted(result.files, 'file')}, {size(result.bytes)} hashed in {duration(result.duration_s)}"
+    done = "repaired; " if repaired is not None else ""
     if result.equal:
-        label = click.style("as recorded", fg="green", bold=True)
-        after = "repaired; " if result.repaired is not None and result.repaired.changed else ""
-        yield f"{after}{label}  {shown(result.where)} equals entry {result.number}"
+        yield f"{done}{_label('as recorded', 'green')}  {shown(result.where)} equals entry {result.number}"
+    elif _only_extra(result):
+        label = _label("as recorded, and more", "yellow")
+        yield f"{done}{label}  {shown(result.where)} equals entry {result.number} but for what is listed"
     else:
-        label = click.style("differs", fg="red", bold=True)
-        yield f"{label}  {shown(result.where)} is not what entry {result.number} recorded"
-    yield f"  {cost}"
-    if not result.equal:
-        yield click.style("  bring it back: ", fg="bright_black") + click.style(
-            f"pdelta verify --repair-from SRC {shown(result.where)}", fg="cyan"
-        )
+        yield f"{done}{_label('differs', 'red')}  {shown(result.where)} is not what entry {result.number} recorded"
+    yield f"  {counted(result.files, 'file')}, {size(result.bytes)} hashed in {duration(result.duration_s)}"
+    yield from _advice(result)
+
+
+def _only_extra(result: VerifyResult) -> bool:
+    """Say whether names that nobody recorded are all that differs."""
+    return bool(result.extra) and not (result.changed or result.missing or result.metadata or result.findings)
+
+
+def _advice(result: VerifyResult) -> Iterator[str]:
+    where = shlex.quote(result.where)
+    if result.equal:
+        return
+    if _only_extra(result):
+        yield _advise("take them over: ", f"pdelta push --check-dest SRC {where}   (--delete removes them)")
+    elif result.repaired is None:
+        yield _advise("bring it back: ", f"pdelta verify --repair-from SRC {where}")
+
+
+def _advise(what: str, command: str) -> str:
+    return click.style(f"  {what}", fg="bright_black") + click.style(command, fg="cyan")
+
+
+def _label(text: str, colour: str) -> str:
+    return click.style(text, fg=colour, bold=True)

@@ -98,14 +98,24 @@ def find_obstacles(tree: PagedTree, wanted: Root, problems: Iterable[Problem]) -
     ]
 
 
-def observe_all(overlay: Overlay, held: Root, found: Scan) -> Observation:
-    """Give a whole scan as an observation: what differs from the record, and unknown names as adopted."""
+def observe_all(overlay: Overlay, held: Root, found: Scan, *, adopt: bool) -> Observation:
+    """Give a whole scan as an observation.
+
+    Args:
+        overlay: Reads pages, and takes new ones.
+        held: The record.
+        found: The scan.
+        adopt: Whether names that nobody asked for are taken over as they are now; else they stay as they are recorded,
+            or unrecorded.
+    """
     tree = PagedTree(overlay)
     result = differences(overlay, held, found.root)
     observation = Observation()
     finder = Finder(tree, held.top)
     for edit in sorted((*result.edits, *result.directories), key=lambda edit: edit.path):
         extra = any(is_adopted(entry) for entry in finder.lineage(edit.path))
+        if not adopt and (extra or edit.before is None):
+            continue
         entry = edit.after
         if entry is not None and edit.before is not None and edit.before.kind == entry.kind == Kind.DIRECTORY:
             # What is in it is told name by name.

@@ -156,9 +156,11 @@ class TreeOperation:
         findings = [*body.findings, *find_problems(self._root, self._path, calculation, body, tree, self._kept())]
         findings += find_unsettable(self._root, calculation, tree, whole=False)
         drifted = any(finding.blocks for finding in body.findings)
-        if isinstance(body.wish, RollbackWish) and self._root is not None and self._ledger is not None and not drifted:
+        if self._root is not None and self._ledger is not None and not drifted:
             with translated("look at the undo data"):
-                findings += reach.find_lost(self._root, tree, calculation, self._ledger, reach.looks_kept(self._root))
+                findings += reach.find_missing(
+                    body.wish, self._root, calculation, self._ledger, self._overlay, self._source
+                )
         return findings
 
     def execute(self, delta: Delta, target: Target, notes: Notes) -> Outcome:  # noqa: ARG002 - the protocol's argument
@@ -493,7 +495,7 @@ class TreeOperation:
             found = self._scan(held, self._index(), checksum=check == "bytes")
             return (
                 held,
-                inspect.observe_all(self._overlay, held, found),
+                inspect.observe_all(self._overlay, held, found, adopt=not isinstance(wish, RepairWish)),
                 "" if check == "bytes" else "contents by stat data",
             )
         found = self._scan(root, None, checksum=False)

@@ -1,7 +1,7 @@
 """Which earlier states of a tree can still be reached, and what stands in the way of one.
 
-Called by ``TreeOperation`` for rollbacks: before they begin, and when undo data
-turns out to be damaged. Changes nothing.
+Called by ``TreeOperation`` for rollbacks and repairs: before they begin, and when
+undo data turns out to be damaged. Changes nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -9,18 +9,47 @@ from typing import Final
 
 from pdelta.filesystem.ledger import Kept, Ledger
 from pdelta.filesystem.safe import Directory
-from pdelta.formats.history import UndoState
+from pdelta.filesystem.stage import StageItem
+from pdelta.formats.history import RepairWish, RollbackWish, UndoState, Wish
 from pdelta.formats.page import PagedTree
 from pdelta.model.finding import Finding
 from pdelta.model.names import quoted
 from pdelta.model.snapshot import Kind
+from pdelta.model.source import Source
 from pdelta.operations.tree.arrange import Arranger
-from pdelta.operations.tree.calculate import Calculation
+from pdelta.operations.tree.calculate import Calculation, Overlay
+from pdelta.operations.tree.repairing import find_unrepairable
 from pdelta.tree.recipe import Place
 
 Stands = Callable[[Kept], bool]
 
 _NAMED: Final = 3
+
+
+def find_missing(
+    wish: Wish,
+    root: Directory,
+    calculation: Calculation,
+    ledger: Ledger,
+    overlay: Overlay,
+    source: Source | None,
+) -> Iterator[Finding]:
+    """Refuse a rollback or a repair that needs content which is nowhere any more; of a push nothing is said.
+
+    Args:
+        wish: What was asked for.
+        root: The tree.
+        calculation: What would be done.
+        ledger: Its history and its list of undo data.
+        overlay: Reads pages.
+        source: Gives what a repair lacks.
+    """
+    tree = PagedTree(overlay)
+    if isinstance(wish, RollbackWish):
+        yield from find_lost(root, tree, calculation, ledger, looks_kept(root))
+    elif isinstance(wish, RepairWish):
+        items = arrange(root, tree, calculation, ledger)
+        yield from find_unrepairable(wish, items, overlay, ledger, source)
 
 
 def find_lost(
@@ -38,13 +67,18 @@ def find_lost(
     whole = all(entry.undo == UndoState.KEPT for entry in ledger.entries())
     if whole and all(stands(item) for item in ledger.kept()):
         return
-    arranger = Arranger(root, tree, calculation, ledger.kept(), lambda _item: True, 0, undo=False)
-    items = arranger.arrange().items()
+    items = arrange(root, tree, calculation, ledger)
     lost = [item.path for item in items if any(part.place == Place.FETCH for part in item.parts)]
     if lost:
         names = ", ".join(quoted(path) for path in lost[:_NAMED]) + (" …" if len(lost) > _NAMED else "")
         text = f"the content of {len(lost)} files is gone with collected or lost undo data: {names}"
         yield Finding("undo", text, hint=advice(ledger, stands), subject=lost[0])
+
+
+def arrange(root: Directory, tree: PagedTree, calculation: Calculation, ledger: Ledger) -> Iterator[StageItem]:
+    """Give what would be staged, and where each range would come from as long as undo data is what it seems."""
+    arranger = Arranger(root, tree, calculation, ledger.kept(), lambda _item: True, 0, undo=False)
+    return arranger.arrange().items()
 
 
 def looks_kept(root: Directory) -> Stands:

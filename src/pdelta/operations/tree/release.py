@@ -30,7 +30,7 @@ from pdelta.model.delta import Delta
 from pdelta.model.event import Observer, silent
 from pdelta.model.failpoint import FailPoint, never
 from pdelta.model.finding import Finding
-from pdelta.model.names import STATE_NAME
+from pdelta.model.names import STATE_NAME, quoted
 from pdelta.model.operation import Notes, Outcome
 from pdelta.model.snapshot import ADOPTED, Kind, Root
 from pdelta.model.source import Source
@@ -47,6 +47,7 @@ from pdelta.operations.tree.release_index import (
 )
 from pdelta.operations.tree.release_share import is_link, plan_sharing
 from pdelta.operations.tree.release_transaction import ReleaseTransaction, without_links
+from pdelta.operations.tree.repairing import find_unrepairable
 from pdelta.tree.merge import Merge
 from pdelta.tree.reader import walk
 
@@ -323,10 +324,16 @@ class ReleaseOperation(TreeOperation):
         everything = isinstance(wish, RepairWish) or wish.check == "bytes"
         held = self._overlay.read_root(entry.held)
         found = self._scan(held, self._index(), checksum=everything)
-        observation = inspect.observe_all(self._overlay, held, found)
+        observation = inspect.observe_all(self._overlay, held, found, adopt=True)
         for path in [path for path, new in observation.found.items() if is_link(path, new)]:
             if path not in observation.drifted:
                 del observation.found[path]
+        if isinstance(wish, RepairWish):
+            observation.findings += [
+                Finding("extra", f"{quoted(path)} is not recorded, and comes along", blocks=False, subject=path)
+                for path in observation.found
+                if path not in observation.drifted
+            ]
         return held, observation, "" if everything else "contents by stat data"
 
     def _delta(self, calculation: Calculation, wish: Wish, entry: HistoryEntry | None, trusted: str) -> Delta:
@@ -418,16 +425,19 @@ class ReleaseOperation(TreeOperation):
         return [Finding("space", text, hint="free some space (pdelta gc drops old releases)")]
 
     def _lost(self, body: TreeBody, calculation: Calculation) -> list[Finding]:
-        """Refuse a rollback whose content is in no release any more."""
-        if not isinstance(body.wish, RollbackWish) or self._state is None or self._ledger is None:
+        """Refuse a rollback or a repair whose content is in no release any more, nor at the source."""
+        wish = body.wish
+        if isinstance(wish, PushWish) or self._state is None or self._ledger is None:
             return []
         with translated("look at the kept releases"):
             lost = self._transaction().find_lost(calculation)
+        if isinstance(wish, RepairWish):
+            return list(find_unrepairable(wish, lost, self._overlay, self._ledger, self._source))
         if not lost:
             return []
-        names = ", ".join(repr(os.fsdecode(path)) for path in lost[:_LISTED])
+        names = ", ".join(quoted(item.path) for item in lost[:_LISTED])
         text = f"the content of {len(lost)} files is in no release any more: {names}"
-        return [Finding("undo", text, hint=self._transaction().advice(), subject=lost[0])]
+        return [Finding("undo", text, hint=self._transaction().advice(), subject=lost[0].path)]
 
     # -- collecting ---------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from pdelta.filesystem.ledger import Kept, Ledger
 from pdelta.filesystem.release import RELEASES, SHARED, STATE, Found, Standing, container_name, release_path
 from pdelta.filesystem.release import Place as ReleasePlace
 from pdelta.filesystem.scan import ScanOptions
-from pdelta.filesystem.stage import Staged, Stager
+from pdelta.filesystem.stage import Staged, StageItem, Stager
 from pdelta.filesystem.state import BACKWARD, INTENT, RECORD, STAGING, StateFolder, remove
 from pdelta.filesystem.syscalls import sync_filesystem
 from pdelta.formats.history import HistoryEntry, UndoState, decode_history_entry, encode_history_entry
@@ -199,13 +199,13 @@ class ReleaseTransaction:
                 return number
         return None
 
-    def find_lost(self, calculation: Calculation) -> list[bytes]:
-        """Give the paths whose content no release has any more, as far as a look without reading tells."""
+    def find_lost(self, calculation: Calculation) -> list[StageItem]:
+        """Give what would be made of content that no release has any more, as far as a look without reading tells."""
         if any(wanted == calculation.after_id for _, wanted in self._kept_states()):
             return []
         _, base = self._look()
         release = self._release(calculation, base, _TREE)
-        return [item.path for item in release.items() if any(part.place == From.FETCH for part in item.parts)]
+        return [item for item in release.items() if any(part.place == From.FETCH for part in item.parts)]
 
     def _release(self, calculation: Calculation, base: bytes, slot: bytes) -> Release:
         before, after, ancestors = calculation.before, calculation.after, Ancestors(calculation, self._tree)
