@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures.cli import Cli
-from tests.fixtures.trees import Directory, File, HardLink, Symlink, Tree, tree_state
+from tests.fixtures.trees import Directory, Fifo, File, HardLink, Symlink, Tree, tree_state
 
 MakeTree = Callable[[str, Tree], Path]
 
@@ -198,6 +199,43 @@ def test_push_when_paths_are_ignored_then_they_are_neither_sent_nor_deleted(cli:
     (source / "a.log").unlink()
     cli("push", "--ignore", "*.log", "--include", "keep.log", "--max-delete", "1", source, destination)
     assert sorted(os.listdir(destination)) == [".pdelta", "a.log", "app"]
+
+
+def _bury(top: Path, name: str) -> None:
+    """Make a file whose path below the top is longer than any system call takes, so that nobody can read it."""
+    folder = os.open(top, os.O_RDONLY)
+    for _ in range(17):
+        os.mkdir("d" * 250, dir_fd=folder)
+        below = os.open("d" * 250, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(os.open(name, os.O_CREAT | os.O_WRONLY, dir_fd=folder))
+    os.close(folder)
+
+
+def test_push_when_a_path_cannot_be_read_then_the_rest_is_pushed_and_exit_is_4(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"a": "1", "deep": {}})
+    destination = source.with_name("live")
+    _bury(source / "deep", "unreadable")
+    pushed = cli("push", source, destination, status=4)
+    assert (destination / "a").read_text() == "1"
+    last = pushed.err.splitlines()[-2:]
+    assert last[0].startswith("error: 1 path of the source was left out; all else was pushed")
+    assert last[1] == "hint: The same command pushes it once it can be read."
+    again = cli("push", "--json", source, destination, status=4)
+    assert [problem["kind"] for problem in again.json()["problems"]] == ["unreadable"]
+    assert not again.json()["changed"]
+    assert "no difference in what could be read" in cli("diff", source, destination, status=4).out
+    cli("push", "--dry-run", source, destination, status=4)
+    assert "unreadable: deep/d" in cli("push", "--on-error", "stop", source, destination, status=3).err
+    shutil.rmtree(source / "deep" / ("d" * 250))
+    cli("push", source, destination)
+
+
+def test_push_when_only_a_fifo_is_left_out_then_exit_is_0(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"a": "1", "pipe": Fifo()})
+    pushed = cli("push", "--json", source, source.with_name("live"))
+    assert [problem["kind"] for problem in pushed.json()["problems"]] == ["special"]
 
 
 def test_changes_from_when_given_then_the_rest_of_the_source_is_not_looked_at(cli: Cli, tree: MakeTree) -> None:

@@ -1,6 +1,6 @@
 """What a push, rollback or repair came to; every command that changes a tree gives one."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -21,6 +21,10 @@ class SourceProblem(msgspec.Struct, frozen=True):
     path: bytes
     kind: str
     message: str
+
+
+SPECIAL: Final = "special"
+"""The kind of problem that is none: FIFOs, sockets and devices are never pushed, and nobody waits for them."""
 
 
 class TreeOutcome(msgspec.Struct, frozen=True):
@@ -78,3 +82,8 @@ class TreeOutcome(msgspec.Struct, frozen=True):
     reversible: bool = True
     recovered: str = ""
     facts: dict[str, Any] = {}
+
+    @property
+    def left_out(self) -> int:
+        """How many paths of the source could not be read, and are neither pushed nor deleted."""
+        return sum(problem.kind != SPECIAL for problem in self.problems)

@@ -18,9 +18,11 @@ from pdelta.engine.planner import plan
 from pdelta.engine.preflight import preflight, refusal, refuse
 from pdelta.engine.recovery import recover
 from pdelta.errors import (
+    DriftError,
     ExecutionError,
     LockedError,
     NeedsOperatorError,
+    PdeltaError,
     PreflightError,
     SourceChangedError,
     StaleError,
@@ -74,6 +76,24 @@ def new_run(context: Context) -> str:
 def refusal_of(outcome: TreeOutcome) -> PreflightError | None:
     """Give what the command that a dry run stands for would have ended with before it changed anything."""
     return refusal(outcome.findings) if outcome.dry_run else None
+
+
+def objection_to(outcome: TreeOutcome) -> PdeltaError | None:
+    """Give what an outcome lacks to be all that was asked for; None for nothing.
+
+    That of a dry run is what the command itself would have ended with.
+    """
+    refused = refusal_of(outcome)
+    if refused is not None or not outcome.left_out:
+        return refused
+    one = outcome.left_out == 1
+    paths = "1 path of the source" if one else f"{outcome.left_out:,} paths of the source"
+    done = ("would be" if outcome.dry_run else "was" if one else "were") + " left out"
+    rest = "all else is there" if not outcome.changed else f"all else {'would be' if outcome.dry_run else 'was'} pushed"
+    return DriftError(
+        f"{paths} {done}; {rest}, and nothing is deleted in {'its' if one else 'their'} place",
+        hint=f"The same command pushes {'it' if one else 'them'} once {'it' if one else 'they'} can be read.",
+    )
 
 
 def finish_interrupted(tree: OpenTree) -> str:

@@ -14,6 +14,7 @@ from blake3 import blake3
 
 from pdelta.app.context import Context
 from pdelta.app.options import SourceOptions
+from pdelta.app.outcome import SPECIAL
 from pdelta.app.source import LocalSource
 from pdelta.errors import FilesystemError, PreflightError, UsageError
 from pdelta.filesystem.index import Index, open_index
@@ -99,7 +100,7 @@ class ScannedSource:
     @property
     def errors(self) -> tuple[Problem, ...]:
         """What could not be read; deletions at and below these paths are suspended."""
-        return tuple(problem for problem in self.result.problems if problem.kind != "special")
+        return tuple(problem for problem in self.result.problems if problem.kind != SPECIAL)
 
     @property
     def sent_bytes(self) -> int:

@@ -211,7 +211,7 @@ def source(function: Function) -> Function:
             type=click.Choice(["stop", "continue"]),
             default="continue",
             show_default=True,
-            help="What an unreadable source path does.",
+            help="What an unreadable source path does: refuse the push, or be left out of it, with exit 4.",
         ),
         click.option(
             "--chunk-size",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pdelta.app.outcome import TreeOutcome
-from pdelta.app.perform import refusal_of
+from pdelta.app.perform import objection_to
 from pdelta.cli.console import Console
 from pdelta.cli.render import pushed
 
@@ -36,7 +36,7 @@ def tell_manifest(console: Console, result: "ManifestOutcome") -> int:
 
 
 def _end(console: Console, result: TreeOutcome) -> int:
-    error = refusal_of(result)
+    error = objection_to(result)
     if error is None:
         return 0
     console.objection(error)

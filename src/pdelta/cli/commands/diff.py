@@ -15,7 +15,7 @@ Examples:
   pdelta diff --stat ./app /srv/app
   pdelta diff --json ./app web1:app | jq .sent_bytes
 
-Exits with 0 when there is no difference, with 4 when there is one."""
+Exits with 0 when there is no difference, with 4 when there is one or when paths of SRC could not be read."""
 
 
 @click.command("diff", cls=option.RuleCommand, epilog=_EPILOG, short_help="Show what a push would change.")
@@ -53,4 +53,4 @@ def command(
     console.result(
         difference.fields(result), lambda: difference.lines(result, stat=stat, everything=console.verbosity > 0)
     )
-    return DriftError.exit_status if result.change_count else 0
+    return DriftError.exit_status if result.change_count or result.left_out else 0

@@ -20,7 +20,9 @@ Examples:
   pdelta push -f manifest.json
 
 The first push to a destination deletes nothing without --delete; later ones delete what an earlier push
-brought and SRC no longer has. `pdelta rollback DEST` takes the newest push back."""
+brought and SRC no longer has. `pdelta rollback DEST` takes the newest push back.
+
+Exits with 0 when DEST equals SRC, with 4 when paths of SRC could not be read and were left out."""
 
 
 @click.command("push", cls=option.RuleCommand, epilog=_EPILOG, short_help="Make a destination equal a source.")

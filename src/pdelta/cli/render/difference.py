@@ -28,7 +28,8 @@ def lines(result: TreeOutcome, *, stat: bool, everything: bool) -> Iterator[str]
     for problem in result.problems:
         yield click.style(f"  left out: {shown(problem.path)}: {shown(problem.message)}", fg="yellow")
     if not result.change_count:
-        yield f"no difference   {counted(result.scanned_files, 'file')}, {size(result.scanned_bytes)}"
+        told = "no difference in what could be read" if result.left_out else "no difference"
+        yield f"{told}   {counted(result.scanned_files, 'file')}, {size(result.scanned_bytes)}"
         return
     if not stat:
         yield ""
