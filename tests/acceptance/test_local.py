@@ -309,6 +309,31 @@ def test_become_when_the_destination_is_on_this_machine_then_exit_is_2(
     assert not destination.exists()
 
 
+def test_rollback_when_earlier_rules_ignore_more_then_what_is_released_is_named(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"a.log": "1", "x": "1"})
+    destination = source.with_name("live")
+    cli("push", "--ignore", "*.log", source, destination)
+    cli("push", source, destination)
+    dry = cli("rollback", "--to", "1", "--dry-run", "--json", destination).json()
+    back = cli("rollback", "--to", "1", destination)
+    assert "  released: a.log is ignored now, and stays as it is\n" in back.out
+    assert (destination / "a.log").read_text() == "1"
+    assert dry["released"] == [{"path": "a.log"}]
+    assert cli("show", "--json", destination).json()["released"] == [{"path": "a.log"}]
+    assert "released: a.log" in cli("show", destination).out
+    assert cli("history", "--json", destination).json()["entries"][0]["released"] == []
+
+
+def test_push_when_rules_ignore_more_then_what_is_released_is_named(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"a.log": "1", "x": "1"})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    assert "released: a.log" in cli("diff", "--ignore", "*.log", source, destination).out
+    assert "released: a.log" in cli("push", "--ignore", "*.log", source, destination).out
+    assert cli("push", "--json", "--ignore", "*.log", source, destination).json()["released"] == []
+    assert (destination / "a.log").exists()
+
+
 def test_commands_when_the_tree_has_no_history_then_they_say_so(cli: Cli, tmp_path: Path) -> None:
     for command in (("rollback",), ("verify",), ("show",)):
         assert "pdelta has not pushed" in cli(*command, tmp_path, status=2).err or command == ("rollback",)

@@ -43,6 +43,7 @@ class TreeOutcome(msgspec.Struct, frozen=True):
         counts: Changes by their sort.
         changes: The first of them.
         change_count: How many there are.
+        released: Paths that were held and are ignored now: neither deleted, replaced nor restored.
         findings: Warnings of the pre-flight; of a dry run also what blocks, first.
         problems: Paths of the source that were left out.
         scanned_files: Files that were looked at.
@@ -69,6 +70,7 @@ class TreeOutcome(msgspec.Struct, frozen=True):
     counts: Counts = Counts()
     changes: tuple[Change, ...] = ()
     change_count: int = 0
+    released: tuple[bytes, ...] = ()
     findings: tuple[Finding, ...] = ()
     problems: tuple[SourceProblem, ...] = ()
     scanned_files: int = 0

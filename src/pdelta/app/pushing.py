@@ -170,6 +170,7 @@ def _outcome(
         counts=counts,
         changes=performed.changes,
         change_count=0 if delta is None else delta.change_count,
+        released=() if body is None else body.released,
         findings=performed.findings,
         problems=tuple(SourceProblem(it.path, it.kind, it.message) for it in scanned.result.problems),
         scanned_files=scanned.result.files,

@@ -87,6 +87,7 @@ def tree_outcome(verb: str, tree: OpenTree, performed: Performed, duration_s: fl
         counts=Counts() if body is None else body.counts,
         changes=performed.changes,
         change_count=0 if delta is None else delta.change_count,
+        released=() if body is None else body.released,
         findings=performed.findings,
         sent_bytes=tree.sent_bytes or 0,
         agent_bytes=tree.agent_bytes,

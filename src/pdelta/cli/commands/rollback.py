@@ -12,7 +12,8 @@ Examples:
   pdelta rollback --to 4 /srv/app
   pdelta rollback --to 0 /srv/app        the state before the first push
 
-A rollback is an entry of the history itself, so another rollback takes it back."""
+A rollback is an entry of the history itself, so another rollback takes it back. The ignore rules go
+back too: paths that the earlier state ignored are released, stay as they are, and are named."""
 
 
 @click.command("rollback", cls=option.Command, epilog=_EPILOG, short_help="Take the newest entry back.")

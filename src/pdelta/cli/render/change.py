@@ -91,6 +91,14 @@ def _places(change: Change) -> str:
     return f" ({part}) at {told}{' …' if len(change.ranges) > _RANGES_SHOWN else ''}"
 
 
+def released_lines(paths: Sequence[bytes], *, limit: int) -> Iterator[str]:
+    """Give paths that are ignored from now on; nothing when there are none."""
+    for path in paths[:limit] if limit else paths:
+        yield click.style(f"  released: {shown(path)} is ignored now, and stays as it is", fg="yellow")
+    if limit and len(paths) > limit:
+        yield click.style(f"  released: {number(len(paths) - limit)} more paths", fg="yellow")
+
+
 def path_lines(title: str, paths: Sequence[bytes], *, colour: str, limit: int) -> Iterator[str]:
     """Give paths under a title with their number; nothing when there are none."""
     if not paths:

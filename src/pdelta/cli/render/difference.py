@@ -8,7 +8,7 @@ import click
 from pdelta.app.outcome import TreeOutcome
 from pdelta.cli.render import pushed
 from pdelta.cli.render.amount import counted, share, size
-from pdelta.cli.render.change import change_lines, totals
+from pdelta.cli.render.change import change_lines, released_lines, totals
 from pdelta.cli.render.safe import shown
 
 LISTED: Final = 200
@@ -25,6 +25,7 @@ def lines(result: TreeOutcome, *, stat: bool, everything: bool) -> Iterator[str]
     if not stat:
         limit = 0 if everything else LISTED
         yield from change_lines(result.changes, result.change_count, limit=limit, more="-v lists them")
+    yield from released_lines(result.released, limit=0 if everything else LISTED)
     for problem in result.problems:
         yield click.style(f"  left out: {shown(problem.path)}: {shown(problem.message)}", fg="yellow")
     if not result.change_count:

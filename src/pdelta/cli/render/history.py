@@ -7,7 +7,7 @@ import click
 
 from pdelta.app.history import ShownEntry
 from pdelta.cli.render.amount import moment, moment_iso, size
-from pdelta.cli.render.change import change_lines, totals
+from pdelta.cli.render.change import change_lines, released_lines, totals
 from pdelta.cli.render.document import path_fields, plain
 from pdelta.cli.render.safe import shown
 from pdelta.cli.render.table import table_lines
@@ -62,6 +62,7 @@ def entry_lines(shown_entry: ShownEntry) -> Iterator[str]:
     yield f"  undo  {_STATES.get(UndoState(entry.undo), entry.undo)}, {size(entry.undo_bytes)} kept"
     if entry.trusted:
         yield f"  {shown(entry.trusted)}"
+    yield from released_lines(entry.released, limit=0)
     for path in entry.foreign:
         yield click.style(f"  foreign: {shown(path)} was changed by somebody else, and left", fg="yellow")
     yield f"  {totals({name: getattr(entry.counts, name) for name in _COUNTS})}"
@@ -84,6 +85,7 @@ def _entry(entry: HistoryEntry) -> dict[str, Any]:
     told["time"] = moment_iso(entry.time_ns)
     told["origin"] = entry.origin
     told["reversible"] = entry.undo == UndoState.KEPT
+    told["released"] = [path_fields(path) for path in entry.released]
     told["foreign"] = [path_fields(path) for path in entry.foreign]
     counts = told.pop("counts")
     told["counts"] = {name: counts[name] for name in _COUNTS}

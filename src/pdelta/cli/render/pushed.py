@@ -9,8 +9,8 @@ import msgspec
 
 from pdelta.app.outcome import TreeOutcome
 from pdelta.cli.render.amount import counted, duration, share, size
-from pdelta.cli.render.change import change_lines, totals
-from pdelta.cli.render.document import plain
+from pdelta.cli.render.change import change_lines, released_lines, totals
+from pdelta.cli.render.document import path_fields, plain
 from pdelta.cli.render.safe import shown
 
 LISTED: Final = 20
@@ -24,6 +24,7 @@ def fields(result: TreeOutcome) -> dict[str, Any]:
     told["counts"] = {
         name: getattr(result.counts, name) for name in ("added", "changed", "deleted", "moved", "metadata")
     }
+    told["released"] = [path_fields(path) for path in result.released]
     told["changed_bytes"] = result.counts.bytes_changed
     told["reused_bytes"] = result.counts.bytes_reused
     told["sent_share"] = round(result.sent_bytes / result.scanned_bytes, 6) if result.scanned_bytes else 0.0
@@ -90,6 +91,7 @@ def _notes(result: TreeOutcome) -> Iterator[str]:
         yield f"  first finished what was interrupted: {shown(result.recovered)}"
     if result.trusted:
         yield _dim(f"  {shown(result.trusted)}  (--check-dest compares it)")
+    yield from released_lines(result.released, limit=LISTED)
     for problem in result.problems[:LISTED]:
         yield click.style(f"  left out: {shown(problem.path)}: {shown(problem.message)}", fg="yellow")
     if len(result.problems) > LISTED:
