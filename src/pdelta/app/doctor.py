@@ -1,19 +1,28 @@
 """``pdelta doctor [WHERE]``: what this machine and a destination lack; changes nothing."""
 
 import os
+import shlex
 import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from pdelta import __version__
-from pdelta.app.compose import JOURNAL, open_journal, open_tree
+from pdelta.app.compose import JOURNAL, OpenTree, open_journal, open_tree
 from pdelta.app.context import Context, Link
 from pdelta.errors import PdeltaError
 from pdelta.filesystem import syscalls
+from pdelta.model.target import Target
+
+if TYPE_CHECKING:
+    from pdelta.engine.journal import Journal
+
+LISTED: Final = 10
+"""How many runs that have not ended are told one by one."""
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -50,7 +59,13 @@ def examine(where: str | None, context: Context, link: Link) -> DoctorReport:
     Raises:
         UsageError: The destination is none.
     """
-    checks = [*_machine(context), *(_destination(where, context, link) if where is not None else ())]
+    checks = [*_machine(context)]
+    if where is None:
+        checks += _journal(context, None)
+    else:
+        with open_tree(where, context, link) as tree:
+            checks += _journal(context, tree.target)
+            checks += _destination(where, tree)
     return DoctorReport(tuple(checks), all(check.good for check in checks))
 
 
@@ -66,7 +81,6 @@ def _machine(context: Context) -> Iterator[Check]:
     yield Check("ssh", good=ssh is not None, message=ssh or "there is no ssh in PATH", hint=hint)
     for name, folder in (("cache", context.cache), ("state", context.state), ("runs", context.runs)):
         yield _writable(name, folder)
-    yield _journal(context)
 
 
 def _writable(name: str, folder: Path) -> Check:
@@ -78,36 +92,62 @@ def _writable(name: str, folder: Path) -> Check:
     return Check(name, good=good, message=text, hint=f"Make {there} writable, or name another folder (XDG variables).")
 
 
-def _journal(context: Context) -> Check:
+def _journal(context: Context, target: Target | None) -> Iterator[Check]:
+    """Look for runs that have not ended: those on one target, or all of them with theirs."""
+    here = "" if target is None else " on this destination"
     if not (context.runs / JOURNAL).exists():
-        return Check("journal", good=True, message="no run so far")
+        yield Check("journal", good=True, message=f"no run{here} so far")
+        return
     try:
         with open_journal(context) as journal:
-            left = journal.open_runs()
+            left = [found for run in journal.open_runs() if (found := _left(journal, run)).concerns(target)]
     except PdeltaError as error:
-        return Check("journal", good=False, message=error.message, hint=error.hint)
+        yield Check("journal", good=False, message=error.message, hint=error.hint)
+        return
     if not left:
-        return Check("journal", good=True, message="every run has ended")
-    return Check(
-        "journal",
-        good=False,
-        message=f"{len(left)} runs have not ended: {', '.join(left[:3])}",
-        hint="`pdelta recover WHERE` finishes or undoes what they left.",
-    )
+        yield Check("journal", good=True, message=f"every run{here} has ended")
+    for found in left[:LISTED]:
+        told = f"{found.run} on {', '.join(found.addresses)}" if target is None else found.run
+        state = "is at work" if found.at_work else "has not ended"
+        hint = f"pdelta recover {shlex.quote(found.addresses[0] if len(found.addresses) == 1 else found.run)}"
+        yield Check("journal", good=found.at_work, message=f"{told} {state}", hint=hint)
+    if len(left) > LISTED:
+        yield Check("journal", good=False, message=f"{len(left) - LISTED:,} more runs{here} have not ended")
 
 
-def _destination(where: str, context: Context, link: Link) -> Iterator[Check]:
-    tree = open_tree(where, context, link)
+class _Left(NamedTuple):
+    """A run without an end: where, and whether a process is still at it."""
+
+    run: str
+    addresses: tuple[str, ...]
+    at_work: bool
+
+    def concerns(self, target: Target | None) -> bool:
+        return target is None or target.address in self.addresses
+
+
+def _left(journal: "Journal", run: str) -> _Left:
+    plan, _, _ = journal.read(run)
+    addresses = tuple(dict.fromkeys(step.target.address for step in plan.steps))
+    return _Left(run, addresses, journal.at_work(run))
+
+
+def _destination(where: str, tree: OpenTree) -> Iterator[Check]:
     try:
-        with tree:
-            facts = tree.tree.describe()
-            yield Check("reachable", good=True, message=where)
-            told = f"entry {facts.number} is the newest" if facts.managed else "pdelta has not pushed there yet"
-            yield Check("history", good=True, message=told)
-            hint = f"pdelta recover {where}"
-            unfinished = "a run was killed during its commit" if facts.unfinished else "nothing is unfinished"
-            yield Check("unfinished", good=not facts.unfinished, message=unfinished, hint=hint)
-            for finding in tree.tree.examine():
-                yield Check(finding.code, good=not finding.blocks, message=finding.message, hint=finding.hint)
+        facts = tree.tree.describe()
+        yield Check("reachable", good=True, message=where)
+        told = f"entry {facts.number} is the newest" if facts.managed else "pdelta has not pushed there yet"
+        yield Check("history", good=True, message=told)
+        hint = f"pdelta recover {shlex.quote(where)}"
+        told = (
+            "a commit has begun and not ended: a run is at work, or was killed"
+            if facts.unfinished
+            else "nothing is unfinished"
+        )
+        yield Check("unfinished", good=not facts.unfinished, message=told, hint=hint)
+        for finding in tree.tree.examine():
+            if finding.code == "unfinished":
+                continue
+            yield Check(finding.code, good=not finding.blocks, message=finding.message, hint=finding.hint)
     except PdeltaError as error:
         yield Check("destination", good=False, message=error.message, hint=error.hint)

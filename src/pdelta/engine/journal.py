@@ -182,6 +182,15 @@ class Journal:
         with _translated(self._path):
             return [id for (id,) in self._database.execute(query)]
 
+    def at_work(self, run: str) -> bool:
+        """Say whether another process carries a run on at this moment."""
+        try:
+            self._claims.claim(run)
+        except LockedError:
+            return True
+        self._claims.release(run)
+        return False
+
     def runs(self) -> Iterator[RunSummary]:
         """Give every run, newest first.
 

@@ -1,0 +1,93 @@
+"""Runs that have not ended are told to whom they concern."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pdelta.app.compose import JOURNAL, open_journal
+from pdelta.app.context import Context, Link
+from pdelta.app.doctor import LISTED, Check, examine
+from pdelta.formats.plan import freeze
+from pdelta.model.delta import Delta
+from pdelta.model.plan import OnFailure, Step
+from pdelta.model.run import Direction
+from pdelta.model.target import Target
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    """Surroundings whose journal has a run on each of two folders that never ended."""
+    made = Context(
+        cache=tmp_path / "cache",
+        state=tmp_path / "state",
+        runs=tmp_path / "runs",
+        control=tmp_path / "control",
+        who="me",
+        host="here",
+        clock=lambda: 1,
+    )
+    for name in ("one", "two"):
+        leave_open(made, f"run:{name}", tmp_path / name)
+    return made
+
+
+def leave_open(context: Context, run: str, folder: Path) -> None:
+    """Record a run that begins and whose process then dies."""
+    delta = Delta("tree", b"before", b"after", change_count=1)
+    plan = freeze((Step("1", Target("tree", str(folder)), delta),), OnFailure.STOP)
+    with open_journal(context, durable=False) as journal, journal.open_run(run, plan) as log:
+        log.started("1", Direction.EXECUTE)
+        log.flush()
+
+
+def _journal_checks(where: Path | None, context: Context) -> list[Check]:
+    report = examine(None if where is None else str(where), context, Link())
+    return [check for check in report.checks if check.name == "journal"]
+
+
+def test_doctor_when_a_destination_is_named_then_only_its_own_runs_are_told(tmp_path: Path, context: Context) -> None:
+    (found,) = _journal_checks(tmp_path / "one", context)
+    assert (found.good, found.message) == (False, "run:one has not ended")
+    assert found.hint == f"pdelta recover {tmp_path}/one"
+    (other,) = _journal_checks(tmp_path / "three", context)
+    assert (other.good, other.message) == (True, "every run on this destination has ended")
+
+
+def test_doctor_when_no_destination_is_named_then_every_run_is_told_with_its_address(
+    tmp_path: Path, context: Context
+) -> None:
+    found = _journal_checks(None, context)
+    assert [check.message for check in found] == [
+        f"run:{name} on {tmp_path}/{name} has not ended" for name in ("one", "two")
+    ]
+
+
+def test_doctor_when_many_runs_have_not_ended_then_the_rest_is_counted(tmp_path: Path, context: Context) -> None:
+    for number in range(LISTED):
+        leave_open(context, f"run:{number}", tmp_path / "many")
+    assert _journal_checks(None, context)[-1].message == "2 more runs have not ended"
+
+
+def test_doctor_when_a_run_is_at_work_then_that_is_no_fault(tmp_path: Path, context: Context) -> None:
+    ready, done = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            with open_journal(context) as journal, journal.resume("run:one"):
+                os.write(ready[1], b"!")
+                os.read(done[0], 1)
+        finally:
+            os._exit(0)
+    os.read(ready[0], 1)
+    (found,) = _journal_checks(tmp_path / "one", context)
+    os.write(done[1], b"!")
+    os.waitpid(pid, 0)
+    assert (found.good, found.message) == (True, "run:one is at work")
+    assert not _journal_checks(tmp_path / "one", context)[0].good
+
+
+def test_doctor_when_the_journal_is_damaged_then_that_is_told(tmp_path: Path, context: Context) -> None:
+    (context.runs / JOURNAL).write_bytes(b"rubbish" * 1000)
+    (found,) = _journal_checks(tmp_path / "one", context)
+    assert not found.good
