@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pdelta.app.serve import _resolve_destination
 from pdelta.errors import IntegrityError, LockedError
+from pdelta.filesystem.address import follow_links
 from pdelta.filesystem.release import Place, is_release
 from pdelta.formats.report import Retention
 from tests.fixtures.cli import Cli
@@ -427,7 +427,7 @@ def test_preflight_when_dest_is_a_link_elsewhere_then_it_is_refused(desk: Releas
 def test_open_when_others_may_write_to_the_container_then_it_is_refused(pushed: ReleaseDesk) -> None:
     pushed.container.chmod(0o777)
     with pushed.operation() as operation:
-        assert [finding.code for finding in operation.examine()] == ["filesystem"]
+        assert [finding.code for finding in operation.examine()] == ["preflight"]
 
 
 def test_push_when_the_link_is_lost_then_a_whole_release_is_made_again(pushed: ReleaseDesk) -> None:
@@ -494,5 +494,5 @@ def test_every_command_when_dest_is_a_release_on_a_host_then_it_works_there(
 def test_agent_when_its_root_is_a_release_then_it_may_be_named(pushed: ReleaseDesk, tmp_path: Path) -> None:
     link = tmp_path / "through"
     link.symlink_to(pushed.dest.parent)
-    assert _resolve_destination(os.fsencode(link / "dest")) == os.fsencode(pushed.dest.parent.resolve() / "dest")
-    assert _resolve_destination(os.fsencode(link)) == os.fsencode(pushed.dest.parent.resolve())
+    assert follow_links(os.fsencode(link / "dest")) == os.fsencode(pushed.dest.parent.resolve() / "dest")
+    assert follow_links(os.fsencode(link)) == os.fsencode(pushed.dest.parent.resolve())

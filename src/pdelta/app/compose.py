@@ -189,11 +189,14 @@ class OpenTree:
             self._tree.close()
 
     def _open_local(self) -> Tree:
+        from pdelta.filesystem.address import check_address
         from pdelta.operations.tree import open_tree_operation
 
         context = self._context
+        path = os.path.abspath(self.destination.path)
+        check_address(path)
         return open_tree_operation(
-            os.path.abspath(self.destination.path),
+            path,
             source=self.slot,
             observer=context.observer,
             clock=context.clock,

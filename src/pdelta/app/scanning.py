@@ -1,5 +1,6 @@
 """The source of a push: scanned with what the cache remembers, and ready to be read by the other end."""
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -17,12 +18,16 @@ from pdelta.app.options import SourceOptions
 from pdelta.app.outcome import SPECIAL
 from pdelta.app.source import LocalSource
 from pdelta.errors import FilesystemError, PreflightError, UsageError
+from pdelta.filesystem.failure import hint_for
 from pdelta.filesystem.index import Index, open_index
 from pdelta.filesystem.pages import SqlitePages
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.scan import RACY_NS, Problem, Scan, ScanOptions, scan
 from pdelta.formats.page import encode_root
 from pdelta.model.snapshot import Chunking
+
+SHOWN_LENGTH: Final = 100
+"""How much of a path that is too long a message repeats."""
 
 CACHE_LIMIT_BYTES: Final = 1 << 30
 """A cache that has grown beyond this is begun anew: a million files take about 200 MB of it."""
@@ -41,6 +46,7 @@ class ScannedSource:
 
     Raises:
         UsageError: There is no such folder.
+        PreflightError: This user may not read it.
         FilesystemError: It can't be opened.
     """
 
@@ -173,7 +179,13 @@ def _open_folder(path: bytes, typed: str) -> Directory:
         what = "is no folder" if isinstance(error, NotADirectoryError) else "does not exist"
         raise UsageError(f"the source {typed!r} {what}", hint="SRC is a folder; its contents are pushed.") from error
     except OSError as error:
-        raise FilesystemError(f"the source {typed!r} can't be opened: {error.strerror}") from error
+        shown = typed if len(typed) <= SHOWN_LENGTH else f"{typed[:SHOWN_LENGTH]}..."
+        text = f"the source {shown!r} can't be opened: {error.strerror}; nothing was changed"
+        if error.errno in {errno.ENAMETOOLONG, errno.ELOOP}:
+            raise UsageError(text) from error
+        if isinstance(error, PermissionError):
+            raise PreflightError(text, hint=hint_for(error)) from error
+        raise FilesystemError(text) from error
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import msgspec
 from pdelta import __version__
 from pdelta.app.peer import PeerNotes, PeerSource
 from pdelta.errors import FormatError, PdeltaError, TransportError, UsageError
-from pdelta.filesystem.release import is_release
+from pdelta.filesystem.address import check_address, follow_links
 from pdelta.model.event import Event, Observer
 from pdelta.model.source import Source
 from pdelta.operations.signatures import Signature, read_signatures, unpack_arguments
@@ -130,7 +130,7 @@ class Agent:
         """Begin with nothing heard."""
         self._link = Link(channel, Role.AGENT)
         self._source = PeerSource(self._link)
-        self._roots = [_resolve_destination(root) for root in roots]
+        self._roots = [follow_links(root) for root in roots]
         self._factory = factory
         self._root = b""
         self._operation: Any = None
@@ -194,13 +194,14 @@ class Agent:
 
     def _resolve(self, root: bytes) -> bytes:
         expanded = os.path.expanduser(root) if root.startswith(b"~") else root
-        path = _resolve_destination(expanded)
+        path = follow_links(expanded)
         inside = any(path == allowed or path.startswith(allowed.rstrip(b"/") + b"/") for allowed in self._roots)
         if self._roots and not inside:
             raise UsageError(
                 f"{os.fsdecode(root)} is outside of the folders that this agent serves",
                 hint="ask the host's administrator: pdelta agent --root",
             )
+        check_address(expanded)
         return path
 
     def _answer(self, call: messages.Call) -> None:
@@ -258,10 +259,3 @@ class Agent:
             self._deaf = True
             if self._verb in READING:
                 self._leave(0)
-
-
-def _resolve_destination(path: bytes) -> bytes:
-    """Follow links, but not the one that leads from a destination to its current release."""
-    parent, name = os.path.split(os.path.abspath(path))
-    found = os.path.join(os.path.realpath(parent), name)
-    return found if is_release(found) else os.path.realpath(path)

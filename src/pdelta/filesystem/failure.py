@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from pdelta.errors import FilesystemError
+from pdelta.errors import FilesystemError, PreflightError
+from pdelta.model.names import quoted
 
 ANOTHER_USER: Final = (
     "Give the user that runs pdelta access, or let another one run it (sudo here, --become on a host)."
@@ -58,7 +59,38 @@ def describe(error: OSError, action: str) -> FilesystemError:
         if name is not None and not isinstance(name, int):
             place += f"{' and' if place else ''} {os.fsdecode(name)!r}"
     reason = error.strerror or str(error)
-    return FilesystemError(f"cannot {action}{place}: {reason}", hint=_HINTS.get(error.errno or 0, ""))
+    return FilesystemError(f"cannot {action}{place}: {reason}", hint=hint_for(error))
+
+
+def hint_for(error: OSError) -> str:
+    """Give what may help against an error of the system; empty where nothing general does."""
+    return _HINTS.get(error.errno or 0, "")
+
+
+def closed(error: OSError, place: bytes) -> PreflightError:
+    """Give the error that says to whom a place is closed; it is found before anything is changed."""
+    named = error.filename if isinstance(error.filename, bytes) else place
+    text = f"{quoted(named)} is closed to user {os.geteuid()}: {error.strerror}; nothing was changed"
+    return PreflightError(text, hint=hint_for(error))
+
+
+@contextmanager
+def looking(place: bytes) -> Iterator[None]:
+    """Say what is wrong where a block that only looks at a tree cannot: missing rights refuse, all else has failed.
+
+    Args:
+        place: The tree.
+
+    Raises:
+        PreflightError: Something in it is closed to this user.
+        FilesystemError: In place of any other ``OSError``.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise closed(error, place) from error
+    except OSError as error:
+        raise describe(error, "look at the tree") from error
 
 
 @contextmanager

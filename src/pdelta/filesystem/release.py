@@ -15,10 +15,11 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from pdelta.errors import FilesystemError, NeedsOperatorError
+from pdelta.errors import NeedsOperatorError, PreflightError, UsageError
 from pdelta.filesystem.safe import Directory
-from pdelta.filesystem.state import BACKWARD, INTENT, LEDGER
+from pdelta.filesystem.state import BACKWARD, INTENT, LEDGER, OWN_STATE
 from pdelta.filesystem.syscalls import UnsupportedError
+from pdelta.model.names import NAME_LIMIT_BYTES, quoted
 
 RELEASES: Final = b"releases"
 SHARED: Final = b"shared"
@@ -85,13 +86,18 @@ class Place:
         container: ``.DEST.pdelta``; None where there is none yet.
 
     Raises:
-        FilesystemError: The container belongs to somebody else, or others may write to it.
+        PreflightError: The container belongs to somebody else, or others may write to it.
+        UsageError: There is no room for the container's name.
         OSError: The parent cannot be opened.
     """
 
     def __init__(self, path: bytes) -> None:
         """Open the parent, and the container where there is one."""
         above, self.name = os.path.split(path.rstrip(b"/"))
+        limit = NAME_LIMIT_BYTES - len(container_name(b""))
+        if limit < len(self.name) <= NAME_LIMIT_BYTES:
+            text = f"the name {quoted(self.name)} has {len(self.name)} bytes; a release takes {limit} at most"
+            raise UsageError(f"{text}; nothing was changed", hint="Its releases are kept beside it, in .NAME.pdelta.")
         self.parent = Directory.open_root(above or b"/")
         self.container: Directory | None = None
         try:
@@ -115,10 +121,10 @@ class Place:
         place = os.fsdecode(self.container.path)
         if found.st_uid != os.geteuid() and os.geteuid() != 0:
             text = f"the folder {place!r} belongs to user {found.st_uid}; nothing was changed"
-            raise FilesystemError(text, hint="run pdelta as that user, or with --become")
+            raise PreflightError(text, hint=OWN_STATE)
         if stat.S_IMODE(found.st_mode) & 0o022:
             text = f"others may write to {place!r}; nothing was changed"
-            raise FilesystemError(text, hint="chmod 755 it after making sure that nobody changed it")
+            raise PreflightError(text, hint="chmod 755 it after making sure that nobody changed it")
 
     def make(self) -> Directory:
         """Make the container and its folders; releases and shared paths may be read by whoever may read DEST."""

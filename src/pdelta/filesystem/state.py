@@ -12,11 +12,11 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from pdelta.errors import FilesystemError, LockedError
+from pdelta.errors import LockedError, PreflightError
 from pdelta.filesystem import syscalls
 from pdelta.filesystem.failure import translated
 from pdelta.filesystem.safe import Directory
-from pdelta.model.names import STATE_NAME, split_path
+from pdelta.model.names import STATE_NAME, quoted, split_path
 
 LEDGER: Final = b"ledger.sqlite"
 LOCK: Final = b"lock"
@@ -27,6 +27,8 @@ STAGING: Final = b"staging"
 UNDO: Final = b"undo"
 RECORD: Final = b"record"
 """In the staging folder: what is being staged."""
+
+OWN_STATE: Final = "Let that user run pdelta (sudo -u here, --become on a host)."
 
 _POLL_S: Final = 0.05
 
@@ -41,7 +43,7 @@ class StateFolder:
 
     Raises:
         FileNotFoundError: There is none, and it was not to be made.
-        FilesystemError: It belongs to somebody else, or others may write to it.
+        PreflightError: It belongs to somebody else, or others may write to it.
     """
 
     def __init__(self, root: Directory, *, create: bool, name: bytes = STATE_NAME) -> None:
@@ -53,12 +55,12 @@ class StateFolder:
         found = os.fstat(self.folder.fd)
         if found.st_uid != os.geteuid() and os.geteuid() != 0:
             self.folder.close()
-            text = f"the state folder {root.locate(name)!r} belongs to user {found.st_uid}; nothing was changed"
-            raise FilesystemError(text, hint="run pdelta as that user, or with --become")
+            text = f"the state folder {quoted(root.locate(name))} belongs to user {found.st_uid}; nothing was changed"
+            raise PreflightError(text, hint=OWN_STATE)
         if stat.S_IMODE(found.st_mode) & 0o022:
             self.folder.close()
-            text = f"others may write to the state folder {root.locate(name)!r}; nothing was changed"
-            raise FilesystemError(text, hint="chmod 700 it after making sure that nobody changed it")
+            text = f"others may write to the state folder {quoted(root.locate(name))}; nothing was changed"
+            raise PreflightError(text, hint="chmod 700 it after making sure that nobody changed it")
         self._lock_fd = -1
 
     @property

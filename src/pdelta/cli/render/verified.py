@@ -45,7 +45,8 @@ def lines(result: VerifyResult, *, everything: bool) -> Iterator[str]:
     for name, title, colour in _SORTS:
         yield from path_lines(title, getattr(result, name), colour=colour, limit=limit)
     for finding in result.findings:
-        yield click.style(f"  {shown(finding.message)}", fg="red")
+        place = f"{shown(finding.subject)}: " if finding.subject else ""
+        yield click.style(f"  {place}{shown(finding.message)}", fg="red")
     done = "repaired; " if repaired is not None else ""
     if result.equal:
         yield f"{done}{_label('as recorded', 'green')}  {shown(result.where)} equals entry {result.number}"

@@ -21,6 +21,7 @@ from pdelta.model.snapshot import ADOPTED, Kind, Root
 from pdelta.operations.tree.calculate import Overlay
 from pdelta.tree.compare import is_adopted, metadata_difference
 from pdelta.tree.merge import Edit, Merge, Policy, merge
+from pdelta.tree.order import is_below
 from pdelta.tree.override import Finder, find
 from pdelta.tree.reader import walk
 
@@ -143,8 +144,11 @@ def _what(edit: Edit) -> str:
     return metadata_difference(edit.before, edit.after) if edit.before is not None else "unknown"
 
 
-def report_changes(overlay: Overlay, result: Merge) -> list[Change]:
-    """Give differences as changes: ``changed``, ``missing``, ``extra``, ``metadata``."""
+def report_changes(overlay: Overlay, result: Merge, problems: Iterable[Problem]) -> list[Change]:
+    """Give differences as changes: ``changed``, ``missing``, ``extra``, ``metadata``.
+
+    Of what could not be read nothing is known, so it is not called missing.
+    """
     tree = PagedTree(overlay)
     changes: list[Change] = []
     for edit in result.edits:
@@ -165,7 +169,8 @@ def report_changes(overlay: Overlay, result: Merge) -> list[Change]:
         for edit in result.directories
         if edit.before is not None and edit.after is not None and metadata_difference_without_time(edit)
     ]
-    return changes
+    unread = {problem.path for problem in problems if problem.kind != "special"}
+    return [change for change in changes if not is_below(change.subject, unread)]
 
 
 def metadata_difference_without_time(edit: Edit) -> bool:

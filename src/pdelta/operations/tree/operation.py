@@ -12,7 +12,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pdelta.errors import IntegrityError, PdeltaError, PreflightError, UsageError
-from pdelta.filesystem.failure import translated
+from pdelta.filesystem.address import addressed
+from pdelta.filesystem.failure import looking, translated
 from pdelta.filesystem.index import Index
 from pdelta.filesystem.ledger import Kept, Ledger
 from pdelta.filesystem.observe import Observation
@@ -142,7 +143,8 @@ class TreeOperation:
 
                 tree, root = PagedTree(self._overlay), self._overlay.read_root(wanted)
                 observation.findings += inspect.find_obstacles(tree, root, self._problems)
-        calculation = self._compare(held, wanted, wish, observation, entry)
+        with looking(self._path):
+            calculation = self._compare(held, wanted, wish, observation, entry)
         return self._delta(calculation, wish, entry, trusted)
 
     def preflight(self, delta: Delta, target: Target) -> Sequence[Finding]:  # noqa: ARG002 - the protocol's argument
@@ -153,14 +155,13 @@ class TreeOperation:
 
         body = decode_body(delta.body)
         calculation, tree = self._calculation(delta), PagedTree(self._overlay)
-        findings = [*body.findings, *find_problems(self._root, self._path, calculation, body, tree, self._kept())]
-        findings += find_unsettable(self._root, calculation, tree, whole=False)
-        drifted = any(finding.blocks for finding in body.findings)
-        if self._root is not None and self._ledger is not None and not drifted:
-            with translated("look at the undo data"):
-                findings += reach.find_missing(
-                    body.wish, self._root, calculation, self._ledger, self._overlay, self._source
-                )
+        with looking(self._path):
+            findings = [*body.findings, *find_problems(self._root, self._path, calculation, body, tree, self._kept())]
+            findings += find_unsettable(self._root, calculation, tree, whole=False)
+            drifted = any(finding.blocks for finding in body.findings)
+            if self._root is not None and self._ledger is not None and not drifted:
+                overlay, source = self._overlay, self._source
+                findings += reach.find_missing(body.wish, self._root, calculation, self._ledger, overlay, source)
         return findings
 
     def execute(self, delta: Delta, target: Target, notes: Notes) -> Outcome:  # noqa: ARG002 - the protocol's argument
@@ -290,7 +291,7 @@ class TreeOperation:
             found, _ = inspect.look_at_all(self._root, self._overlay, None, self._observer, options)
         result = self._differences(held, found.root)
         findings = tuple(Finding(problem.kind, problem.message, subject=problem.path) for problem in found.problems)
-        changes = tuple(inspect.report_changes(self._overlay, result))
+        changes = tuple(inspect.report_changes(self._overlay, result, found.problems))
         return CheckReport(newest.number, found.files, found.bytes, changes, findings)
 
     def recover(self) -> RecoverReport:
@@ -350,7 +351,7 @@ class TreeOperation:
 
     def _open(self, *, create: bool = False, durable: bool = True) -> None:
         """Open what is there; with ``create``, make the folder and its state."""
-        with translated("open the tree"):
+        with addressed(self._path):
             if self._root is None:
                 try:
                     self._root = Directory.open_root(self._path)

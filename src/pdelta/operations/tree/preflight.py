@@ -104,11 +104,16 @@ def _parent(path: bytes) -> Iterator[Finding]:
     if not os.path.isdir(parent):
         text = f"the folder {os.fsdecode(parent)!r} does not exist, so {os.fsdecode(path)!r} cannot be made in it"
         yield Finding("parent", text, hint="make it first")
+    elif _is_read_only(parent):
+        yield _read_only(parent)
     elif not os.access(parent, os.W_OK | os.X_OK):
-        yield Finding("rights", f"{os.fsdecode(parent)!r} is not writable", hint=ANOTHER_USER)
+        yield Finding("rights", f"the folder {quoted(parent)} is not writable for this user", hint=ANOTHER_USER)
 
 
 def _rights(root: Directory, calculation: Calculation) -> Iterator[Finding]:
+    if _is_read_only(root.fd):
+        yield _read_only(root.path)
+        return
     folders = {parent_of(edit.path) for edit in calculation.edits} | {STATE_NAME, b""}
     for folder in sorted(folders):
         found = root.lstat(folder)
@@ -123,6 +128,15 @@ def _rights(root: Directory, calculation: Calculation) -> Iterator[Finding]:
         yield from _ownership(root, calculation)
 
 
+def _is_read_only(place: int | bytes) -> bool:
+    return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+
+
+def _read_only(path: bytes) -> Finding:
+    text = f"{quoted(path)} is on a file system that is mounted read-only"
+    return Finding("rights", text, hint="remount it for writing")
+
+
 def _ownership(root: Directory, calculation: Calculation) -> Iterator[Finding]:
     """Name what only its owner, or root, may change: modes and times, and names in sticky folders."""
     user = os.geteuid()
@@ -132,10 +146,11 @@ def _ownership(root: Directory, calculation: Calculation) -> Iterator[Finding]:
             continue
         above = root.lstat(parent_of(edit.path)) if edit.path else None
         stays = edit.before is not None and edit.after is not None
+        place = quoted(edit.path or root.path)
         if stays and (not edit.content or (edit.after is not None and edit.after.kind == Kind.DIRECTORY)):
-            text = f"{os.fsdecode(edit.path)!r} belongs to user {found.st_uid}, who alone may set its mode and time"
+            text = f"{place} belongs to user {found.st_uid}, who alone may set its mode and time"
         elif above is not None and above.st_mode & stat.S_ISVTX and above.st_uid != user:
-            text = f"{os.fsdecode(edit.path)!r} belongs to user {found.st_uid}, and its folder is sticky"
+            text = f"{place} belongs to user {found.st_uid}, and its folder is sticky"
         else:
             continue
         yield Finding("rights", text, hint=ANOTHER_USER, subject=edit.path)

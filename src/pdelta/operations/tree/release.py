@@ -13,8 +13,9 @@ from typing import Final
 import msgspec
 
 from pdelta.errors import FilesystemError, IntegrityError
+from pdelta.filesystem.address import addressed
 from pdelta.filesystem.copy import copy_file
-from pdelta.filesystem.failure import translated
+from pdelta.filesystem.failure import looking, translated
 from pdelta.filesystem.index import Index
 from pdelta.filesystem.ledger import Ledger
 from pdelta.filesystem.observe import Observation
@@ -105,17 +106,18 @@ class ReleaseOperation(TreeOperation):
         body = decode_body(delta.body)
         calculation = self._calculation(delta)
         tree = PagedTree(self._overlay)
-        common = find_problems(None, self._path, calculation, body, tree)
-        return [
-            *body.findings,
-            *(finding for finding in common if finding.code != "rights"),
-            *find_unsettable(self._root, calculation, tree, whole=True),
-            *self._refusals(body),
-            *self._sharing_problems(calculation),
-            *_unpatched(body),
-            *self._space(calculation),
-            *self._lost(body, calculation),
-        ]
+        with looking(self._path):
+            common = find_problems(None, self._path, calculation, body, tree)
+            return [
+                *body.findings,
+                *(finding for finding in common if finding.code != "rights"),
+                *find_unsettable(self._root, calculation, tree, whole=True),
+                *self._refusals(body),
+                *self._sharing_problems(calculation),
+                *_unpatched(body),
+                *self._space(calculation),
+                *self._lost(body, calculation),
+            ]
 
     def execute(self, delta: Delta, target: Target, notes: Notes) -> Outcome:
         """Let DEST lead to a release that holds the delta's after.
@@ -149,7 +151,7 @@ class ReleaseOperation(TreeOperation):
 
     def _open(self, *, create: bool = False, durable: bool = True) -> None:
         """Open what is there; with ``create``, make the container, and take over the ledger of a folder."""
-        with translated("open the destination"):
+        with addressed(self._path):
             if self._place is None:
                 try:
                     self._place = Place(self._path)
@@ -389,14 +391,13 @@ class ReleaseOperation(TreeOperation):
     def _sharing_problems(self, calculation: Calculation) -> list[Finding]:
         if self._place is None:
             return []
-        with translated("look at ignored paths"):
-            sharing = plan_sharing(
-                self._root,
-                self._place.container,
-                calculation.before,
-                calculation.after,
-                PagedTree(self._overlay),
-            )
+        sharing = plan_sharing(
+            self._root,
+            self._place.container,
+            calculation.before,
+            calculation.after,
+            PagedTree(self._overlay),
+        )
         findings = []
         if sharing.conflicts:
             names = ", ".join(repr(os.fsdecode(path)) for path in sharing.conflicts[:_LISTED])
@@ -429,8 +430,7 @@ class ReleaseOperation(TreeOperation):
         wish = body.wish
         if isinstance(wish, PushWish) or self._state is None or self._ledger is None:
             return []
-        with translated("look at the kept releases"):
-            lost = self._transaction().find_lost(calculation)
+        lost = self._transaction().find_lost(calculation)
         if isinstance(wish, RepairWish):
             return list(find_unrepairable(wish, lost, self._overlay, self._ledger, self._source))
         if not lost:
