@@ -54,6 +54,12 @@ def test_program_when_the_request_is_impossible_then_exit_is_2(cli: Cli, argumen
     assert "Traceback" not in result.err
 
 
+@pytest.mark.parametrize("arguments", [("history", "--json"), ("push", "--json", "--max-delete", "x", "a", "b")])
+def test_program_when_options_are_not_understood_then_json_says_so(cli: Cli, arguments: tuple[str, ...]) -> None:
+    told = cli(*arguments, status=2).json()["error"]
+    assert (told["code"], told["exit_status"]) == ("usage", 2)
+
+
 def test_completion_when_the_shell_asks_then_it_gives_commands(cli: Cli) -> None:
     result = cli(env={"_PDELTA_COMPLETE": "bash_complete", "COMP_WORDS": "pdelta pu", "COMP_CWORD": "1"})
     assert "push" in result.out

@@ -21,6 +21,9 @@ from pdelta.model.target import Target
 if TYPE_CHECKING:
     from pdelta.engine.journal import Journal
 
+_TOLD: Final = frozenset({"unfinished", "unmanaged"})
+"""What the facts of the tree have said already."""
+
 LISTED: Final = 10
 """How many runs that have not ended are told one by one."""
 
@@ -146,7 +149,7 @@ def _destination(where: str, tree: OpenTree) -> Iterator[Check]:
         )
         yield Check("unfinished", good=not facts.unfinished, message=told, hint=hint)
         for finding in tree.tree.examine():
-            if finding.code == "unfinished":
+            if finding.code in _TOLD:
                 continue
             yield Check(finding.code, good=not finding.blocks, message=finding.message, hint=finding.hint)
     except PdeltaError as error:

@@ -80,6 +80,8 @@ def run(words: Sequence[str]) -> int:
         click.echo(error.format_message())
         return 2
     except click.ClickException as error:
+        # The options were not understood, so nobody has told the console of this one.
+        console.json = console.json or "--json" in words
         console.refuse_usage(error)
         return 2
     except (KeyboardInterrupt, click.Abort):

@@ -1,6 +1,7 @@
 """What a command says, and where: results on standard output, everything else on standard error."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from typing import IO
@@ -34,9 +35,9 @@ class Console:
         self._progress: Progress | None = None
 
     @property
-    def terminal(self) -> bool:
-        """Whether results go to a person's terminal."""
-        return self._out.isatty() and not self.json
+    def width(self) -> int | None:
+        """Columns of the terminal that results go to; None where they go elsewhere."""
+        return shutil.get_terminal_size().columns if self._out.isatty() else None
 
     def configure(self, *, json: bool, quiet: bool, verbosity: int) -> None:
         """Take over the options that every command has."""
@@ -114,12 +115,14 @@ class Console:
 
     def refuse_usage(self, error: click.ClickException) -> None:
         """Show a request that could not be understood."""
-        if self.json:
-            fields = {"code": "usage", "exit_status": 2, "message": error.format_message(), "hint": ""}
-            self._out.write(document.encode({"error": fields}).decode())
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "pdelta"
-        self._complain(error.format_message(), hint=f"`{path} --help` shows what it takes.")
+        hint = f"`{path} --help` shows what it takes."
+        if self.json:
+            fields = {"code": "usage", "exit_status": 2, "message": error.format_message(), "hint": hint}
+            self._out.write(document.encode({"error": fields}).decode())
+            self._out.flush()
+        self._complain(error.format_message(), hint=hint)
 
     def settle(self) -> None:
         """Take the progress bars away, so that what follows stands alone."""

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from pdelta.app.options import BaseCacheWish
 
     _Number = click.ParamType[int]
+    _Decimal = click.ParamType[float]
     _BaseCache = click.ParamType[BaseCacheWish]
 else:  # older releases of click have no type argument
-    _Number = _BaseCache = click.ParamType
+    _Number = _Decimal = _BaseCache = click.ParamType
 
 Function = Callable[..., Any]
 
+_WHOLE: Final = re.compile(r"-?[0-9]{1,18}")
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?)b?", re.IGNORECASE)
 _AGE: Final = re.compile(r"(\d+)\s*([smhdw])", re.IGNORECASE)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -49,6 +51,37 @@ class Size(_Number):
         binary = found.group(3) or not value.lower().endswith("b")
         step = 1024 if binary else 1000
         return int(float(found.group(1)) * step ** ("kmgtp".index(found.group(2).lower()) + 1 if found.group(2) else 0))
+
+
+class Count(_Number):
+    """A whole number that is not too small."""
+
+    name = "count"
+
+    def __init__(self, least: int) -> None:
+        """Take numbers from ``least`` on."""
+        self._least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401
+        """Give the number."""
+        number = value if isinstance(value, int) else int(value) if _WHOLE.fullmatch(value) else None
+        if number is None or number < self._least:
+            self.fail(f"{value!r} is no whole number from {self._least} on", param, ctx)
+        return number
+
+
+class Seconds(_Decimal):
+    """A span of time in seconds."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """Give the span."""
+        if isinstance(value, float):
+            return value
+        if not _VALUES["--wait"].fullmatch(value):
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        return float(value)
 
 
 class BaseCache(_BaseCache):
@@ -161,7 +194,7 @@ def link(function: Function) -> Function:
         "wait_s",
         metavar="[SECONDS]",
         default=0.0,
-        type=click.FloatRange(min=0),
+        type=Seconds(),
         help="Wait while another run holds the destination; without SECONDS, until it ends.",
     )
     @functools.wraps(function)

@@ -22,6 +22,16 @@ def _run(*words: str) -> str:
     return result.output.strip() if result.exit_code == 0 else f"exit {result.exit_code}"
 
 
+@pytest.mark.parametrize("value", ["x", "-1", "1.5", "", "1e3", "9" * 30])
+def test_count_when_it_is_none_then_the_refusal_says_what_is_wanted(value: str) -> None:
+    with pytest.raises(click.BadParameter, match="is no whole number from 0 on"):
+        option.Count(0).convert(value, None, None)
+
+
+def test_count_when_it_is_large_enough_then_it_is_given() -> None:
+    assert [option.Count(1).convert(value, None, None) for value in ("1", "007", 3)] == [1, 7, 3]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -2,17 +2,19 @@
 
 import io
 import json
+from collections.abc import Sequence
 
+import click
 import pytest
 
 from pdelta.app.outcome import TreeOutcome
 from pdelta.cli.console import Console
-from pdelta.cli.render import amount, document, pushed
-from pdelta.cli.render.change import change_line
+from pdelta.cli.render import amount, document, history, pushed
+from pdelta.cli.render.change import change_line, change_lines
 from pdelta.cli.render.safe import shown, shown_text
-from pdelta.cli.render.table import table_lines
+from pdelta.cli.render.table import cell_width, table_lines
 from pdelta.errors import PreflightError
-from pdelta.formats.history import Counts
+from pdelta.formats.history import Counts, HistoryEntry
 from pdelta.model.change import Change
 
 
@@ -62,7 +64,16 @@ def test_duration_when_told_then_it_is_short(seconds: float, told: str) -> None:
 
 @pytest.mark.parametrize(
     ("part", "whole", "told"),
-    [(0, 5, "0 %"), (1, 100_000, "< 0.01 %"), (48, 1000, "4.8 %"), (1, 2, "50 %"), (3, 0, "0 %"), (30, 10, "300 %")],
+    [
+        (0, 5, "0 %"),
+        (1, 100_000, "< 0.01 %"),
+        (48, 1000, "4.8 %"),
+        (1, 2, "50 %"),
+        (0, 0, "0 %"),
+        (3, 0, ""),
+        (30, 10, ""),
+        (1004, 1000, "100 %"),
+    ],
 )
 def test_share_when_told_then_it_is_a_percentage(part: int, whole: int, told: str) -> None:
     assert amount.share(part, whole) == told
@@ -79,13 +90,101 @@ def test_change_when_moved_then_both_names_are_shown_safely() -> None:
     assert "\n" not in line
 
 
-def test_table_when_not_pretty_then_columns_are_tabs() -> None:
-    assert table_lines(("a", "b"), [("1", "x\ty")], pretty=False) == ["a\tb", "1\tx\\ty"]
+def _table(rows: Sequence[tuple[str, ...]], width: int | None) -> list[str]:
+    titles = ("no", "what", "undo", "note")
+    return [click.unstyle(line) for line in table_lines(titles, rows, width=width, right=("no",))]
 
 
-def test_table_when_pretty_then_columns_line_up() -> None:
-    lines = table_lines(("no", "what"), [("1", "push"), ("10", "rollback")], pretty=True, right=("no",))
-    assert [line.rstrip() for line in lines if "─" not in line] == ["no   what", " 1   push", "10   rollback"]
+def test_table_when_there_is_room_then_columns_line_up() -> None:
+    rows = [("1", "push", "kept", ""), ("10", "rollback", "gone", "why")]
+    assert _table(rows, None) == [
+        "no  what      undo  note",
+        " 1  push      kept",
+        "10  rollback  gone  why",
+    ]
+    assert _table(rows, 24) == _table(rows, None)
+
+
+def test_table_when_a_terminal_is_narrow_then_the_last_columns_move_below_and_no_cell_is_broken() -> None:
+    rows = [("1", "push", "kept", "a note that is long"), ("10", "rollback", "gone", "")]
+    assert _table(rows, 20) == [
+        "no  what      undo",
+        " 1  push      kept",
+        "    a note that is long",
+        "10  rollback  gone",
+    ]
+    rows = [("1", "push", "kept", "a note that is quite long"), ("10", "rollback", "gone", "")]
+    assert _table(rows, 12) == [
+        "no  what",
+        " 1  push",
+        "    kept · a note that is",
+        "    quite long",
+        "10  rollback",
+        "    gone",
+    ]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_history_when_shown_then_no_line_is_wider_than_the_terminal(width: int) -> None:
+    entry = HistoryEntry(
+        number=12,
+        run="run:x",
+        verb="rollback",
+        time_ns=1_700_000_000_000_000_000,
+        who="deploy@build-server-7",
+        origin="build-server-7:/home/user/checkout/app",
+        note="a note that somebody wrote at great length, as people do when they are asked to explain themselves",
+        before=b"",
+        wanted=b"",
+        held=b"",
+        to=3,
+        counts=Counts(added=120, changed=4, moved=1),
+    )
+    lines = [click.unstyle(line) for line in history.lines([entry, entry], width=width)]
+    assert max(map(cell_width, lines)) <= width
+    text = "\n".join(lines)
+    for cell in ("rollback to 3", "+120 ~4 >1", "reversible", "deploy@build-server-7"):
+        assert cell in text
+
+
+@pytest.mark.parametrize(
+    ("who", "origin", "told"),
+    [
+        ("me@here", "here:/srv/app", "me@here:/srv/app"),
+        ("me@here", "here", "me@here"),
+        ("me@here", "", "me@here"),
+        ("me@here", "there:/srv/app", "me@here from there:/srv/app"),
+        ("me", "here:/srv", "me from here:/srv"),
+    ],
+)
+def test_history_when_somebody_asked_from_somewhere_then_the_machine_is_told_once(
+    who: str, origin: str, told: str
+) -> None:
+    entry = HistoryEntry(1, "run:x", "push", 0, who, origin, "", b"", b"", b"")
+    assert list(history.lines([entry], width=None))[1].endswith(f"reversible  {told}")
+
+
+def test_history_when_there_is_no_terminal_then_an_entry_is_a_line() -> None:
+    entry = HistoryEntry(1, "run:x", "push", 0, "me", "here", "long " * 50, b"", b"", b"")
+    assert len(list(history.lines([entry], width=None))) == 2
+
+
+@pytest.mark.parametrize(("text", "width"), [("ascii", 5), ("Grüße", 5), ("u\u0308", 1), ("漢字", 4), ("", 0)])
+def test_width_when_a_text_is_measured_then_wide_and_combining_characters_count(text: str, width: int) -> None:
+    assert cell_width(text) == width
+
+
+def test_changes_when_listed_then_their_amounts_line_up_close_to_the_names() -> None:
+    changes = [Change("add", b"a", size_bytes=1), Change("add", b"long-name", size_bytes=2)]
+    lines = [click.unstyle(line) for line in change_lines(changes, 2, limit=0)]
+    assert lines == ["  + a          1 B", "  + long-name  2 B"]
+
+
+def test_outcome_when_more_was_sent_than_there_is_then_no_share_is_told() -> None:
+    result = TreeOutcome("push", "there", changed=True, number=1, scanned_files=1, scanned_bytes=5, sent_bytes=2_000)
+    text = click.unstyle("\n".join(pushed.lines(result, verbose=False)))
+    assert "sent 2.0 kB · " in text
+    assert "%" not in text
 
 
 def test_outcome_when_rendered_then_it_says_what_it_cost_and_how_to_take_it_back() -> None:

@@ -31,5 +31,5 @@ def command(console: Console, context: Context) -> int:
             sys.stdout.flush()
 
     report = run_demo(context, tell)
-    console.result(report, lambda: tour.lines(report, terminal=console.terminal, colour=console.colour))
+    console.result(report, lambda: tour.lines(report, width=console.width))
     return 0 if report.proved else 1

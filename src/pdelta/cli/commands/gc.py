@@ -20,7 +20,7 @@ The newest entry's undo data is never collected."""
 @click.argument("where", metavar="WHERE")
 @click.option(
     "--keep",
-    type=click.IntRange(min=1),
+    type=option.Count(1),
     metavar="N",
     help="Keep the undo data of the newest N entries; 10 unless another limit is given.",
 )

@@ -15,7 +15,7 @@ Examples:
 
 @click.command("history", cls=option.Command, epilog=_EPILOG, short_help="List what was done to a destination.")
 @click.argument("where", metavar="WHERE")
-@click.option("-n", "--last", type=click.IntRange(min=1), metavar="N", help="Only the newest N entries.")
+@click.option("-n", "--last", type=option.Count(1), metavar="N", help="Only the newest N entries.")
 @option.link
 @option.common
 def command(console: Console, context: Context, *, where: str, last: int | None, link: Link) -> None:
@@ -25,6 +25,4 @@ def command(console: Console, context: Context, *, where: str, last: int | None,
     entries = read_history(where, context, link)
     if last is not None:
         entries = entries[-last:]
-    console.result(
-        history.fields(where, entries), lambda: history.lines(entries, terminal=console.terminal, colour=console.colour)
-    )
+    console.result(history.fields(where, entries), lambda: history.lines(entries, width=console.width))

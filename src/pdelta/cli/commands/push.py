@@ -53,9 +53,7 @@ Exits with 0 when DEST equals SRC, with 4 when paths of SRC could not be read an
     help="Calculate and check everything, change nothing, and exit as if it were done: 3 where it would be refused.",
 )
 @click.option("--delete/--no-delete", default=None, help="Delete whatever SRC doesn't have; or nothing at all.")
-@click.option(
-    "--max-delete", type=click.IntRange(min=0), metavar="N", help="Allow up to N files to be lost without --yes."
-)
+@click.option("--max-delete", type=option.Count(0), metavar="N", help="Allow up to N files to be lost without --yes.")
 @click.option("--check-dest", is_flag=True, help="Compare stat data of the whole destination first.")
 @click.option(
     "--drift",

@@ -20,7 +20,7 @@ back too: paths that the earlier state ignored are released, stay as they are, a
 @click.argument("where", metavar="WHERE")
 @click.option(
     "--to",
-    type=click.IntRange(min=0),
+    type=option.Count(0),
     metavar="N",
     help="Return to the state after entry N; 0 is the state before the first.",
 )

@@ -15,7 +15,7 @@ Examples:
 
 @click.command("show", cls=option.Command, epilog=_EPILOG, short_help="List the changes of one history entry.")
 @click.argument("where", metavar="WHERE")
-@click.argument("number", metavar="[N]", type=click.IntRange(min=1), required=False)
+@click.argument("number", metavar="[N]", type=option.Count(1), required=False)
 @option.link
 @option.common
 def command(console: Console, context: Context, *, where: str, number: int | None, link: Link) -> None:

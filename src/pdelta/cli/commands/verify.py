@@ -22,9 +22,7 @@ Exits with 0 when everything is as recorded, with 4 when something differs."""
 @click.option(
     "--repair-from", metavar="SRC", help="Bring back what differs; bytes that the destination lacks come from SRC."
 )
-@click.option(
-    "-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Hash on N cores; all of them unless given."
-)
+@click.option("-j", "--jobs", type=option.Count(1), metavar="N", help="Hash on N cores; all of them unless given.")
 @option.link
 @option.common
 def command(

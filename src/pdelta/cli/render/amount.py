@@ -5,6 +5,9 @@ from typing import Final
 
 _UNITS: Final = ("kB", "MB", "GB", "TB", "PB", "EB")
 _STEP: Final = 1000
+_ALL: Final = 1.005
+"""What is a little more than all is all: content that can't be compressed travels with a few words around it."""
+
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 
@@ -45,10 +48,12 @@ def duration(seconds: float) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """Give a part as a percentage, for example ``48 %``, ``4.8 %`` or ``0.02 %``."""
-    if whole <= 0 or part <= 0:
+    """Give a part as a percentage, for example ``48 %``, ``4.8 %`` or ``0.02 %``; nothing for what is no part."""
+    if part <= 0:
         return "0 %"
-    percent = 100 * part / whole
+    if part > whole * _ALL:
+        return ""
+    percent = min(100 * part / whole, 100)
     if percent < 0.01:
         return "< 0.01 %"
     digits = 0 if percent >= 10 else 1 if percent >= 1 else 2

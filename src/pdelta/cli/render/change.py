@@ -7,6 +7,7 @@ import click
 
 from pdelta.cli.render.amount import counted, number, share, size
 from pdelta.cli.render.safe import shown
+from pdelta.cli.render.table import cell_width
 from pdelta.model.change import Change
 
 MARKS: Final = {"add": "+", "change": "~", "delete": "-", "move": ">", "metadata": "="}
@@ -22,15 +23,19 @@ _NAME_WIDTH: Final = 48
 _RANGES_SHOWN: Final = 3
 
 
-def change_line(change: Change) -> str:
-    """Give one change as a line, for example ``~ conf/app.ini   4.1 kB of 120.0 kB``."""
+def change_line(change: Change, width: int = 0) -> str:
+    """Give one change as a line, for example ``~ conf/app.ini   4.1 kB of 120.0 kB``.
+
+    Args:
+        change: What is told.
+        width: How many columns its name takes at least.
+    """
     mark = MARKS.get(change.action, "?")
-    name = shown(change.subject) or "."
-    if change.origin:
-        name = f"{shown(change.origin)} → {name}"
-    told = _amount(change)
+    name, told = _name(change), _amount(change)
     line = f"  {click.style(mark, fg=COLOURS.get(change.action), bold=True)} {name}"
-    return line if not told else f"{line}{' ' * max(2, _NAME_WIDTH - len(name))}{click.style(told, fg='bright_black')}"
+    if not told:
+        return line
+    return f"{line}{' ' * max(2, width + 2 - cell_width(name))}{click.style(told, fg='bright_black')}"
 
 
 def change_lines(changes: Sequence[Change], count: int, *, limit: int, more: str = "") -> Iterator[str]:
@@ -43,8 +48,9 @@ def change_lines(changes: Sequence[Change], count: int, *, limit: int, more: str
         more: Where the rest can be seen.
     """
     listed = changes[:limit] if limit else changes
+    width = max((cell_width(_name(change)) for change in listed), default=0)
     for change in listed:
-        yield change_line(change)
+        yield change_line(change, min(width, _NAME_WIDTH))
     if count > len(listed):
         hint = f"   {more}" if more else ""
         yield click.style(f"  … {number(count - len(listed))} more{hint}", fg="bright_black")
@@ -67,6 +73,11 @@ def count_changes(changes: Iterable[Change]) -> dict[str, int]:
     for change in changes:
         counts[names.get(change.action, "changed")] += 1
     return counts
+
+
+def _name(change: Change) -> str:
+    name = shown(change.subject) or "."
+    return f"{shown(change.origin)} → {name}" if change.origin else name
 
 
 def _amount(change: Change) -> str:

@@ -37,4 +37,4 @@ def lines(result: TreeOutcome, *, stat: bool, everything: bool) -> Iterator[str]
     yield totals({name: getattr(result.counts, name) for name in ("added", "changed", "moved", "deleted", "metadata")})
     part = share(result.sent_bytes, result.scanned_bytes)
     told = click.style(f"a push would send {size(result.sent_bytes)}", bold=True)
-    yield f"{told} of {size(result.scanned_bytes)} ({part}), before compression"
+    yield f"{told} of {size(result.scanned_bytes)}{f' ({part})' if part else ''}, before compression"

@@ -22,8 +22,13 @@ def fields(where: str, entries: Sequence[HistoryEntry]) -> dict[str, Any]:
     return {"where": where, "entries": [_entry(entry) for entry in entries]}
 
 
-def lines(entries: Sequence[HistoryEntry], *, terminal: bool, colour: bool) -> Iterator[str]:
-    """Give the history as a table, oldest first."""
+def lines(entries: Sequence[HistoryEntry], *, width: int | None) -> Iterator[str]:
+    """Give the history as a table, oldest first.
+
+    Args:
+        entries: What is listed.
+        width: Columns of the terminal; None where there is none.
+    """
     if not entries:
         yield "no history: pdelta has not pushed here yet"
         return
@@ -32,17 +37,16 @@ def lines(entries: Sequence[HistoryEntry], *, terminal: bool, colour: bool) -> I
             str(entry.number),
             moment(entry.time_ns),
             _verb(entry),
-            entry.who,
-            entry.origin,
             _counts(entry.counts),
             size(entry.counts.bytes_changed),
             _STATES.get(UndoState(entry.undo), entry.undo),
+            _by(entry),
             entry.note,
         )
         for entry in entries
     ]
-    titles = ("no", "when", "what", "who", "from", "changes", "bytes", "undo", "note")
-    yield from table_lines(titles, rows, pretty=terminal, right=("no", "bytes"), colour=colour)
+    titles = ("no", "when", "what", "changes", "bytes", "undo", "by", "note")
+    yield from table_lines(titles, rows, width=width, right=("no", "bytes"))
 
 
 def entry_fields(shown_entry: ShownEntry) -> dict[str, Any]:
@@ -73,6 +77,15 @@ def entry_lines(shown_entry: ShownEntry) -> Iterator[str]:
 
 def _verb(entry: HistoryEntry) -> str:
     return f"{entry.verb} to {entry.to}" if entry.to is not None else entry.verb
+
+
+def _by(entry: HistoryEntry) -> str:
+    """Say who asked, and from where: mostly a folder of the very machine that the user is named with."""
+    host = entry.who.rpartition("@")[2]
+    if entry.origin in {"", host}:
+        return entry.who
+    same, _, folder = entry.origin.partition(":")
+    return f"{entry.who}:{folder}" if same == host and folder else f"{entry.who} from {entry.origin}"
 
 
 def _counts(counts: Counts) -> str:

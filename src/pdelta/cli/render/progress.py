@@ -63,7 +63,8 @@ class Progress:
         if self._bars is None:
             self._bars = _bars(self._stream)
             self._bars.start()
-        total = event.total or None
+        # More than was expected is sent where ranges are asked for twice.
+        total = max(event.total, event.done) if event.total else None
         task = self._tasks.get(event.phase)
         if task is None:
             name = _NAMES.get(event.phase, shown(event.phase))

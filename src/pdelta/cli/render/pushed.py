@@ -79,7 +79,9 @@ def _cost(result: TreeOutcome) -> str:
         read = f", {size(result.read_bytes)} read" if result.read_bytes else ""
         parts.append(f"scanned {size(result.scanned_bytes)} in {counted(result.scanned_files, 'file')}{read}")
     told = "would send" if result.dry_run else "sent"
-    ratio = f" ({share(result.sent_bytes, result.scanned_bytes)})" if result.scanned_bytes else ""
+    # A small tree takes less than the words that are exchanged about it: that is no share of anything.
+    part = share(result.sent_bytes, result.scanned_bytes) if result.scanned_bytes else ""
+    ratio = f" ({part})" if part else ""
     agent = f" + {size(result.agent_bytes)} for the agent, once" if result.agent_bytes else ""
     parts.append(click.style(f"{told} {size(result.sent_bytes)}", bold=True) + ratio + agent)
     parts.append(duration(result.duration_s))

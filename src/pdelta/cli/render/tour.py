@@ -16,7 +16,7 @@ def step_line(text: str, *, colour: bool) -> str:
     return f"\n{click.style(text, fg='cyan', bold=True) if colour else text}"
 
 
-def lines(report: DemoReport, *, terminal: bool, colour: bool) -> Iterator[str]:
+def lines(report: DemoReport, *, width: int | None) -> Iterator[str]:
     """Give the table of what was done, and the verdict."""
     rows = [
         (
@@ -33,7 +33,7 @@ def lines(report: DemoReport, *, terminal: bool, colour: bool) -> Iterator[str]:
     yield ""
     titles = ("step", "files changed", "tree", "sent", "share", "time", "proof")
     right = ("files changed", "tree", "sent", "share", "time")
-    yield from table_lines(titles, rows, pretty=terminal, right=right, colour=colour)
+    yield from table_lines(titles, rows, width=width, right=right)
     yield ""
     if report.proved:
         yield click.style("Every claim was proved by hashing all files.", fg="green", bold=True)

@@ -28,7 +28,7 @@ def recovery_lines(where: str, report: RecoverReport) -> Iterator[str]:
         case "staged":
             yield f"{_good('nothing to recover')}  content of an unfinished transfer is kept; the same push goes on"
         case _:
-            yield f"{_good('nothing to recover')}  {shown(where)} is as its history says"
+            yield f"{_good('nothing to recover')}  nothing was interrupted at {shown(where)}"
     for path in report.foreign:
         yield click.style(f"  left alone, somebody changed it meanwhile: {shown(path)}", fg="yellow")
 

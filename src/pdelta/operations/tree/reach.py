@@ -71,7 +71,8 @@ def find_lost(
     lost = [item.path for item in items if any(part.place == Place.FETCH for part in item.parts)]
     if lost:
         names = ", ".join(quoted(path) for path in lost[:_NAMED]) + (" …" if len(lost) > _NAMED else "")
-        text = f"the content of {len(lost)} files is gone with collected or lost undo data: {names}"
+        files = "1 file" if len(lost) == 1 else f"{len(lost):,} files"
+        text = f"the content of {files} is gone with collected or lost undo data: {names}"
         yield Finding("undo", text, hint=advice(ledger, stands), subject=lost[0])
 
 

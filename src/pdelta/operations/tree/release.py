@@ -436,7 +436,8 @@ class ReleaseOperation(TreeOperation):
         if not lost:
             return []
         names = ", ".join(quoted(item.path) for item in lost[:_LISTED])
-        text = f"the content of {len(lost)} files is in no release any more: {names}"
+        files = "1 file" if len(lost) == 1 else f"{len(lost):,} files"
+        text = f"the content of {files} is in no release any more: {names}"
         return [Finding("undo", text, hint=self._transaction().advice(), subject=lost[0].path)]
 
     # -- collecting ---------------------------------------------------------------------------------------------
