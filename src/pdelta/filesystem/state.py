@@ -73,6 +73,11 @@ class StateFolder:
         """Whether anything was ever recorded."""
         return self.folder.lstat(LEDGER) is not None
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a commit has begun, forward or backward, and not ended."""
+        return self.read(INTENT) is not None or self.read(BACKWARD) is not None
+
     def lock(self, wait_s: float) -> None:
         """Hold the tree alone until ``close``; the kernel frees it when this process ends, however it ends.
 

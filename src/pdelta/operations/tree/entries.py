@@ -10,16 +10,41 @@ from pdelta.errors import IntegrityError, NeedsOperatorError, StaleError, UsageE
 from pdelta.filesystem.ledger import Ledger
 from pdelta.filesystem.state import UNDO, StateFolder
 from pdelta.formats.history import Counts, HistoryEntry, PushWish, RepairWish, RollbackWish, Verb, Wish
-from pdelta.formats.report import TreeBody
+from pdelta.formats.report import TreeBody, TreeFacts
 from pdelta.model.delta import Delta
 from pdelta.model.names import quoted
 from pdelta.model.operation import Outcome
-from pdelta.operations.tree.calculate import Calculation
+from pdelta.operations.tree.calculate import Calculation, Overlay
 
 if TYPE_CHECKING:
     from pdelta.filesystem.stage import Staged
 
 _RELEASED_LIMIT: Final = 1000
+
+
+def facts_of(newest: HistoryEntry | None, overlay: Overlay, *, unfinished: bool, staged: bytes) -> TreeFacts:
+    """Give what is known of a tree that has a ledger.
+
+    Args:
+        newest: Newest entry; None before the first.
+        overlay: Reads pages.
+        unfinished: Whether a commit has begun and not ended.
+        staged: Snapshot of which an earlier run left staged content; empty for none.
+    """
+    if newest is None:
+        return TreeFacts(exists=True, managed=False, unfinished=unfinished, staged=staged)
+    held = overlay.read_root(newest.held)
+    return TreeFacts(
+        exists=True,
+        managed=True,
+        number=newest.number,
+        held=newest.held,
+        wanted=newest.wanted,
+        chunking=held.chunking,
+        selection=held.selection,
+        unfinished=unfinished,
+        staged=staged,
+    )
 
 
 def wished_entry(

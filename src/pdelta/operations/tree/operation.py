@@ -44,6 +44,7 @@ from pdelta.operations.tree.calculate import Calculation, Calculator, Overlay, e
 from pdelta.operations.tree.changes import count_changes, list_changes
 from pdelta.operations.tree.entries import (
     changed_meanwhile,
+    facts_of,
     moved_on,
     no_entry,
     outcome_of,
@@ -215,7 +216,7 @@ class TreeOperation:
         """Say where the tree stands by its intent and ledger; ``calculate`` and ``check`` look at its content."""
         body = decode_body(delta.body)
         self._open()
-        if self._state is not None and (self._state.read(INTENT) or self._state.read(BACKWARD)):
+        if self._state is not None and self._state.unfinished:
             return Standing.BETWEEN
         newest = self._ledger.newest() if self._ledger is not None else None
         held, number = (newest.held, newest.number) if newest is not None else (b"", 0)
@@ -235,24 +236,9 @@ class TreeOperation:
             return TreeFacts(exists=False, managed=False)
         if self._state is None or self._ledger is None:
             return TreeFacts(exists=True, managed=False)
-        unfinished = self._state.read(INTENT) is not None or self._state.read(BACKWARD) is not None
-        newest = self._ledger.newest()
         staged = self._transaction().staged() if self._state.folder.lstat(STAGING) is not None else None
         after = staged.after if staged is not None else b""
-        if newest is None:
-            return TreeFacts(exists=True, managed=False, unfinished=unfinished, staged=after)
-        held = self._overlay.read_root(newest.held)
-        return TreeFacts(
-            exists=True,
-            managed=True,
-            number=newest.number,
-            held=newest.held,
-            wanted=newest.wanted,
-            chunking=held.chunking,
-            selection=held.selection,
-            unfinished=unfinished,
-            staged=after,
-        )
+        return facts_of(self._ledger.newest(), self._overlay, unfinished=self._state.unfinished, staged=after)
 
     def history(self) -> list[HistoryEntry]:
         """Give the whole history, oldest first; empty for an unmanaged tree."""
@@ -330,22 +316,12 @@ class TreeOperation:
         """Look for trouble in the tree's own state."""
         from pdelta.operations.tree import retention
 
-        findings: list[Finding] = []
         try:
             self._open()
         except PdeltaError as error:
             return [Finding(error.code, error.message, hint=error.hint)]
-        if self._root is None:
-            return [
-                Finding("absent", f"{os.fsdecode(self._path)!r} does not exist; the first push makes it", blocks=False)
-            ]
-        if self._ledger is None or self._state is None:
-            return [Finding("unmanaged", f"{os.fsdecode(self._path)!r} has no history", blocks=False)]
-        if self._state.read(INTENT) is not None or self._state.read(BACKWARD) is not None:
-            findings.append(
-                Finding("unfinished", "a commit was cut off", hint="any command finishes it; or pdelta recover")
-            )
-        return findings + retention.examine(self._undo_root() or self._root, self._ledger, self._overlay)
+        root = self._root and (self._undo_root() or self._root)
+        return list(retention.examine(self._path, root, self._state, self._ledger, self._overlay))
 
     # -- parts --------------------------------------------------------------------------------------------------
 
@@ -442,9 +418,7 @@ class TreeOperation:
             ledger.index.store((row, _items(scanned, row.path)) for row in scanned.rows())
 
     def _recover_first(self, wait_s: float) -> None:
-        if self._state is None or self._ledger is None:
-            return
-        if self._state.read(INTENT) is None and self._state.read(BACKWARD) is None:
+        if self._state is None or self._ledger is None or not self._state.unfinished:
             return
         held = self._state.locked
         self._state.lock(wait_s)

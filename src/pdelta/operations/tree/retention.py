@@ -9,12 +9,12 @@ from typing import Final
 
 from pdelta.filesystem.ledger import Ledger
 from pdelta.filesystem.safe import Directory
-from pdelta.filesystem.state import UNDO, remove
+from pdelta.filesystem.state import UNDO, StateFolder, remove
 from pdelta.formats.history import HistoryEntry, UndoState
 from pdelta.formats.page import child_ids, decode_root
 from pdelta.formats.report import CollectReport, Retention
 from pdelta.model.finding import Finding
-from pdelta.model.names import STATE_NAME
+from pdelta.model.names import STATE_NAME, quoted
 from pdelta.model.snapshot import ID_LENGTH_BYTES, Entry, Kind
 from pdelta.operations.tree.aftermath import FOREIGN
 from pdelta.operations.tree.calculate import Overlay
@@ -62,22 +62,35 @@ def collect_by_default(root: Directory, ledger: Ledger, transaction: Transaction
         free += entry.undo_bytes // status.f_frsize
 
 
-def examine(root: Directory, ledger: Ledger, overlay: Overlay) -> list[Finding]:
-    """Look for undo data and pages that the ledger promises and that are not there."""
-    findings = []
+def examine(
+    path: bytes, root: Directory | None, state: StateFolder | None, ledger: Ledger | None, overlay: Overlay
+) -> Iterator[Finding]:
+    """Look for what is unfinished, and for undo data and pages that the ledger promises and that are not there.
+
+    Args:
+        path: The tree.
+        root: The folder below which undo data is; None where the tree is absent.
+        state: Its state folder; None where there is none.
+        ledger: Its ledger; None where there is none.
+        overlay: Reads pages.
+    """
+    if root is None:
+        yield Finding("absent", f"{quoted(path)} does not exist; the first push makes it", blocks=False)
+        return
+    if state is None or ledger is None:
+        yield Finding("unmanaged", f"{quoted(path)} has no history", blocks=False)
+        return
+    if state.unfinished:
+        yield Finding("unfinished", "a commit was cut off", hint="any command finishes it; or pdelta recover")
     gone = sorted({item.number for item in ledger.kept() if root.lstat(item.slot) is None})
     for number in gone:
         text = f"undo data of entry {number} is missing"
-        findings.append(
-            Finding("undo", text, hint=f"pdelta gc --keep drops the record; states before entry {number} are lost")
-        )
+        hint = f"pdelta gc --keep drops the record; states before entry {number} are lost"
+        yield Finding("undo", text, hint=hint)
     needed = _reachable(ledger, overlay)
     missing = ledger.pages.missing_pages(needed)
     if missing:
-        findings.append(
-            Finding("pages", f"{len(missing)} snapshot pages are missing", hint="pdelta verify, then push again")
-        )
-    return findings
+        yield Finding("pages", f"{len(missing)} snapshot pages are missing", hint="pdelta verify, then push again")
 
 
 def _beyond(entries: list[HistoryEntry], limits: Retention) -> Iterator[HistoryEntry]:
