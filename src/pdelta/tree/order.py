@@ -87,11 +87,13 @@ def _movable(entry: Entry) -> bool:
 
 
 def is_below(path: bytes, tops: set[bytes]) -> bool:
-    """Whether a path is one of the tops or below one; costs one look-up a component."""
+    """Whether a path is one of the tops or below one; one look-up a component, or one a top if those are fewer."""
     if not tops:
         return False
     if path in tops:
         return True
+    if len(tops) <= path.count(b"/"):
+        return any(not top or path.startswith(top + b"/") for top in tops)
     while path:
         path = path.rpartition(b"/")[0]
         if path in tops:

@@ -2,12 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
+from pdelta.model.names import NAME_LIMIT_BYTES, PATH_LIMIT_BYTES, check_length
 from pdelta.model.snapshot import ChunkRun, Entry, LinkName
 
 Pages = list[tuple[bytes, bytes]]
 BuildDirectory = Callable[[Sequence[Entry]], tuple[bytes, Pages]]
+
+_FAR_BYTES: Final = PATH_LIMIT_BYTES - NAME_LIMIT_BYTES
+"""In a folder whose path is shorter, no name can make a path too long."""
 
 
 class TreeReader(Protocol):
@@ -67,12 +71,19 @@ def walk(tree: TreeReader, folder: bytes, directory: bytes) -> Iterator[tuple[by
         tree: Reads the pages.
         folder: Path of the directory, which itself is not given.
         directory: Its root page id.
+
+    Raises:
+        FormatError: A path is longer than any that an entry may have.
     """
     stack = [(folder, tree.directory(directory))]
     while stack:
         parent, entries = stack[-1]
+        prefix = parent + b"/" if parent else b""
+        far = len(prefix) > _FAR_BYTES
         for entry in entries:
-            path = parent + b"/" + entry.name if parent else entry.name
+            path = prefix + entry.name
+            if far:
+                check_length(path)
             yield path, entry
             if entry.kind == 2:
                 stack.append((path, tree.directory(entry.content)))

@@ -13,7 +13,7 @@ name that is no UTF-8.
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from pdelta.model.names import STATE_NAME, is_reserved
+from pdelta.model.names import STATE_NAME, is_reserved, parent_of, split_path
 from pdelta.model.snapshot import Rule
 from pdelta.tree.pattern import Pattern, compile_rule, decode_path, encode_path
 
@@ -103,26 +103,26 @@ class Selector:
         return found
 
     def _folder_ignored(self, path: bytes) -> bool:
-        if not path:
-            return False
         known = self._folders.get(path)
-        if known is not None:
-            return known
+        if known is not None or not path:
+            return bool(known)
         if len(self._folders) >= _CACHED_FOLDERS:
             self._folders.clear()
-        # From the top down and without recursion: a path has up to 2,048 folders.
-        end, known = 0, False
-        while end >= 0 and not known:
-            start = end
-            end = path.find(b"/", start + 1)
-            here = path[:end] if end >= 0 else path
-            seen = self._folders.get(here)
-            if seen is None:
-                name = here[start + 1 :] if start else here
-                seen = self._folders[here] = bool(self.ignored_names(here[:start], [(name, True)]))
-            known = seen
-        self._folders[path] = known
-        return known
+        # Up to the nearest folder that is known, mostly the one above, and down again; without recursion, because a
+        # path has up to 2,048 folders.
+        unknown: list[bytes] = []
+        here = path
+        while here and known is None:
+            unknown.append(here)
+            here = parent_of(here)
+            known = self._folders.get(here)
+        answer = bool(known)
+        for folder in reversed(unknown):
+            if not answer:
+                parent, name = split_path(folder)
+                answer = bool(self.ignored_names(parent, [(name, True)]))
+            self._folders[folder] = answer
+        return answer
 
     def _filter(self, parent: bytes) -> "_Filter":
         active = self._everywhere

@@ -22,7 +22,7 @@ NONSENSE = {
     "NUL alone": b"\0",
     "long name": b"n" * 256,
     "long name within": b"a/" + b"n" * 256 + b"/b",
-    "long path": b"/".join([b"n" * 200] * 21),
+    "long path": b"/".join([b"n" * 200] * 23),
 }
 
 LEGAL = [
@@ -66,6 +66,15 @@ def test_path_when_exactly_at_the_limit_then_accepted() -> None:
     names.check_path(path)
 
 
+def test_path_when_only_what_stands_before_it_makes_it_long_then_opened_but_no_entry() -> None:
+    path = b".pdelta/undo/1/new/" + b"/".join([b"n" * 255] * 16)
+    names.check_relative(path)
+    with pytest.raises(FormatError, match="it has 4114 bytes, more than 4095"):
+        names.check_path(path)
+    with pytest.raises(FormatError, match="more than 4607"):
+        names.check_relative(b"/".join([b"n" * 255] * 18) + b"/" + b"n")
+
+
 @pytest.mark.parametrize("name", [b".pdelta", b".pdelta-runs", b".pdelta-stage-", b".pdelta-stage-7"])
 def test_reserved_when_pdeltas_own_then_no_entry_may_have_it_at_any_depth(name: bytes) -> None:
     assert names.is_reserved(name)
@@ -99,7 +108,7 @@ def test_split_when_nested_or_at_the_top_then_joins_back() -> None:
 def test_check_when_any_path_then_the_same_as_a_check_of_each_component(parts: list[bytes]) -> None:
     path = b"/".join(parts)
     good = path == b"" or (
-        len(path) <= names.PATH_LIMIT_BYTES
+        len(path) <= names.SLOT_LIMIT_BYTES
         and all(part not in {b"", b".", b".."} and b"\0" not in part and len(part) < 256 for part in parts)
     )
     try:

@@ -16,6 +16,7 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdelta.errors import FormatError
 from pdelta.formats.page import PagedTree, build_directory
 from pdelta.model.snapshot import ADOPTED, Chunking, Entry, Kind, Root, Selection
 from pdelta.tree.merge import Edit, Merge, Policy, merge
@@ -184,3 +185,61 @@ def test_merge_when_metadata_alone_differs_then_content_is_left_alone() -> None:
     result = merge(held, wanted, PagedTree(pages), policy, build_directory, pages)
     assert [written(edit) for edit in result.edits] == ["*a"]
     assert [(edit.path, edit.content) for edit in result.directories] == [(b"", False)]
+
+
+def chain(pages: Pages, levels: int, bottom: Mapping[str, Any]) -> Entry:
+    entry = folder(pages, "d", bottom)
+    for _ in range(levels - 1):
+        id_, made = build_directory([entry])
+        pages.write_pages(made)
+        entry = msgspec.structs.replace(entry, content=id_)
+    id_, made = build_directory([entry])
+    pages.write_pages(made)
+    return msgspec.structs.replace(entry, name=b"", content=id_)
+
+
+def deep(held: Entry, wanted: Entry, pages: Pages, **policy: Any) -> Merge:
+    selection = Selection()
+    before, after = (Root(top, b"", Chunking(), selection) for top in (held, wanted))
+    how = Policy(**{"ignored": lambda _path, _directory: False, **policy})
+    return merge(before, after, PagedTree(pages), how, build_directory, pages)
+
+
+BOTTOM = b"/".join([b"d"] * 2000)
+
+
+def test_merge_when_a_tree_of_2000_levels_changes_at_the_bottom_then_all_folders_on_the_way_are_merged() -> None:
+    pages = Pages()
+    result = deep(chain(pages, 2000, {"a": "1"}), chain(pages, 2000, {"a": "2"}), pages)
+    assert [edit.path for edit in result.edits] == [BOTTOM + b"/a"]
+    assert result.top == chain(pages, 2000, {"a": "2"})
+
+
+def test_merge_when_a_tree_of_2000_levels_goes_then_one_edit() -> None:
+    pages = Pages()
+    empty = folder(pages, "", {})
+    result = deep(chain(pages, 2000, {"a": "1", "b": "2"}), empty, pages)
+    assert [(edit.path, edit.after) for edit in result.edits] == [(b"d", None)]
+
+
+@pytest.mark.parametrize("delete", ["ours", "none"])
+def test_merge_when_something_ignored_is_at_the_bottom_then_every_folder_on_the_way_stays(delete: str) -> None:
+    pages = Pages()
+    held, empty = chain(pages, 2000, {"a": "1", "log": "2"}), folder(pages, "", {})
+    result = deep(held, empty, pages, delete=delete, ignored=lambda path, _directory: path.endswith(b"/log"))
+    assert result.released == [BOTTOM + b"/log"]
+    assert [edit.path for edit in result.edits] == ([BOTTOM + b"/a"] if delete == "ours" else [])
+    assert {edit.path for edit in result.directories if edit.path} == {BOTTOM[:end] for end in range(1, 4000, 2)}
+
+
+def test_merge_when_a_path_is_relinked_at_the_bottom_then_made_anew() -> None:
+    pages = Pages()
+    top = chain(pages, 2000, {"a": "1", "b": "2"})
+    result = deep(top, top, pages, relink=frozenset({BOTTOM + b"/b"}))
+    assert [(edit.path, edit.content) for edit in result.edits] == [(BOTTOM + b"/b", True)]
+
+
+def test_merge_when_an_added_path_is_too_long_then_refused() -> None:
+    pages = Pages()
+    with pytest.raises(FormatError, match="more than 4095"):
+        deep(chain(pages, 2047, {}), chain(pages, 2047, {"abc": "1"}), pages)

@@ -88,3 +88,19 @@ def test_finder_when_asked_for_a_lineage_then_it_gives_what_is_on_the_way() -> N
     finder = Finder(PagedTree(pages), folder(pages, b"", SPEC))
     assert [entry.name for entry in finder.lineage(b"d/e/no/where")] == [b"d", b"e"]
     assert finder.lineage(b"") == []
+
+
+def test_override_when_2000_levels_down_then_every_folder_on_the_way_is_built_again() -> None:
+    pages = Pages()
+    top = folder(pages, b"d", {b"a": b"1"})
+    for _ in range(2000):
+        id_, made = build_directory([top])
+        pages.write_pages(made)
+        top = Entry(b"d", Kind.DIRECTORY, 0o755, 5, 0, id_)
+    bottom = b"d/" * 2000
+    changes = {bottom + b"a": None, bottom + b"b": link(b"b", b"2"), b"d/d/x": link(b"x", b"3")}
+    made_top = override(PagedTree(pages), top, changes, build_directory, pages)
+    finder = Finder(PagedTree(pages), made_top)
+    assert (finder.find(bottom + b"a"), finder.find(bottom + b"b")) == (None, link(b"b", b"2"))
+    assert len(finder.lineage(bottom + b"b")) == 2001
+    assert finder.find(b"d/d/x") == link(b"x", b"3")
