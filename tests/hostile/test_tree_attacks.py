@@ -27,6 +27,7 @@ from pdelta.model.source import Source, Want
 from pdelta.operations.tree import fetch, preflight
 from pdelta.operations.tree.calculate import Overlay
 from pdelta.testing.failpoints import CrashAt, SimulatedCrash
+from pdelta.tree import reader
 from tests.fixtures.desk import Desk, ignoring
 from tests.fixtures.trees import File
 
@@ -229,6 +230,31 @@ def test_tree_when_it_is_endlessly_deep_then_it_is_refused_unless_the_limit_is_o
     assert source.asked <= 202
     monkeypatch.setattr(fetch, "DEPTH_LIMIT", 1000)
     bring(source, snapshot)
+
+
+def test_path_when_it_is_longer_than_any_then_it_is_refused_unless_the_check_is_off(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, pages = build_directory([])
+    forged = dict(pages)
+    for _ in range(2100):
+        content, pages = build_directory([Entry(b"d", Kind.DIRECTORY, 0o755, 5, 0, content)])
+        forged |= dict(pages)
+    snapshot, record = encode_root(Root(Entry(b"", Kind.DIRECTORY, 0o755, 5, 0, content), b"", Chunking(), Selection()))
+    forged[snapshot] = record
+
+    class Forger(Liar):
+        def read_pages(self, ids: Iterable[bytes]) -> Mapping[bytes, bytes]:
+            return {id_: forged[id_] for id_ in ids}
+
+    desk.wrap = Forger
+    before = desk.state()
+    with pytest.raises(FormatError, match="more than 4095"):
+        desk.push(wanted=snapshot, yes=True)
+    assert desk.state() == before
+    monkeypatch.setattr(reader, "check_length", lambda _path: None)
+    desk.push(wanted=snapshot, yes=True)
+    assert "d" in desk.names()
 
 
 def test_size_when_a_file_claims_more_than_any_disk_holds_then_preflight_refuses(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from pdelta.errors import FilesystemError, UsageError
 from pdelta.filesystem.safe import Directory
 from pdelta.formats.hashes import parse_hashes, render_hashes
 from pdelta.formats.sync_manifest import UPDATE, ManifestDelta, SyncManifest, parse_manifest
+from pdelta.model.names import PATH_LIMIT_BYTES, join_path
 from pdelta.model.snapshot import Rule
 from pdelta.tree.select import Selector
 
@@ -222,15 +224,28 @@ def _files(root: Directory, selector: Selector) -> list[bytes]:
     folders = [b""]
     while folders:
         folder = folders.pop()
-        with os.scandir(os.path.join(root.path, folder)) as listed:
-            entries = {os.fsencode(entry.name): entry for entry in listed}
-        ignored = selector.ignored_names(folder, [(n, e.is_dir(follow_symlinks=False)) for n, e in entries.items()])
-        for name, entry in entries.items():
+        kinds = _kinds(root, folder)
+        ignored = selector.ignored_names(folder, [(name, stat.S_ISDIR(kind)) for name, kind in kinds.items()])
+        for name, kind in kinds.items():
             if name in ignored:
                 continue
-            path = folder + b"/" + name if folder else name
-            if entry.is_dir(follow_symlinks=False):
+            path = join_path(folder, name)
+            if len(path) > PATH_LIMIT_BYTES:
+                text = (
+                    f"{os.fsdecode(folder)!r} holds a path of more than {PATH_LIMIT_BYTES} bytes; nothing was changed"
+                )
+                raise FilesystemError(text, hint="move it further up, or ignore it in the manifest")
+            if stat.S_ISDIR(kind):
                 folders.append(path)
-            elif entry.is_file(follow_symlinks=False):
+            elif stat.S_ISREG(kind):
                 found.append(path)
     return sorted(found)
+
+
+def _kinds(root: Directory, folder: bytes) -> dict[bytes, int]:
+    """Give the names in a folder with their modes."""
+    try:
+        with root.open_directory(folder) as opened:
+            return {name: status.st_mode for name in opened.names() if (status := opened.lstat(name)) is not None}
+    except OSError as error:
+        raise FilesystemError(f"{os.fsdecode(folder)!r} can't be read: {error.strerror}") from error

@@ -15,8 +15,8 @@ from pdelta.errors import FilesystemError
 from pdelta.filesystem.safe import Directory
 from pdelta.model.names import split_path
 
-CAPACITY: Final = 64
-"""Folders kept open: a commit works in one or two at a time, and a process may have 256 descriptors or fewer."""
+CAPACITY: Final = 16
+"""Folders kept open: a commit works in one or two at a time, and a process may have 64 descriptors or fewer."""
 
 
 class DirectoryCache:
@@ -58,7 +58,7 @@ class DirectoryCache:
     def directory(self, path: bytes) -> Directory:
         """Give the open folder of a path; ``b""`` is the root.
 
-        One that is open already is not looked up again: that is ``verify``'s work.
+        One that is open already is not looked up again, nor is the folder that holds it: that is ``verify``'s work.
 
         Raises:
             FilesystemError: A symbolic link is in the way.
@@ -71,7 +71,9 @@ class DirectoryCache:
         if found is not None:
             self._open.move_to_end(path)
             return found
-        opened = self._root.open_directory(path)
+        folder, name = split_path(path)
+        above = self._open.get(folder)
+        opened = self._root.open_directory(path) if above is None else above.open_directory(name)
         self._open[path] = opened
         if len(self._open) > self._capacity:
             self._open.popitem(last=False)[1].close()

@@ -7,7 +7,7 @@ by reading. Never writes.
 
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -145,33 +145,38 @@ class Observer:
         elif not (same_content(entry, after) and same_metadata(entry, after)):
             self._result.drifted[edit.path] = "something unknown is in its place"
 
-    def _collide(self, path: bytes, found: Entry, wanted: Entry) -> None:
+    def _collide(self, top: bytes, found: Entry, wanted: Entry) -> None:
         """Name what is different inside a folder that nobody knew of, where one is wanted."""
-        entries = {entry.name: entry for entry in self._tree.directory(wanted.content)}
-        for entry in self._tree.directory(found.content):
-            after = entries.get(entry.name)
-            below = join_path(path, entry.name)
-            if after is None:
-                continue
-            if after.kind == entry.kind == Kind.DIRECTORY:
-                self._collide(below, entry, after)
-            elif not (same_content(entry, after) and same_metadata(entry, after)):
-                self._result.drifted[below] = "something unknown is in its place"
+        waiting = [(top, found, wanted)]
+        while waiting:
+            path, here, there = waiting.pop()
+            entries = {entry.name: entry for entry in self._tree.directory(there.content)}
+            for entry in self._tree.directory(here.content):
+                after = entries.get(entry.name)
+                below = join_path(path, entry.name)
+                if after is None:
+                    continue
+                if after.kind == entry.kind == Kind.DIRECTORY:
+                    waiting.append((below, entry, after))
+                elif not (same_content(entry, after) and same_metadata(entry, after)):
+                    self._result.drifted[below] = "something unknown is in its place"
 
-    def _look_below(self, path: bytes, entry: Entry) -> None:
+    def _look_below(self, top: bytes, recorded: Entry) -> None:
         """Look at everything below a folder that is to go, names without a record included."""
-        recorded = {found.name: found for found in self._tree.directory(entry.content)}
-        try:
-            self._folders.directory(path)
-        except (FileNotFoundError, NotADirectoryError, FilesystemError):
-            return
-        for name, found in recorded.items():
-            below = join_path(path, name)
-            if self._ignored(below, found.kind == Kind.DIRECTORY):
+        waiting = [(top, recorded)]
+        while waiting:
+            path, entry = waiting.pop()
+            try:
+                self._folders.directory(path)
+            except (FileNotFoundError, NotADirectoryError, FilesystemError):
                 continue
-            self._compare(below, found)
-            if found.kind == Kind.DIRECTORY:
-                self._look_below(below, found)
+            for found in self._tree.directory(entry.content):
+                below = join_path(path, found.name)
+                if self._ignored(below, found.kind == Kind.DIRECTORY):
+                    continue
+                self._compare(below, found)
+                if found.kind == Kind.DIRECTORY:
+                    waiting.append((below, found))
 
     def _compare(self, path: bytes, recorded: Entry) -> None:
         """Compare one name with its record; what is below a folder is not looked at."""
@@ -222,10 +227,59 @@ class Observer:
         return folder.lstat(name)
 
     def _read(self, path: bytes, folder: Directory, name: bytes, found: os.stat_result) -> Entry | None:
-        """Read one name as an entry; special files are given as empty files of mode 0, which equal nothing."""
+        """Read one name as an entry, a folder with everything below it; None for what cannot be read."""
+        if not stat.S_ISDIR(found.st_mode):
+            return self._read_name(path, folder, name, found)
+        # Children before their folder's page, and no recursion: a path has up to 2,048 folders.
+        stack = [self._begin_folder(path, name, found)]
+        while True:
+            reading = stack[-1]
+            below = self._read_names(reading)
+            if below is not None:
+                stack.append(below)
+                continue
+            stack.pop()
+            entry = self._end_folder(reading)
+            if not stack:
+                return entry
+            if entry is not None:
+                stack[-1].entries.append(entry)
+
+    def _begin_folder(self, path: bytes, name: bytes, found: os.stat_result) -> "_Reading":
+        names = [below for below in self._folders.directory(path).names() if not is_reserved(below)]
+        return _Reading(path, name, found, iter(sorted(names)))
+
+    def _read_names(self, reading: "_Reading") -> "_Reading | None":
+        """Read the names of a folder up to the next folder in it; None when there is none left."""
+        path = reading.path
+        for name in reading.names:
+            below = join_path(path, name)
+            # The cache may have closed this folder while it was in one of those below.
+            here = self._folders.directory(path)
+            seen = here.lstat(name)
+            if seen is None or self._ignored(below, stat.S_ISDIR(seen.st_mode)):
+                continue
+            if stat.S_ISDIR(seen.st_mode):
+                return self._begin_folder(below, name, seen)
+            entry = self._read_name(below, here, name, seen)
+            if entry is not None:
+                reading.entries.append(entry)
+        return None
+
+    def _end_folder(self, reading: "_Reading") -> Entry | None:
+        id_, pages = build_directory(reading.entries)
+        self._sink.write_pages(pages)
         try:
-            if stat.S_ISDIR(found.st_mode):
-                return self._read_folder(path, name, found)
+            entry, pages = self._reader.folder(reading.found, reading.name, self._folders.directory(reading.path).fd)
+        except UnreadError as error:
+            self._unreadable(reading.path, error)
+            return None
+        self._sink.write_pages(pages)
+        return msgspec.structs.replace(entry, content=id_)
+
+    def _read_name(self, path: bytes, folder: Directory, name: bytes, found: os.stat_result) -> Entry | None:
+        """Read what is no folder; None, and a finding, for what is neither file nor link or cannot be read."""
+        try:
             if stat.S_ISLNK(found.st_mode):
                 return self._reader.symlink(folder.fd, name, found).entry
             if stat.S_ISREG(found.st_mode):
@@ -233,34 +287,25 @@ class Observer:
                 self._sink.write_pages(read.pages)
                 return read.entry
         except UnreadError as error:
-            text = f"cannot read {quoted(path)}: {error}"
-            self._result.findings.append(Finding("unreadable", text, subject=path, hint="see its rights and owner"))
+            self._unreadable(path, error)
             return None
         text = f"{quoted(path)} is neither file, folder nor link"
         self._result.findings.append(Finding("special", text, subject=path, hint="remove it, or ignore its path"))
         return None
 
-    def _read_folder(self, path: bytes, name: bytes, found: os.stat_result) -> Entry:
-        folder = self._folders.directory(path)
-        entries = []
-        for below in sorted(folder.names()):
-            child = join_path(path, below)
-            if is_reserved(below):
-                continue
-            # The cache may have closed this folder while it was in one of those below.
-            here = self._folders.directory(path)
-            seen = here.lstat(below)
-            if seen is None or self._ignored(child, stat.S_ISDIR(seen.st_mode)):
-                continue
-            entry = self._read(child, here, below, seen)
-            if entry is not None:
-                entries.append(entry)
-        id_, pages = build_directory(entries)
-        self._sink.write_pages(pages)
-        here = self._folders.directory(path)
-        entry, more = self._reader.folder(found, name, here.fd)
-        self._sink.write_pages(more)
-        return msgspec.structs.replace(entry, content=id_)
+    def _unreadable(self, path: bytes, error: UnreadError) -> None:
+        text = f"cannot read {quoted(path)}: {error}"
+        self._result.findings.append(Finding("unreadable", text, subject=path, hint="see its rights and owner"))
+
+
+class _Reading(msgspec.Struct):
+    """A folder whose page is not known yet: what was found of it, the names to come, and what was read."""
+
+    path: bytes
+    name: bytes
+    found: os.stat_result
+    names: Iterator[bytes]
+    entries: list[Entry] = msgspec.field(default_factory=list)
 
 
 def occupied_folders(root: Directory, tree: TreeReader, edits: Iterable[Edit]) -> set[bytes]:

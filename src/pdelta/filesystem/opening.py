@@ -17,6 +17,8 @@ Opening = Callable[[int, bytes, int], int]
 _BENEATH: Final = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
 _ALWAYS: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 _WALK: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_AT_ONCE_BYTES: Final = 4095
+"""PATH_MAX without its NUL: the longest path that one call takes."""
 
 
 def open_beneath(directory_fd: int, path: bytes, flags: int) -> int:
@@ -27,8 +29,15 @@ def open_beneath(directory_fd: int, path: bytes, flags: int) -> int:
     """
     if b"/" not in path:
         return _open_step(directory_fd, path, flags | _ALWAYS)
+    if len(path) > _AT_ONCE_BYTES:
+        end = path.rindex(b"/", 0, _AT_ONCE_BYTES + 1)
+        above = open_beneath(directory_fd, path[:end], os.O_PATH | os.O_DIRECTORY)
+        try:
+            return open_beneath(above, path[end + 1 :], flags)
+        finally:
+            os.close(above)
     # With O_NOFOLLOW a link where a folder is wanted would be ENOTDIR; RESOLVE_NO_SYMLINKS alone says ELOOP.
-    extra = _ALWAYS if flags & os.O_PATH else os.O_CLOEXEC
+    extra = _ALWAYS if flags & (os.O_PATH | os.O_DIRECTORY) == os.O_PATH else os.O_CLOEXEC
     return syscalls.openat2(directory_fd, path, flags | extra, 0, _BENEATH)
 
 

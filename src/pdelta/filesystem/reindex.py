@@ -16,7 +16,7 @@ from pdelta.filesystem.syscalls import filesystem_id
 from pdelta.formats.intent import Action, Move
 from pdelta.model.names import join_path, parent_of
 from pdelta.model.snapshot import ADOPTED, Entry, Kind, Root
-from pdelta.tree.override import find
+from pdelta.tree.override import Finder
 from pdelta.tree.reader import TreeReader, walk
 
 
@@ -47,8 +47,9 @@ def reindex(
                     if entry.kind == Kind.DIRECTORY:
                         rows.record(path, tree, entry.content, None)
                         touched.pop(path, None)
-        for path, names in touched.items():
-            folder = find(tree, after.top, path)
+        finder = Finder(tree, after.top)
+        for path, names in sorted(touched.items()):
+            folder = finder.find(path)
             if folder is not None and folder.kind == Kind.DIRECTORY:
                 rows.record(path, tree, folder.content, names)
     finally:

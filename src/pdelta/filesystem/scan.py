@@ -36,7 +36,7 @@ from pdelta.filesystem.settle import Items, Left, LostError, Settler
 from pdelta.filesystem.walk import DIRECTORY, REGULAR, SYMLINK, Folder
 from pdelta.formats.page import encode_root
 from pdelta.model.event import Event, Observer
-from pdelta.model.names import PATH_LIMIT_BYTES, join_path, parent_of
+from pdelta.model.names import NAME_LIMIT_BYTES, PATH_LIMIT_BYTES, join_path, parent_of
 from pdelta.model.snapshot import (
     Chunking,
     Entry,
@@ -51,7 +51,7 @@ from pdelta.tree.select import Selector, read_rules
 RACY_NS: Final = 2_000_000_000
 """How coarse the times of an unknown file system may be: those of FAT are two seconds."""
 
-_OPEN_FOLDERS: Final = 64
+_OPEN_FOLDERS: Final = 16
 _REPORT_EVERY: Final = 2000
 _HALF: Final = 32
 _SHARED_CONTENTS: Final = 100_000
@@ -244,6 +244,8 @@ class _Walk:
             self._rules.append((path, folder.rules))
         if folder.rules != (folder.row.rules if folder.row else b""):
             folder.whole = True
+        if len(path) >= PATH_LIMIT_BYTES - NAME_LIMIT_BYTES:
+            self._drop_too_deep(folder)
         if left.vanished or left.special or left.nested:
             self._report_leftovers(folder, left.vanished, left.special)
             if left.nested:
@@ -257,6 +259,18 @@ class _Walk:
         for name in special:
             text = "FIFOs, sockets and devices are left out"
             self._report(join_path(folder.path, name), "special", text)
+
+    def _drop_too_deep(self, folder: Folder) -> None:
+        """Leave out names whose paths no snapshot may hold."""
+        dropped = {name for name in folder.names if len(join_path(folder.path, name)) > PATH_LIMIT_BYTES}
+        if not dropped:
+            return
+        for name in sorted(dropped):
+            text = f"its path has more than {PATH_LIMIT_BYTES} bytes"
+            self._report(join_path(folder.path, name), "unreadable", text)
+        folder.drop(dropped)
+        folder.folders = [name for name in folder.folders if name not in dropped]
+        folder.volatile = True
 
     def _enter_next(self, folder: Folder) -> Folder | None:
         """Enter the next directory that must be walked; None when there is none left."""
@@ -279,8 +293,6 @@ class _Walk:
         return None
 
     def _open(self, folder: Folder, name: bytes, path: bytes) -> Folder:
-        if len(path) > PATH_LIMIT_BYTES:
-            raise UnreadError("unreadable", f"its path has more than {PATH_LIMIT_BYTES} bytes")
         self._reopen(folder)
         fd, status = folder.open_below(name)
         seen = folder.statuses[bisect_left(folder.names, name)]

@@ -9,14 +9,16 @@ import fcntl
 import os
 import stat
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
 from pdelta.errors import LockedError, PreflightError
 from pdelta.filesystem import syscalls
+from pdelta.filesystem.directories import DirectoryCache
 from pdelta.filesystem.failure import translated
 from pdelta.filesystem.safe import Directory
-from pdelta.model.names import STATE_NAME, quoted, split_path
+from pdelta.model.names import STATE_NAME, join_path, quoted
 
 LEDGER: Final = b"ledger.sqlite"
 LOCK: Final = b"lock"
@@ -196,34 +198,51 @@ def remove(root: Directory, path: bytes) -> None:
 
     Folders without write permission are opened up first: they are pdelta's own copies.
     """
-    parent, name = split_path(path)
-    try:
-        folder = root.open_directory(parent)
-    except FileNotFoundError:
-        return
-    with folder:
-        _remove(folder, name)
+    with DirectoryCache(root) as folders:
+        try:
+            folder, name = folders.parent(path)
+        except FileNotFoundError:
+            return
+        if _unlinked(folder, name):
+            return
+        # Children before their folder, and no recursion: a path has up to 2,048 folders.
+        stack = [(path, _names_in(folders, path))]
+        while stack:
+            path, names = stack[-1]
+            folder = folders.directory(path)
+            below = next((name for name in names if not _unlinked(folder, name)), None)
+            if below is not None:
+                path = join_path(path, below)
+                stack.append((path, _names_in(folders, path)))
+                continue
+            stack.pop()
+            folders.forget(path)
+            folder, name = folders.parent(path)
+            folder.rmdir(name)
 
 
-def _remove(folder: Directory, name: bytes) -> None:
+def _unlinked(folder: Directory, name: bytes) -> bool:
+    """Remove a name unless it is a folder's; say whether it is gone."""
     try:
         folder.unlink(name)
     except FileNotFoundError:
-        return
+        return True
     except OSError as error:
         if error.errno not in {errno.EISDIR, errno.EPERM}:
             raise
-    else:
-        return
+        return False
+    return True
+
+
+def _names_in(folders: DirectoryCache, path: bytes) -> Iterator[bytes]:
+    """List a folder of pdelta's own that is about to be emptied, and let its owner do so."""
     try:
-        below = folder.open_directory(name)
+        folder = folders.directory(path)
     except PermissionError:
-        os.chmod(name, 0o700, dir_fd=folder.fd)
-        below = folder.open_directory(name)
-    with below:
-        names = below.names()
-        if names and os.geteuid() != 0 and os.fstat(below.fd).st_mode & 0o300 != 0o300:
-            os.fchmod(below.fd, 0o700)
-        for found in names:
-            _remove(below, found)
-    folder.rmdir(name)
+        parent, name = folders.parent(path)
+        os.chmod(name, 0o700, dir_fd=parent.fd)
+        folder = folders.directory(path)
+    names = folder.names()
+    if names and os.geteuid() != 0 and os.fstat(folder.fd).st_mode & 0o300 != 0o300:
+        os.fchmod(folder.fd, 0o700)
+    return iter(names)

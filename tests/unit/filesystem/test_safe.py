@@ -16,6 +16,7 @@ from pdelta.filesystem import failure, syscalls
 from pdelta.filesystem.opening import Opening, best_opening, open_beneath, open_walking
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.syscalls import UnsupportedError
+from tests.fixtures.chain import LETTERS
 
 
 @pytest.fixture(params=[open_beneath, open_walking], ids=["openat2", "walk"])
@@ -167,6 +168,24 @@ def test_open_file_when_another_process_holds_a_lease_then_waits_for_it(tree: Di
             assert _read(tree.open_file(b"a/b/file")) == b"content"
         finally:
             holder.send_signal(signal.SIGKILL)
+
+
+def test_open_when_the_path_is_longer_than_one_call_takes_then_opened_in_steps(base: Path, opening: Opening) -> None:
+    LETTERS.build(base)
+    kept = b".pdelta/undo/1/" + b"k" * 120
+    os.makedirs(os.fsencode(base) + b"/" + kept)
+    (base / "d").rename(os.fsdecode(os.fsencode(base) + b"/" + kept + b"/d"))
+    bottom = kept + b"/d" * LETTERS.levels
+    assert len(bottom) > 4095
+    with Directory.open_root(os.fsencode(base), opening=opening) as root:
+        with root.open_directory(bottom) as folder:
+            assert folder.names() == [b"file"]
+        assert _read(root.open_file(bottom + b"/file")).startswith(b"level 2000")
+        assert root.lstat(bottom + b"/none") is None
+        with root.open_directory(kept + b"/d" * (LETTERS.levels - 1)) as above:
+            above.symlink(b"d", b"link")
+        with pytest.raises(FilesystemError, match="symbolic link"):
+            root.open_file(bottom[:-1] + b"link/file")
 
 
 def test_lstat_when_nothing_has_that_path_then_none(tree: Directory) -> None:

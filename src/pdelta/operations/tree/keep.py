@@ -10,15 +10,16 @@ import stat
 from collections.abc import Iterable
 
 from pdelta.errors import PdeltaError
-from pdelta.filesystem.copy import copy_file, copy_range
+from pdelta.filesystem.copy import copy_range
 from pdelta.filesystem.inplace import has_ranges
 from pdelta.filesystem.ledger import Kept
-from pdelta.filesystem.metadata import Attributes, read_xattrs, set_attributes, set_attributes_of
+from pdelta.filesystem.replica import replicate
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.state import remove
 from pdelta.model.names import join_path, parent_of
 from pdelta.model.snapshot import Entry, Kind
 from pdelta.tree.inplace import Range
+from pdelta.tree.override import Finder
 from pdelta.tree.reader import TreeReader
 
 
@@ -37,29 +38,9 @@ class Keeper:
 
     def copy(self, slot: bytes, path: bytes, entry: Entry) -> None:
         """Keep a real copy of what will be displaced, because its inode has other names or lies elsewhere."""
-        folder = self._root.open_directory(parent_of(slot))
-        name = slot.rpartition(b"/")[2]
-        with folder:
-            remove(self._root, slot)
-            if entry.kind == Kind.SYMLINK:
-                folder.symlink(entry.content, name)
-                return
-            if entry.kind == Kind.DIRECTORY:
-                self._copy_folder(folder, slot, path, entry)
-                return
-            source = self._root.open_file(path)
-            try:
-                found = os.fstat(source)
-                target = folder.create_exclusive(name)
-                try:
-                    copy_file(source, target, found.st_size)
-                    owner = (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
-                    mode = stat.S_IMODE(found.st_mode)
-                    set_attributes(target, Attributes(mode, found.st_mtime_ns, owner, read_xattrs(source)))
-                finally:
-                    os.close(target)
-            finally:
-                os.close(source)
+        remove(self._root, slot)
+        finder, start = Finder(self._tree, entry), len(path) + 1
+        replicate(self._root, path, self._root, slot, lambda below: finder.find(below[start:]) is not None)
 
     def keep_ranges(self, slot: bytes, path: bytes, ranges: Iterable[Range], *, sync: bool) -> None:
         """Keep what a patch will displace, at its own offsets in a file that is a hole elsewhere."""
@@ -80,13 +61,6 @@ class Keeper:
         finally:
             os.close(source)
 
-    def _copy_folder(self, parent: Directory, slot: bytes, path: bytes, entry: Entry) -> None:
-        name = slot.rpartition(b"/")[2]
-        parent.mkdir(name, 0o700)
-        for below in self._tree.directory(entry.content):
-            self.copy(join_path(slot, below.name), join_path(path, below.name), below)
-        set_attributes_of(parent, name, Attributes(entry.mode, entry.mtime_ns))
-
     def proves(self, item: Kept) -> bool:
         """Whether undo data is what its record says, of a patch the ranges that it displaced; reads all of it."""
         try:
@@ -101,17 +75,28 @@ class Keeper:
             return False
 
     def _is_whole(self, slot: bytes, entry: Entry) -> bool:
+        if entry.kind != Kind.DIRECTORY:
+            return self._has_content(self._root, slot, entry)
+        waiting = [(slot, entry)]
+        while waiting:
+            path, here = waiting.pop()
+            children = list(self._tree.directory(here.content))
+            with self._root.open_directory(path) as folder:
+                if set(folder.names()) != {child.name for child in children}:
+                    return False
+                for child in children:
+                    if not self._has_metadata(folder, child):
+                        return False
+                    if child.kind == Kind.DIRECTORY:
+                        waiting.append((join_path(path, child.name), child))
+                    elif not self._has_content(folder, child.name, child):
+                        return False
+        return True
+
+    def _has_content(self, folder: Directory, path: bytes, entry: Entry) -> bool:
         if entry.kind == Kind.SYMLINK:
-            return self._root.readlink(slot) == entry.content
-        if entry.kind == Kind.DIRECTORY:
-            with self._root.open_directory(slot) as folder:
-                names = set(folder.names())
-            children = list(self._tree.directory(entry.content))
-            return names == {child.name for child in children} and all(
-                self._has_metadata(slot + b"/" + child.name, child) and self._is_whole(slot + b"/" + child.name, child)
-                for child in children
-            )
-        fd = self._root.open_file(slot)
+            return folder.readlink(path) == entry.content
+        fd = folder.open_file(path)
         try:
             if os.fstat(fd).st_size != entry.size:
                 return False
@@ -119,9 +104,9 @@ class Keeper:
         finally:
             os.close(fd)
 
-    def _has_metadata(self, slot: bytes, entry: Entry) -> bool:
+    def _has_metadata(self, folder: Directory, entry: Entry) -> bool:
         """Whether something inside a kept folder is as recorded: nothing sets it again when the folder moves back."""
-        found = self._root.lstat(slot)
+        found = folder.lstat(entry.name)
         if found is None or found.st_mtime_ns != entry.mtime_ns:
             return False
         return entry.kind == Kind.SYMLINK or stat.S_IMODE(found.st_mode) == entry.mode

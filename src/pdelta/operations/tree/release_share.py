@@ -13,14 +13,14 @@ from contextlib import contextmanager, suppress
 import msgspec
 
 from pdelta.errors import FilesystemError
-from pdelta.filesystem.copy import copy_file
-from pdelta.filesystem.metadata import Attributes, read_xattrs, set_attributes, set_attributes_of
+from pdelta.filesystem.metadata import Attributes, set_attributes_of
 from pdelta.filesystem.release import RELEASES, SHARED, release_path
+from pdelta.filesystem.replica import replicate
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.state import remove
 from pdelta.model.names import is_reserved, join_path, parent_of, split_path
 from pdelta.model.snapshot import Entry, Kind, Root
-from pdelta.tree.override import find
+from pdelta.tree.override import Finder
 from pdelta.tree.reader import TreeReader
 from pdelta.tree.select import Selector
 
@@ -68,6 +68,7 @@ def plan_sharing(
         tree: Reads the pages of both.
     """
     selector = Selector(after.selection.rules)
+    held, wanted = Finder(tree, before.top), Finder(tree, after.top)
     result = Sharing()
     shared = set(_shared(container, selector))
     if current is not None and selector.rules:
@@ -76,7 +77,7 @@ def plan_sharing(
                 target = current.readlink(path)
                 if target != link_target(path):
                     result.keeps.append((path, target))
-            elif find(tree, before.top, path) is not None:
+            elif held.find(path) is not None:
                 if path not in shared:
                     result.copies.append(path)
             elif path in shared or found.st_dev != current.device or _stands(container, path):
@@ -84,7 +85,7 @@ def plan_sharing(
             else:
                 result.shares.append(path)
     shared.update(result.shares, result.copies)
-    links = {_topmost(path, after, tree) for path in shared}
+    links = {_topmost(path, wanted) for path in sorted(shared)}
     result.links = sorted(path for path in links if path)
     return result
 
@@ -93,18 +94,13 @@ def _stands(container: Directory | None, path: bytes) -> bool:
     return container is not None and container.lstat(join_path(SHARED, path)) is not None
 
 
-def _topmost(path: bytes, after: Root, tree: TreeReader) -> bytes:
+def _topmost(path: bytes, wanted: Finder) -> bytes:
     """Give the uppermost part of a path that the snapshot does not hold, ``b""`` where a file is in the way."""
-    end = 0
-    while end >= 0:
-        end = path.find(b"/", end + 1)
-        here = path[:end] if end >= 0 else path
-        entry = find(tree, after.top, here)
-        if entry is None:
-            return here
-        if entry.kind != Kind.DIRECTORY:
-            return b""
-    return b""
+    held = wanted.lineage(path)
+    names = path.split(b"/")
+    if len(held) == len(names) or (held and held[-1].kind != Kind.DIRECTORY):
+        return b""
+    return b"/".join(names[: len(held) + 1])
 
 
 def _ignored(root: Directory, selector: Selector) -> Iterator[tuple[bytes, os.stat_result]]:
@@ -190,37 +186,9 @@ def copy_shared(source: Directory, container: Directory, path: bytes) -> None:
     there = join_path(SHARED, path)
     remove(container, join_path(SHARED, _COPY))
     with container.open_directory(SHARED) as shared, source.open_directory(parent_of(path)) as folder:
-        _copy(folder, path.rpartition(b"/")[2], shared, _COPY)
+        replicate(folder, path.rpartition(b"/")[2], shared, _COPY)
         with container.open_directory(parent_of(there)) as parent:
             shared.rename_noreplace(_COPY, parent, there.rpartition(b"/")[2])
-
-
-def _copy(source: Directory, name: bytes, target: Directory, new_name: bytes) -> None:
-    found = source.lstat(name)
-    if found is None:
-        return
-    owner = (found.st_uid, found.st_gid) if os.geteuid() == 0 else None
-    attributes = Attributes(stat.S_IMODE(found.st_mode), found.st_mtime_ns, owner)
-    if stat.S_ISLNK(found.st_mode):
-        target.symlink(source.readlink(name), new_name)
-        set_attributes_of(target, new_name, Attributes(mtime_ns=found.st_mtime_ns, owner=owner))
-    elif stat.S_ISDIR(found.st_mode):
-        target.mkdir(new_name, 0o700)
-        with source.open_directory(name) as below, target.open_directory(new_name) as made:
-            for child in below.names():
-                _copy(below, child, made, child)
-            set_attributes(made.fd, attributes)
-    elif stat.S_ISREG(found.st_mode):
-        old = source.open_file(name)
-        try:
-            new = target.create_exclusive(new_name)
-            try:
-                copy_file(old, new, found.st_size)
-                set_attributes(new, Attributes(attributes.mode, attributes.mtime_ns, owner, read_xattrs(old)))
-            finally:
-                os.close(new)
-        finally:
-            os.close(old)
 
 
 def make_links(container: Directory, release: bytes, links: Iterable[tuple[bytes, bytes]]) -> None:

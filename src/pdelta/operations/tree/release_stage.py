@@ -8,7 +8,6 @@ changes nothing.
 
 import os
 import stat
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
@@ -20,14 +19,14 @@ from pdelta.filesystem.metadata import Attributes, read_xattrs, set_attributes
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.stage import StageItem
 from pdelta.formats.page import PagedTree
-from pdelta.model.names import join_path, parent_of, quoted
+from pdelta.model.names import join_path, quoted
 from pdelta.model.snapshot import LINKED, OWNER, XATTRS, Entry, Kind, Root
 from pdelta.operations.tree.ancestors import Ancestors
+from pdelta.tree.override import Finder
 from pdelta.tree.reader import walk
 from pdelta.tree.recipe import Catalog, Needs, Origin, Part, chunk_ids, gather, recipe
 from pdelta.tree.recipe import Place as From
 
-_FOLDERS_HELD: Final = 64
 _WORTH_BYTES: Final = 1024
 """Smaller duplicates cost less to fetch again than to remember."""
 
@@ -62,7 +61,7 @@ class Release:
         self._base = base
         self._slot = slot
         self._kept = kept
-        self._held: OrderedDict[bytes, dict[bytes, Entry]] = OrderedDict()
+        self._finder = Finder(tree, before.top)
         self._catalog: Catalog | None = None
         self._leaders: dict[bytes, bytes] | None = None
         length = after.chunking.maximum
@@ -103,9 +102,7 @@ class Release:
 
     def held(self, path: bytes) -> Entry | None:
         """Give what the current release holds at a path."""
-        if not self._base:
-            return None
-        return self._names(parent_of(path)).get(path.rpartition(b"/")[2])
+        return self._finder.find(path) if self._base else None
 
     def folders(self) -> Iterator[tuple[bytes, Entry]]:
         """Give every folder of the new release, parents before children."""
@@ -114,19 +111,6 @@ class Release:
     def _entries(self) -> Iterator[tuple[bytes, Entry]]:
         yield b"", self._after.top
         yield from walk(self._tree, b"", self._after.top.content)
-
-    def _names(self, folder: bytes) -> dict[bytes, Entry]:
-        """Give the entries of a folder of the current release; a walk comes back to the folders above it."""
-        known = self._held.get(folder)
-        if known is None:
-            entry = self._before.top if not folder else self.held(folder)
-            names = self._tree.directory(entry.content) if entry is not None and entry.kind == Kind.DIRECTORY else ()
-            known = self._held[folder] = {found.name: found for found in names}
-            if len(self._held) > _FOLDERS_HELD:
-                self._held.popitem(last=False)
-        else:
-            self._held.move_to_end(folder)
-        return known
 
     def _find_sources(self) -> Catalog:
         needs = Needs()
