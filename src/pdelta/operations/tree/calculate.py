@@ -22,7 +22,7 @@ from pdelta.formats.page import (
 )
 from pdelta.model.finding import Finding
 from pdelta.model.names import parent_of, quoted
-from pdelta.model.snapshot import LINKED, Chunking, Entry, Kind, PageReader, Root, Selection
+from pdelta.model.snapshot import LINKED, Chunking, Entry, Kind, PageStore, Root, Selection
 from pdelta.tree.merge import Edit, Merge, Policy, merge
 from pdelta.tree.order import Rename, find_renames, is_below
 from pdelta.tree.override import Finder, override
@@ -39,7 +39,7 @@ class Overlay:
         below: Pages on disk; None where there are none.
     """
 
-    def __init__(self, below: PageReader | None) -> None:
+    def __init__(self, below: PageStore | None) -> None:
         """Begin with the empty directory alone."""
         self.below = below
         self.new: dict[bytes, bytes] = dict(EMPTY_PAGES)
@@ -59,6 +59,11 @@ class Overlay:
     def write_pages(self, pages: Iterable[tuple[bytes, bytes]]) -> None:
         """Keep pages in memory."""
         self.new.update(pages)
+
+    def missing_pages(self, ids: Iterable[bytes]) -> list[bytes]:
+        """Say which pages are neither in memory nor on disk, in the order given."""
+        absent = [id_ for id_ in ids if id_ not in self.new]
+        return absent if self.below is None or not absent else self.below.missing_pages(absent)
 
     def read_root(self, id_: bytes) -> Root:
         """Give a root record by its snapshot id."""

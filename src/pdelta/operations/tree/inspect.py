@@ -26,26 +26,6 @@ from pdelta.tree.override import Finder, find
 from pdelta.tree.reader import walk
 
 
-class ScannedPages:
-    """A page store for a scan, over an overlay."""
-
-    def __init__(self, overlay: Overlay) -> None:
-        """Take pages into the overlay."""
-        self._overlay = overlay
-
-    def read_pages(self, ids: Iterable[bytes]) -> dict[bytes, bytes]:
-        """Give pages by id."""
-        return dict(self._overlay.read_pages(ids))
-
-    def write_pages(self, pages: Iterable[tuple[bytes, bytes]]) -> None:
-        """Keep pages in memory."""
-        self._overlay.write_pages(pages)
-
-    def missing_pages(self, ids: Iterable[bytes]) -> list[bytes]:
-        """Say which pages are not in memory."""
-        return [id_ for id_ in ids if id_ not in self._overlay.new]
-
-
 def look_at_all(
     root: Directory,
     overlay: Overlay,
@@ -55,7 +35,7 @@ def look_at_all(
 ) -> tuple[Scan, Index]:
     """Scan the tree with its own parameters; give the scan and the index that it filled."""
     used = index if index is not None else Index(sqlite3.connect(":memory:", isolation_level=None))
-    return scan(root, options, ScannedPages(overlay), used, observer), used
+    return scan(root, options, overlay, used, observer), used
 
 
 def adopt(overlay: Overlay, found: Scan) -> Root:
