@@ -25,7 +25,9 @@ RELEASES: Final = b"releases"
 SHARED: Final = b"shared"
 STATE: Final = b"state"
 _NEXT: Final = b"next"
+_ENDING: Final = b".pdelta"
 _NUMBER: Final = re.compile(rb"0|[1-9][0-9]{0,17}")
+_CONTAINER: Final = re.compile(rb"\..+\.pdelta", re.DOTALL)
 
 
 class Standing(StrEnum):
@@ -46,7 +48,7 @@ class Found(NamedTuple):
 
 def container_name(name: bytes) -> bytes:
     """Give the name of the folder beside DEST that holds its releases."""
-    return b"." + name + b".pdelta"
+    return b"." + name + _ENDING
 
 
 def release_path(number: int) -> bytes:
@@ -62,16 +64,36 @@ def is_release(path: bytes) -> bool:
     state = os.path.join(parent, container_name(name), STATE)
     with suppress(OSError):
         target = os.readlink(os.path.join(parent, name))
-        return _number(name, target) is not None
+        return _number(parent, name, target) is not None
     if any(os.path.lexists(os.path.join(state, intent)) for intent in (INTENT, BACKWARD)):
         return True
     return not os.path.lexists(path) and os.path.lexists(os.path.join(state, LEDGER))
 
 
-def _number(name: bytes, target: bytes) -> int | None:
-    prefix = container_name(name) + b"/" + RELEASES + b"/"
-    rest = target[len(prefix) :] if target.startswith(prefix) else b""
-    return int(rest) if _NUMBER.fullmatch(rest) else None
+def release_around(path: bytes) -> bytes | None:
+    """Give the destination in one of whose releases a path lies, links on the way to it followed; None for no such.
+
+    What is changed there is changed behind the destination's back.
+    """
+    parts = os.path.realpath(path).split(b"/")
+    for place in range(len(parts) - 2):
+        container, releases, number = parts[place : place + 3]
+        if releases == RELEASES and _NUMBER.fullmatch(number) and _CONTAINER.fullmatch(container):
+            above = b"/".join(parts[:place])
+            if os.path.lexists(os.path.join(above, container, STATE, LEDGER)):
+                return os.path.join(above or b"/", container[1 : -len(_ENDING)])
+    return None
+
+
+def _number(parent: bytes, name: bytes, target: bytes) -> int | None:
+    """Give the number of the release that a link leads to, however it is spelled; None for another target."""
+    folder, number = os.path.split(os.path.normpath(os.path.join(parent, target)))
+    if not _NUMBER.fullmatch(number):
+        return None
+    for above in (parent, os.path.realpath(parent)):
+        if folder == os.path.normpath(os.path.join(above, container_name(name), RELEASES)):
+            return int(number)
+    return None
 
 
 class Place:
@@ -157,7 +179,7 @@ class Place:
         if stat.S_ISDIR(found.st_mode):
             return Found(Standing.FOLDER)
         if stat.S_ISLNK(found.st_mode):
-            number = _number(self.name, self.parent.readlink(self.name))
+            number = _number(self.parent.path, self.name, self.parent.readlink(self.name))
             if number is not None:
                 return Found(Standing.RELEASE, number)
         return Found(Standing.FOREIGN)
@@ -255,6 +277,11 @@ class Place:
             if waiting is not None and stat.S_ISLNK(waiting.st_mode):
                 releases.unlink(name)
 
+    @property
+    def shared(self) -> str:
+        """Path of the shared folder, for messages."""
+        return os.fsdecode(self.parent.locate(container_name(self.name) + b"/" + SHARED))
+
     def is_mount(self) -> bool:
         """Say whether something is mounted at DEST, a bind mount of the same file system included."""
         found = self.parent.lstat(self.name)
@@ -262,14 +289,12 @@ class Place:
             return False
         if found.st_dev != self.parent.device:
             return True
-        path = os.path.join(os.path.realpath(self.parent.path), self.name)
-        try:
-            with open("/proc/self/mountinfo", "rb") as lines:
-                return any(_unescape(line.split()[4]) == path for line in lines)
-        except OSError as error:
-            if error.errno in {errno.ENOENT, errno.EACCES}:
-                return False
-            raise
+        return os.path.join(os.path.realpath(self.parent.path), self.name) in _mounts()
+
+    def mounts_inside(self) -> list[bytes]:
+        """Give the paths below DEST at which something is mounted, below DEST."""
+        top = os.path.realpath(os.path.join(self.parent.path, self.name)).rstrip(b"/") + b"/"
+        return sorted(path[len(top) :] for path in _mounts() if path.startswith(top))
 
     def _foreign(self, current: int) -> NeedsOperatorError:
         place = os.fsdecode(self.parent.locate(self.name))
@@ -279,6 +304,17 @@ class Place:
         if current >= 0:
             hint = f"ln -sfn {was} {place}, then pdelta recover {place}"
         return NeedsOperatorError(text, hint=hint)
+
+
+def _mounts() -> set[bytes]:
+    """Give every mount point that this process sees; none where the kernel does not tell."""
+    try:
+        with open("/proc/self/mountinfo", "rb") as lines:
+            return {_unescape(line.split()[4]) for line in lines}
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.EACCES}:
+            return set()
+        raise
 
 
 def _unescape(field: bytes) -> bytes:

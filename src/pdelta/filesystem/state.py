@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
-from pdelta.errors import LockedError, PreflightError
+from pdelta.errors import FilesystemError, LockedError, PreflightError
 from pdelta.filesystem import syscalls
 from pdelta.filesystem.directories import DirectoryCache
 from pdelta.filesystem.failure import translated
@@ -197,6 +197,10 @@ def remove(root: Directory, path: bytes) -> None:
     """Remove whatever is at a path of pdelta's own, never following a link; nothing there is fine.
 
     Folders without write permission are opened up first: they are pdelta's own copies.
+
+    Raises:
+        FilesystemError: Something is mounted in a folder; nothing below that was removed.
+        OSError: Something cannot be removed.
     """
     with DirectoryCache(root) as folders:
         try:
@@ -206,14 +210,15 @@ def remove(root: Directory, path: bytes) -> None:
         if _unlinked(folder, name):
             return
         # Children before their folder, and no recursion: a path has up to 2,048 folders.
-        stack = [(path, _names_in(folders, path))]
+        device = _opened(folders, path).device
+        stack = [(path, _names_in(folders, path, device))]
         while stack:
             path, names = stack[-1]
             folder = folders.directory(path)
             below = next((name for name in names if not _unlinked(folder, name)), None)
             if below is not None:
                 path = join_path(path, below)
-                stack.append((path, _names_in(folders, path)))
+                stack.append((path, _names_in(folders, path, device)))
                 continue
             stack.pop()
             folders.forget(path)
@@ -234,14 +239,22 @@ def _unlinked(folder: Directory, name: bytes) -> bool:
     return True
 
 
-def _names_in(folders: DirectoryCache, path: bytes) -> Iterator[bytes]:
-    """List a folder of pdelta's own that is about to be emptied, and let its owner do so."""
+def _opened(folders: DirectoryCache, path: bytes) -> Directory:
+    """Open a folder of pdelta's own, also one that its owner may not read."""
     try:
-        folder = folders.directory(path)
+        return folders.directory(path)
     except PermissionError:
         parent, name = folders.parent(path)
         os.chmod(name, 0o700, dir_fd=parent.fd)
-        folder = folders.directory(path)
+        return folders.directory(path)
+
+
+def _names_in(folders: DirectoryCache, path: bytes, device: int) -> Iterator[bytes]:
+    """List a folder of pdelta's own that is about to be emptied, and let its owner do so."""
+    folder = _opened(folders, path)
+    if folder.device != device:
+        text = f"another file system is mounted at {quoted(folder.path)}; nothing in it was removed"
+        raise FilesystemError(text, hint="unmount it, then run the command again")
     names = folder.names()
     if names and os.geteuid() != 0 and os.fstat(folder.fd).st_mode & 0o300 != 0o300:
         os.fchmod(folder.fd, 0o700)

@@ -21,6 +21,7 @@ from pdelta.filesystem.ledger import Ledger
 from pdelta.filesystem.observe import Observation
 from pdelta.filesystem.release import STATE, Found, Place, Standing, release_path
 from pdelta.filesystem.safe import Directory
+from pdelta.filesystem.scan import Scan
 from pdelta.filesystem.stage import Staged
 from pdelta.filesystem.state import BACKWARD, INTENT, LEDGER, StateFolder, remove
 from pdelta.filesystem.syscalls import filesystem_type
@@ -51,11 +52,14 @@ from pdelta.operations.tree.release_transaction import ReleaseTransaction, witho
 from pdelta.operations.tree.repairing import find_unrepairable
 from pdelta.tree.merge import Merge
 from pdelta.tree.reader import walk
+from pdelta.tree.select import Selector
 
 _SHARING_BLOCKS: Final = frozenset({0x9123683E})
 """Btrfs, where a copy within the file system costs no space."""
 
 _LISTED: Final = 10
+_HARMLESS: Final = frozenset({"special", "vanished"})
+"""Problems with what no release holds: FIFOs, sockets and devices, and names that are gone."""
 
 
 class ReleaseOperation(TreeOperation):
@@ -86,6 +90,7 @@ class ReleaseOperation(TreeOperation):
         self._found = Found(Standing.ABSENT)
         self._fingerprints: Index | None = None
         self._former: StateFolder | None = None
+        self._nested: Sequence[bytes] = ()
         self._wait_s = 0.0
 
     def close(self) -> None:
@@ -113,6 +118,7 @@ class ReleaseOperation(TreeOperation):
                 *(finding for finding in common if finding.code != "rights"),
                 *find_unsettable(self._root, calculation, tree, whole=True),
                 *self._refusals(body),
+                *(() if isinstance(body.wish, RollbackWish) else self._left_behind(calculation)),
                 *self._sharing_problems(calculation),
                 *_unpatched(body),
                 *self._space(calculation),
@@ -268,6 +274,11 @@ class ReleaseOperation(TreeOperation):
             self._fingerprints = open_release_index(self._state, self._found.number)
         return self._fingerprints
 
+    def _scan(self, like: Root, index: Index | None, *, checksum: bool) -> Scan:
+        found = super()._scan(like, index, checksum=checksum)
+        self._nested = found.nested
+        return found
+
     def _take_scan(self, ledger: Ledger) -> None:
         """Keep nothing of a scan: a release's fingerprints are recorded with it."""
         del ledger
@@ -364,6 +375,15 @@ class ReleaseOperation(TreeOperation):
             text = f"something is mounted at {path!r}, so it cannot become a link"
             hint = f"name a folder inside of it: pdelta push --release SRC {path}/current"
             findings.append(Finding("release-mount", text, hint=hint))
+        inside = place.mounts_inside() if self._root is not None else ()
+        if inside:
+            names = ", ".join(repr(os.fsdecode(name)) for name in inside[:_LISTED])
+            text = f"something is mounted inside of {path!r}, at {names}, and would not come along into a release"
+            hint = f"unmount it, ignore its path, and mount it at that path of {place.shared} instead"
+            findings.append(Finding("release-mount", text, hint=hint))
+        if place.container is not None and place.container.device != place.parent.device:
+            text = f"{os.fsdecode(place.container.path)!r} is on another file system than {path!r}"
+            findings.append(Finding("release-mount", text, hint="unmount it: a release is switched by a rename"))
         if self._found.standing == Standing.FOREIGN:
             text = f"{path!r} is neither a folder nor a link to one of its releases"
             findings.append(Finding("release-foreign", text, hint=f"mv {path} {path}.old, then push again"))
@@ -374,6 +394,23 @@ class ReleaseOperation(TreeOperation):
             findings.append(Finding("release-unconverted", text, hint=hint))
         if self._found.standing == Standing.FOLDER and self._root is not None:
             findings += self._former_state(path)
+        return findings
+
+    def _left_behind(self, calculation: Calculation) -> list[Finding]:
+        """Refuse what would vanish from DEST because it cannot be copied into the next release."""
+        findings = []
+        ignored = Selector(calculation.after.selection.rules).ignored
+        for problem in self._problems:
+            if problem.kind not in _HARMLESS and not any(ignored(problem.path, kind) for kind in (True, False)):
+                text = f"{os.fsdecode(problem.path)!r} would not come along into the next release: {problem.message}"
+                hint = "let this user read it, ignore its path, or use --become"
+                findings.append(Finding("release-unreadable", text, hint=hint, subject=problem.path))
+        for path in self._nested:
+            if ignored(path, True):  # noqa: FBT003 - a directory
+                continue
+            text = f"{os.fsdecode(path)!r} is a managed tree of its own, whose history would not come along"
+            hint = "ignore its path: then it moves to the shared folder as it is"
+            findings.append(Finding("nested", text, hint=hint, subject=path))
         return findings
 
     def _former_state(self, path: str) -> list[Finding]:
@@ -401,7 +438,8 @@ class ReleaseOperation(TreeOperation):
         findings = []
         if sharing.conflicts:
             names = ", ".join(repr(os.fsdecode(path)) for path in sharing.conflicts[:_LISTED])
-            text = f"ignored paths cannot move to the shared folder: {names} stand in it already, or are mounts"
+            reasons = "stand in it already, are mounts, or are too deep"
+            text = f"ignored paths cannot move to the shared folder: {names} {reasons}"
             findings.append(Finding("release-shared", text, hint="move one of the two away"))
         moving = [*sharing.shares, *sharing.copies]
         if moving:

@@ -4,10 +4,12 @@ Called by ``app``. Which of the two works is decided by what stands at the
 destination, and by a push that asks for a release.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypedDict
 
-from pdelta.filesystem.release import is_release
+from pdelta.errors import UsageError
+from pdelta.filesystem.release import is_release, release_around
 from pdelta.formats.history import HistoryEntry, PushWish, decode_wish
 from pdelta.formats.report import CheckReport, CollectReport, RecoverReport, Retention, TreeFacts, decode_body
 from pdelta.model.change import Change
@@ -75,8 +77,13 @@ class DestinationOperation:
         self._operation.close()
 
     def calculate(self, target: Target, desired: bytes) -> Delta:
-        """Say what takes the destination to the wish; see ``TreeOperation.calculate``."""
+        """Say what takes the destination to the wish; see ``TreeOperation.calculate``.
+
+        Raises:
+            UsageError: The destination lies in a release of another one.
+        """
         wish = decode_wish(desired)
+        self._refuse_inside()
         self._choose(release=is_release(self._path) or (isinstance(wish, PushWish) and wish.release))
         return self._operation.calculate(target, desired)
 
@@ -123,6 +130,16 @@ class DestinationOperation:
     def examine(self) -> list[Finding]:
         """Look for trouble in the destination's own state."""
         return self._operation.examine()
+
+    def _refuse_inside(self) -> None:
+        """Refuse to change a release through another address than that of its destination."""
+        if is_release(self._path):
+            return
+        destination = release_around(self._path)
+        if destination is not None:
+            path, owner = os.fsdecode(self._path), os.fsdecode(destination)
+            text = f"{path!r} is in a release of {owner!r}, which is changed as a whole; nothing was changed"
+            raise UsageError(text, hint=f"push to {owner}, or to a path that it ignores")
 
     def _operation_of(self, delta: Delta) -> TreeOperation:
         wish = decode_body(delta.body).wish

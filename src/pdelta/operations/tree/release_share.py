@@ -18,7 +18,7 @@ from pdelta.filesystem.release import RELEASES, SHARED, release_path
 from pdelta.filesystem.replica import replicate
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.state import remove
-from pdelta.model.names import is_reserved, join_path, parent_of, split_path
+from pdelta.model.names import PATH_LIMIT_BYTES, is_reserved, join_path, parent_of, split_path
 from pdelta.model.snapshot import Entry, Kind, Root
 from pdelta.tree.override import Finder
 from pdelta.tree.reader import TreeReader
@@ -70,7 +70,7 @@ def plan_sharing(
     selector = Selector(after.selection.rules)
     held, wanted = Finder(tree, before.top), Finder(tree, after.top)
     result = Sharing()
-    shared = set(_shared(container, selector))
+    shared = {*_shared(container, selector), *_linked(current, container)}
     if current is not None and selector.rules:
         for path, found in _ignored(current, selector):
             if stat.S_ISLNK(found.st_mode):
@@ -87,6 +87,7 @@ def plan_sharing(
     shared.update(result.shares, result.copies)
     links = {_topmost(path, wanted) for path in sorted(shared)}
     result.links = sorted(path for path in links if path)
+    result.conflicts += [path for path in result.links if len(link_target(path)) > PATH_LIMIT_BYTES]
     return result
 
 
@@ -138,6 +139,29 @@ def _shared(container: Directory | None, selector: Selector) -> Iterator[bytes]:
             ignored = selector.ignored_names(path, kinds.items())
             yield from (join_path(path, name) for name in ignored)
             stack += [join_path(path, name) for name, below in kinds.items() if below and name not in ignored]
+
+
+def _linked(current: Directory | None, container: Directory | None) -> Iterator[bytes]:
+    """Give the paths at which the current release leads to the shared folder, whether they are ignored still or not.
+
+    A push that forgets to ignore a path must not take it from the application.
+    """
+    if current is None or container is None or container.lstat(SHARED) is None:
+        return
+    with container.open_directory(SHARED) as shared:
+        stack = [b""]
+        while stack:
+            path = stack.pop()
+            with shared.open_directory(path) as folder:
+                names = [join_path(path, name) for name, _ in _kinds(folder)]
+            for name in names:
+                found = current.lstat(name)
+                if found is None:
+                    continue
+                if stat.S_ISDIR(found.st_mode):
+                    stack.append(name)
+                elif stat.S_ISLNK(found.st_mode) and current.readlink(name) == link_target(name):
+                    yield name
 
 
 # -- changing -----------------------------------------------------------------------------------------------------

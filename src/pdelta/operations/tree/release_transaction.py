@@ -13,12 +13,13 @@ from typing import Final
 
 import msgspec
 
-from pdelta.errors import ExecutionError, IntegrityError, NeedsOperatorError, PdeltaError
+from pdelta.errors import DriftError, ExecutionError, IntegrityError, NeedsOperatorError, PdeltaError
 from pdelta.filesystem.failure import translated
 from pdelta.filesystem.ledger import Kept, Ledger
 from pdelta.filesystem.release import RELEASES, SHARED, STATE, Found, Standing, container_name, release_path
 from pdelta.filesystem.release import Place as ReleasePlace
-from pdelta.filesystem.scan import ScanOptions
+from pdelta.filesystem.safe import Directory
+from pdelta.filesystem.scan import Scan, ScanOptions
 from pdelta.filesystem.stage import Staged, StageItem, Stager
 from pdelta.filesystem.state import BACKWARD, INTENT, RECORD, STAGING, StateFolder, remove
 from pdelta.filesystem.syscalls import sync_filesystem
@@ -27,7 +28,7 @@ from pdelta.formats.page import PagedTree
 from pdelta.formats.release import SwitchIntent, decode_switch, encode_switch
 from pdelta.model.event import Observer, silent
 from pdelta.model.failpoint import FailPoint, never
-from pdelta.model.names import STATE_NAME, join_path
+from pdelta.model.names import STATE_NAME, join_path, quoted
 from pdelta.model.snapshot import Entry, Root
 from pdelta.model.source import Source
 from pdelta.operations.tree import inspect
@@ -139,6 +140,8 @@ class ReleaseTransaction:
             number, staged = reused, Staged()
         if convert:
             self._index(current, base, calculation.before)
+        if base:
+            self._recheck(current, base, calculation.before)
         held = self._size(calculation.before) if current >= 0 and undo else 0
         counts = msgspec.structs.replace(
             entry.counts, bytes_fetched=staged.fetched_bytes, bytes_reused=staged.reused_bytes
@@ -227,14 +230,32 @@ class ReleaseTransaction:
                 yield int(item.slot.rpartition(b"/")[2]), displaced.before
 
     def _holds(self, number: int, wanted: Root) -> bool:
-        with (
-            self._place.inside.open_directory(release_path(number)) as folder,
-            closing(open_release_index(self._state, number)) as index,
-        ):
+        with self._place.inside.open_directory(release_path(number)) as folder:
+            found, result = self._look_at(number, folder, wanted)
+        return not (result.edits or result.directories or found.problems) and found.root.links == wanted.links
+
+    def _look_at(self, number: int, folder: Directory, wanted: Root) -> tuple[Scan, Merge]:
+        """Give what a release holds by stat data, and how that differs from a snapshot."""
+        with closing(open_release_index(self._state, number)) as index:
             options = ScanOptions(now_ns=self._clock(), chunking=wanted.chunking, selection=wanted.selection, jobs=JOBS)
             found, _ = inspect.look_at_all(folder, self._overlay, index, self._observer, options)
-            result = without_links(inspect.differences(self._overlay, wanted, found.root))
-            return not (result.edits or result.directories or found.problems) and found.root.links == wanted.links
+        return found, without_links(inspect.differences(self._overlay, wanted, found.root))
+
+    def _recheck(self, number: int, base: bytes, before: Root) -> None:
+        """Look again at what readers use after staging, which may have taken hours: a switch would leave it behind.
+
+        Raises:
+            DriftError: Somebody changed it; DEST is as it was and what was staged is kept.
+        """
+        with translated("look at the current release again"), self._place.parent.open_directory(base) as folder:
+            _, result = self._look_at(number, folder, before)
+        changed = [edit.path for edit in (*result.edits, *result.directories)]
+        if changed:
+            names = ", ".join(quoted(path) for path in changed[:5])
+            text = f"{names} changed while the new release was staged; nothing was changed, what is staged is kept"
+            raise DriftError(
+                text, hint="the application writes to its release; run the command again, or ignore the path"
+            )
 
     def _stage(
         self,

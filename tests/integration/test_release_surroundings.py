@@ -1,0 +1,224 @@
+"""What stands in and around a release and is not pdelta's: it comes along, or the push is refused and says why."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pdelta.errors import DriftError, FilesystemError, UsageError
+from pdelta.filesystem.release import release_around
+from pdelta.filesystem.safe import Directory
+from pdelta.filesystem.state import remove
+from pdelta.formats.report import Retention
+from pdelta.testing.failpoints import CrashAt
+from tests.fixtures.desk import Desk, ignoring
+from tests.fixtures.release import ReleaseDesk
+from tests.fixtures.trees import tree_state
+
+UPLOADS = ignoring(b"uploads/")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> ReleaseDesk:
+    """A first release is pushed."""
+    desk = ReleaseDesk(tmp_path)
+    desk.write({"file": "one", "folder": {"same": "same"}})
+    desk.push()
+    return desk
+
+
+@contextmanager
+def mounted(place: Path) -> Iterator[None]:
+    done = subprocess.run(["mount", "-t", "tmpfs", "none", place], check=False, capture_output=True)
+    if done.returncode:
+        pytest.skip("this user may not mount")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+# -- ignored paths --------------------------------------------------------------------------------------------------
+
+
+def test_sharing_when_a_push_forgets_to_ignore_then_the_application_keeps_its_path(desk: ReleaseDesk) -> None:
+    (desk.dest / "uploads").mkdir()
+    (desk.dest / "uploads/mine").write_text("mine")
+    desk.push(UPLOADS)
+    for content in ("two", "three"):
+        desk.write({"file": content})
+        assert desk.push().refusals == []
+        assert desk.read("uploads/mine") == "mine"
+        assert desk.changes() == []
+    desk.rollback(1)
+    assert desk.read("file") == "one"
+    desk.write({"uploads": {"theirs": "pushed"}})
+    desk.push()
+    assert desk.names("uploads") == {"theirs"}
+    assert (desk.container / "shared/uploads/mine").read_text() == "mine"
+
+
+def test_sharing_when_the_link_was_removed_then_it_stays_away(desk: ReleaseDesk) -> None:
+    (desk.dest / "uploads").mkdir()
+    desk.push(UPLOADS)
+    (desk.dest / "uploads").unlink()
+    desk.write({"file": "two"})
+    desk.push()
+    assert desk.names() == {"file", "folder"}
+
+
+# -- addresses ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "spelling", ["{container}/releases/1", "./.dest.pdelta/releases/1", ".dest.pdelta//releases/1/"]
+)
+def test_push_when_a_person_switched_the_link_then_however_it_is_spelled_it_leads_to_a_release(
+    desk: ReleaseDesk, spelling: str
+) -> None:
+    desk.write({"file": "two"})
+    desk.push()
+    first = tree_state(desk.container / "releases/1")
+    desk.dest.unlink()
+    desk.dest.symlink_to(spelling.format(container=desk.container))
+    desk.write({"file": "three"})
+    done = desk.push(release=False, drift="overwrite")
+    assert done.refusals == []
+    assert (os.readlink(desk.dest), desk.read("file")) == (".dest.pdelta/releases/3", "three")
+    assert tree_state(desk.container / "releases/1") == first
+
+
+def test_push_when_addressed_inside_of_a_release_then_refused_by_the_name_of_its_destination(
+    desk: ReleaseDesk, tmp_path: Path
+) -> None:
+    alias = tmp_path / "alias"
+    alias.symlink_to(desk.container / "releases/1")
+    before = tree_state(desk.container / "releases/1")
+    for dest in (alias, desk.dest / "folder", desk.container / "releases/1/new"):
+        with pytest.raises(UsageError, match=f"in a release of '{desk.dest}'"):
+            ReleaseDesk(Path(tempfile.mkdtemp(dir=tmp_path)), dest=dest).push(release=False)
+    assert tree_state(desk.container / "releases/1") == before
+    (desk.container / "shared/free").mkdir()
+    assert release_around(os.fsencode(desk.container / "shared/free")) is None
+
+
+# -- what would stay behind -----------------------------------------------------------------------------------------
+
+
+def test_push_when_the_application_writes_while_it_is_staged_then_dest_stays_until_the_next_one(
+    desk: ReleaseDesk,
+) -> None:
+    def write(name: str) -> None:
+        if name == "stage.synced":
+            (desk.dest / "order").write_text("precious")
+
+    desk.write({"file": "two"})
+    desk.failpoint = write
+    with pytest.raises(DriftError, match="'order' changed while the new release was staged"):
+        desk.push()
+    assert (desk.current, desk.read("file")) == (1, "one")
+    desk.failpoint = CrashAt(0)
+    desk.push()
+    assert (desk.read("file"), desk.read("order")) == ("two", "precious")
+
+
+def test_convert_when_somebody_writes_while_it_is_staged_then_the_folder_stays(tmp_path: Path) -> None:
+    desk = ReleaseDesk(tmp_path)
+    desk.write({"file": "new", "other": "new"})
+    desk.write_dest({"file": "old!", "mine": "mine"})
+
+    def write(name: str) -> None:
+        if name == "stage.synced":
+            (desk.dest / "mine").write_text("changed meanwhile")
+
+    desk.failpoint = write
+    with pytest.raises(DriftError, match="'mine' changed"):
+        desk.push(convert=True, drift="overwrite")
+    assert not desk.dest.is_symlink()
+    desk.failpoint = CrashAt(0)
+    desk.push(convert=True, drift="overwrite")
+    assert desk.read("mine") == "changed meanwhile"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_push_when_a_file_of_the_release_cannot_be_read_then_refused(desk: ReleaseDesk) -> None:
+    (desk.dest / "secret").write_text("of the application")
+    (desk.dest / "secret").chmod(0)
+    desk.write({"file": "two"})
+    assert desk.push().refusals == ["release-unreadable"]
+
+
+def test_push_when_a_name_of_the_release_cannot_be_taken_along_then_refused(desk: ReleaseDesk) -> None:
+    long = desk.dest / "/".join(["n" * 255] * 15)
+    long.mkdir(parents=True)
+    with Directory.open_root(os.fsencode(long)) as folder:
+        folder.mkdir(b"m" * 254)
+        with folder.open_directory(b"m" * 254) as below:
+            below.mkdir(b"too long")
+    desk.write({"file": "two"})
+    assert desk.push().refusals == ["release-unreadable"]
+    assert desk.push(ignoring(b"/" + b"n" * 255)).refusals == []
+    assert desk.read("file") == "two"
+
+
+def test_push_when_a_managed_tree_is_in_the_release_then_refused_until_it_is_shared(
+    desk: ReleaseDesk, tmp_path: Path
+) -> None:
+    (tmp_path / "own").mkdir()
+    own = Desk(tmp_path / "own", dest=tmp_path / "plugin")
+    own.write({"a": "b"})
+    own.push()
+    own.dest.rename(desk.dest / "plugin")
+    desk.write({"file": "two"})
+    assert desk.push().refusals == ["nested"]
+    assert desk.push(ignoring(b"/plugin")).refusals == []
+    own.dest = desk.container / "shared/plugin"
+    assert [entry.number for entry in own.history()] == [1]
+    assert own.push().facts is None
+
+
+def test_push_when_something_is_mounted_in_the_release_then_refused_until_it_is_mounted_in_the_shared_folder(
+    desk: ReleaseDesk,
+) -> None:
+    place = desk.dest / "data"
+    place.mkdir()
+    with mounted(place.resolve()):
+        (place / "live").write_text("live")
+        desk.write({"file": "two"})
+        assert "release-mount" in desk.push().refusals
+        assert "release-mount" in desk.push(ignoring(b"/data")).refusals
+    place.rmdir()
+    (desk.container / "shared/data").mkdir()
+    with mounted(desk.container / "shared/data"):
+        (desk.container / "shared/data/live").write_text("live")
+        assert desk.push(ignoring(b"/data")).refusals == []
+        assert (desk.read("data/live"), desk.read("file")) == ("live", "two")
+
+
+def test_collect_when_something_is_mounted_in_an_old_release_then_its_content_stays(desk: ReleaseDesk) -> None:
+    desk.write({"file": "two"})
+    desk.push()
+    place = desk.container / "releases/1/data"
+    place.mkdir()
+    with mounted(place):
+        (place / "live").write_text("live")
+        with desk.operation() as operation, pytest.raises(FilesystemError, match="mounted at"):
+            operation.collect(Retention(keep=0, newest=True))
+        assert (place / "live").read_text() == "live"
+    with desk.operation() as operation:
+        operation.collect(Retention(keep=0, newest=True))
+    assert desk.releases() == {2}
+
+
+def test_remove_when_something_is_mounted_in_it_then_left(tmp_path: Path) -> None:
+    place = tmp_path / "kept/folder"
+    place.mkdir(parents=True)
+    with mounted(place), Directory.open_root(os.fsencode(tmp_path)) as root:
+        (place / "live").write_text("live")
+        with pytest.raises(FilesystemError, match="mounted at"):
+            remove(root, b"kept")
+        assert (place / "live").read_text() == "live"
