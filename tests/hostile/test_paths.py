@@ -389,9 +389,8 @@ def test_hard_link_when_its_file_lies_outside_then_never_written_through(base: P
         for flags in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND):
             with pytest.raises(FilesystemError, match="2 names"):
                 tree.open_file(b"hard", flags)
-        fd = tree.create_temporary()
+        fd = tree.create_exclusive(b"staged")
         os.write(fd, b"new")
-        tree.link_temporary(fd, b"staged")
         os.close(fd)
         tree.replace(b"staged", tree, b"hard")
         assert read(tree.open_file(b"hard")) == b"new"

@@ -22,7 +22,6 @@ from typing import Final, Self
 from pdelta.errors import FilesystemError
 from pdelta.filesystem import syscalls
 from pdelta.filesystem.opening import Opening, best_opening
-from pdelta.filesystem.syscalls import UnsupportedError
 from pdelta.model.names import check_component, check_relative
 
 _ALWAYS: Final = os.O_NOFOLLOW | os.O_CLOEXEC
@@ -366,39 +365,6 @@ class Directory:
         check_component(name)
         try:
             return os.open(name, flags | os.O_CREAT | os.O_EXCL | _ALWAYS, mode, dir_fd=self.fd)
-        except OSError as error:
-            self._place(error, name)
-            raise
-
-    def create_temporary(self, mode: int = 0o600) -> int:
-        """Create a file without a name in this folder; it vanishes unless ``link_temporary`` names it.
-
-        Returns:
-            A descriptor, open for reading and writing, that the caller closes.
-
-        Raises:
-            UnsupportedError: The file system has no ``O_TMPFILE``.
-            OSError: Anything else.
-        """
-        try:
-            return os.open(b".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, mode, dir_fd=self.fd)
-        except OSError as error:
-            if error.errno in {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}:
-                raise UnsupportedError(error.errno, error.strerror, self.path) from None
-            self._place(error, b"")
-            raise
-
-    def link_temporary(self, fd: int, name: bytes) -> None:
-        """Name a file that ``create_temporary`` made, or any open file of this file system, in this folder.
-
-        Raises:
-            FileExistsError: The name is taken.
-            FormatError: The name is none.
-            OSError: Anything else.
-        """
-        check_component(name)
-        try:
-            syscalls.link_descriptor(fd, self.fd, name)
         except OSError as error:
             self._place(error, name)
             raise

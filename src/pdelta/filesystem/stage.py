@@ -22,7 +22,7 @@ from pdelta.filesystem.commit import attributes_of
 from pdelta.filesystem.copy import copy_range, write_all
 from pdelta.filesystem.directories import DirectoryCache
 from pdelta.filesystem.failure import translated
-from pdelta.filesystem.metadata import Attributes, read_xattrs, set_attributes, set_attributes_of
+from pdelta.filesystem.metadata import Attributes, read_xattrs_of, set_attributes, set_attributes_of
 from pdelta.filesystem.patching import PatchedSource, patched
 from pdelta.filesystem.safe import Directory
 from pdelta.model.event import Event, Observer, silent
@@ -37,7 +37,6 @@ _PIECE_BYTES: Final = 1 << 20
 _ONCE: Final = b"\0\0\0\1"
 _SYMLINK: Final = int(Kind.SYMLINK)
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_INHERITED: Final = frozenset({b"system.posix_acl_access"})
 
 
 class StageItem(NamedTuple):
@@ -490,11 +489,7 @@ class Stager:
                 owner = (-1, found.st_gid) if found.st_gid in os.getgroups() else None
         xattrs = None
         if XATTRS not in item.entry.extra and item.entry.kind == Kind.FILE:
-            handle = parent.open_handle(old)
-            try:
-                xattrs = read_xattrs(b"/proc/self/fd/%d" % handle) or None
-            finally:
-                os.close(handle)
+            xattrs = read_xattrs_of(parent, old) or None
         if owner or xattrs:
             set_attributes_of(folder, name, Attributes(owner=owner, xattrs=xattrs))
 

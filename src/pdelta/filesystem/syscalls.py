@@ -14,7 +14,6 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-RESOLVE_NO_XDEV: Final = 0x01
 RESOLVE_NO_SYMLINKS: Final = 0x04
 RESOLVE_BENEATH: Final = 0x08
 
@@ -27,8 +26,6 @@ KEEP_SIZE: Final = 0x01
 BTRFS: Final = 0x9123683E
 
 _AT_FDCWD: Final = -100
-_AT_EMPTY_PATH: Final = 0x1000
-_AT_SYMLINK_FOLLOW: Final = 0x400
 _OPENAT2: Final = 437
 _RENAMEAT2: Final = {"x86_64": 316, "aarch64": 276, "riscv64": 276, "loongarch64": 276}
 _FICLONE: Final = 0x40049409
@@ -84,7 +81,6 @@ _renameat2_by_number = _required(
     "syscall", ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint
 )
 _syncfs = _function("syncfs", ctypes.c_int)
-_linkat = _required("linkat", ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int)
 _fallocate = _function("fallocate64", ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64) or _function(
     "fallocate", ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64
 )
@@ -164,29 +160,6 @@ def renameat2(directory_fd: int, name: bytes, new_directory_fd: int, new_name: b
     if failed:
         # EPERM is a true refusal here (sticky folder, immutable file), never "not supported".
         raise _error(ctypes.get_errno(), name, new_name, unsupported=_MISSING - {errno.EPERM})
-
-
-def link_descriptor(fd: int, directory_fd: int, name: bytes) -> None:
-    """Give an open file, for example one made with ``O_TMPFILE``, a name.
-
-    Goes through ``/proc/self/fd``; where that is not mounted, by ``AT_EMPTY_PATH``, which needs CAP_DAC_READ_SEARCH
-    before Linux 6.10.
-
-    Raises:
-        FileExistsError: The name is taken.
-        OSError: Anything else that ``link`` raises; ``ENOENT`` also when the file was opened with ``O_EXCL``.
-    """
-    if b"\0" in name:
-        text = "embedded null byte"
-        raise ValueError(text)
-    if not _linkat(_AT_FDCWD, b"/proc/self/fd/%d" % fd, directory_fd, name, _AT_SYMLINK_FOLLOW):
-        return
-    code = ctypes.get_errno()
-    if code == errno.ENOENT:
-        if not _linkat(fd, b"", directory_fd, name, _AT_EMPTY_PATH):
-            return
-        code = ctypes.get_errno()
-    raise _error(code, name)
 
 
 def sync_filesystem(fd: int) -> None:

@@ -165,11 +165,6 @@ def json_text(value: object) -> str:
     return text
 
 
-def indentation_unit(text: str) -> str:
-    """Give the white space that the document puts before its first key; empty for one line."""
-    return _indentation(text)
-
-
 def _decode(data: bytes) -> str:
     if len(data) > LIMIT_BYTES:
         message = f"the manifest has {len(data)} bytes; more than {LIMIT_BYTES} are refused"

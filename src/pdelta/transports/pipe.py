@@ -2,7 +2,7 @@
 
 ``PipeChannel`` is the controller's end: it takes what comes while it sends.
 ``BlockingChannel`` is the agent's end: its peer takes everything, so it may simply
-wait. Called by ``transports.subprocess``, ``transports.loopback`` and ``app.serve``.
+wait. Called by ``transports.subprocess`` and ``app.serve``.
 """
 
 import contextlib

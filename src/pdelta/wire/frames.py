@@ -145,11 +145,6 @@ class Decoder:
         self._zstd: ZstdDecompressor | None = None
         self._bounded = bounded
 
-    @property
-    def pending_bytes(self) -> int:
-        """How much of an unfinished frame is kept; not 0 at the end of input means a torn frame."""
-        return len(self._buffer)
-
     def feed(self, data: Buffer) -> Iterator[Frame]:
         """Take bytes, and give each frame that they complete.
 

@@ -91,10 +91,6 @@ class Session:
         self.state = State.START
         self._owed: dict[int, int] = dict.fromkeys(REQUESTS.values(), 0)
 
-    def owed(self, request: Type) -> int:
-        """Say how many requests of a type have no complete answer yet."""
-        return self._owed[request]
-
     def send(self, kind: Type, *, end: bool = True, declines: int = 0) -> None:
         """Note that this end sends a message.
 

@@ -247,7 +247,6 @@ def test_mutations_when_asked_then_done_to_one_name(tree: Directory, base: Path)
 def test_mutations_when_the_name_is_taken_then_nothing_is_replaced(tree: Directory, base: Path) -> None:
     (base / "dangling").symlink_to("nowhere")
     (base / "file").write_bytes(b"mine")
-    temporary = tree.create_temporary()
     for name in (b"a", b"link", b"dangling"):
         for call in (
             tree.mkdir,
@@ -255,23 +254,12 @@ def test_mutations_when_the_name_is_taken_then_nothing_is_replaced(tree: Directo
             lambda name: tree.link(b"file", tree, name),
             lambda name: tree.rename_noreplace(b"file", tree, name),
             tree.create_exclusive,
-            lambda name: tree.link_temporary(temporary, name),
         ):
             with pytest.raises(FileExistsError) as caught:
                 call(name)
             assert tree.locate(name) in {caught.value.filename, caught.value.filename2}
-    os.close(temporary)
     assert (base / "file").read_bytes() == b"mine"
     assert not (base / "nowhere").exists()
-
-
-def test_temporary_when_linked_then_appears_whole(tree: Directory, base: Path) -> None:
-    fd = tree.create_temporary(0o640)
-    os.write(fd, b"whole")
-    assert sorted(tree.names()) == [b"a", b"link", b"to-a"]
-    tree.link_temporary(fd, b"new")
-    os.close(fd)
-    assert (base / "new").read_bytes() == b"whole"
 
 
 def test_rename_when_the_file_system_cannot_then_unsupported_and_nothing_happened(
@@ -300,7 +288,6 @@ def test_mutations_when_the_name_is_none_then_refused_before_the_kernel_sees_it(
         lambda: tree.exchange(name, tree, b"a"),
         lambda: tree.exchange(b"link", tree, name),
         lambda: tree.create_exclusive(name),
-        lambda: tree.link_temporary(tree.fd, name),
     ]
     for call in calls:
         with pytest.raises(FormatError):

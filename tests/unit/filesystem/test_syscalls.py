@@ -66,16 +66,6 @@ def test_renameat2_when_the_flag_is_unknown_then_unsupported(folder: int, tmp_pa
     assert (tmp_path / "a").exists()
 
 
-def test_link_when_the_file_has_no_name_then_it_gets_one(folder: int, tmp_path: Path) -> None:
-    fd = os.open(tmp_path, os.O_TMPFILE | os.O_RDWR, 0o600)
-    os.write(fd, b"x")
-    syscalls.link_descriptor(fd, folder, b"named")
-    with pytest.raises(FileExistsError):
-        syscalls.link_descriptor(fd, folder, b"named")
-    os.close(fd)
-    assert (tmp_path / "named").read_bytes() == b"x"
-
-
 def test_punch_when_supported_then_the_range_reads_as_zeros(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"x" * 16384)

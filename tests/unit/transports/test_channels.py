@@ -10,12 +10,12 @@ import pytest
 from pdelta.errors import FormatError, TransportError
 from pdelta.transports.limited import LimitedChannel
 from pdelta.transports.link import FRAME_BYTES, Link
-from pdelta.transports.loopback import make_pair
 from pdelta.transports.pipe import PipeChannel
 from pdelta.transports.subprocess import SubprocessChannel
 from pdelta.wire import messages
 from pdelta.wire.frames import Encoder
 from pdelta.wire.session import Role
+from tests.fixtures.loopback import make_pair
 
 
 def test_two_ends_when_both_send_more_than_pipes_hold_then_neither_waits_for_ever() -> None:

@@ -30,7 +30,6 @@ Pages = list[tuple[bytes, bytes]]
 MAX_RUN_COUNT: Final = 0xFFFF_FFFF
 
 _RUN: Final = Struct(">32sII")
-_COUNT: Final = Struct(">I")
 _ROOM: Final = MAX_PAGE_BYTES - PAGE_OVERHEAD_BYTES
 
 

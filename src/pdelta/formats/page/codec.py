@@ -4,7 +4,6 @@ Called on pages that were checked when they arrived, or built here. The layout i
 msgpack; decoding raises ``FormatError`` on other shapes, but only ``check_page`` makes promises about the content.
 """
 
-from collections.abc import Iterable
 from enum import StrEnum
 from struct import Struct
 from typing import Final, TypeVar
@@ -143,12 +142,6 @@ def unpack_runs(packed: bytes) -> list[ChunkRun]:
         message = f"packed runs of {len(packed)} bytes; a run has {RUN_LENGTH_BYTES}"
         raise FormatError(message)
     return [ChunkRun(*fields) for fields in _RUN.iter_unpack(packed)]
-
-
-def encode_runs(runs: Iterable[ChunkRun]) -> bytes:
-    """Pack runs: 32 bytes of id, then length and count as big-endian 32-bit numbers."""
-    pack = _RUN.pack
-    return b"".join([pack(run.id, run.length, run.count) for run in runs])
 
 
 def child_ids(data: bytes) -> list[bytes]:
