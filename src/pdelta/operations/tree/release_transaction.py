@@ -21,7 +21,7 @@ from pdelta.filesystem.release import Place as ReleasePlace
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.scan import Scan, ScanOptions
 from pdelta.filesystem.stage import Staged, StageItem, Stager
-from pdelta.filesystem.state import BACKWARD, INTENT, RECORD, STAGING, StateFolder, remove
+from pdelta.filesystem.state import BACKWARD, INTENT, STAGING, StateFolder, remove
 from pdelta.filesystem.syscalls import sync_filesystem
 from pdelta.formats.history import HistoryEntry, UndoState, decode_history_entry, encode_history_entry
 from pdelta.formats.page import PagedTree
@@ -52,7 +52,7 @@ from pdelta.operations.tree.release_share import (
     unshare,
 )
 from pdelta.operations.tree.release_stage import Release, keep_owners, settle_folders
-from pdelta.operations.tree.transaction import Record
+from pdelta.operations.tree.staging import Record, open_staging, read_record
 from pdelta.tree.merge import Merge
 from pdelta.tree.reader import walk
 from pdelta.tree.recipe import Origin
@@ -270,7 +270,7 @@ class ReleaseTransaction:
     ) -> Staged:
         record = Record(calculation.before_id, calculation.after_id, entry_number, ())
         with translated("make the staging folder"):
-            resume = self._open_staging(record, durable=durable)
+            resume = open_staging(self._state, record, self.clear_staging, self._failpoint, durable=durable)
         parent = self._place.parent
         slot = container_name(self._place.name) + b"/" + _STAGED
         release = self._release(calculation, base, slot)
@@ -313,29 +313,13 @@ class ReleaseTransaction:
 
     # -- staging ------------------------------------------------------------------------------------------------
 
-    def _open_staging(self, record: Record, *, durable: bool) -> bool:
-        """Make the staging folder, or go on with what an equal attempt left; say which."""
-        data = msgspec.msgpack.encode(record)
-        if self._state.read(STAGING + b"/" + RECORD) == data:
-            return True
-        self.clear_staging()
-        self._state.begin_staging(data, durable=durable)
-        self._failpoint("stage.record")
-        return False
-
     def clear_staging(self) -> None:
         """Remove what an unfinished transfer left."""
         remove(self._place.inside, STATE + b"/" + STAGING)
 
     def staged(self) -> Record | None:
         """Give the record of what an unfinished transfer left, or None."""
-        found = self._state.read(STAGING + b"/" + RECORD) if self._state.folder.lstat(STAGING) else None
-        if found is None:
-            return None
-        try:
-            return msgspec.msgpack.decode(found, type=Record)
-        except msgspec.MsgspecError:
-            return None
+        return read_record(self._state)
 
     # -- switching ----------------------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ from pdelta.operations.tree.calculate import Calculation, GatheredPages, Overlay
 from pdelta.operations.tree.inplace import patching_of
 from pdelta.operations.tree.keep import Keeper
 from pdelta.operations.tree.recheck import recheck_folders
+from pdelta.operations.tree.staging import Record, open_staging, read_record
 from pdelta.tree.override import override
 
 _SYNC_EACH: Final = 32
@@ -45,23 +46,6 @@ _SYNC_EACH: Final = 32
 
 
 _MADE: Final = frozenset({Action.CREATE, Action.SWAP, Action.PATCH})
-
-
-class Record(msgspec.Struct, frozen=True):
-    """What is being staged, durable before the first staged file.
-
-    Attributes:
-        before: Root pages of the content that it starts from; not the snapshot, since making the state folder changes
-            the time of the tree itself.
-        after: Snapshot that it leads to.
-        number: Ledger entry that it will be.
-        folders: Staging folders outside the state folder.
-    """
-
-    before: bytes
-    after: bytes
-    number: int
-    folders: tuple[bytes, ...]
 
 
 class Transaction:
@@ -164,7 +148,7 @@ class Transaction:
         root = calculation.before
         record = Record(root.top.content + root.links, calculation.after_id, number, tuple(arrangement.folders))
         with translated("make the staging folder"):
-            resume = self._open_staging(record, durable=durable)
+            resume = open_staging(self._state, record, self.clear_staging, self._failpoint, durable=durable)
             for folder in arrangement.folders:
                 with self._root.open_directory(parent_of(folder)) as parent:
                     make_unseen(parent, folder.rpartition(b"/")[2])
@@ -198,34 +182,16 @@ class Transaction:
         self._failpoint("stage.synced")
         return staged
 
-    def _open_staging(self, record: Record, *, durable: bool) -> bool:
-        """Make the staging folder, or go on with what an equal attempt left; say which."""
-        if self.staged() == record:
-            return True
-        self.clear_staging()
-        self._failpoint("stage.cleared")
-        self._state.begin_staging(msgspec.msgpack.encode(record), durable=durable)
-        self._failpoint("stage.record")
-        return False
-
     def clear_staging(self) -> None:
         """Remove what an unfinished transfer left."""
-        found = self._state.read(STAGING + b"/" + RECORD)
-        if found is not None:
-            with suppress(msgspec.MsgspecError):
-                for folder in msgspec.msgpack.decode(found, type=Record).folders:
-                    remove(self._root, folder)
+        record = self.staged()
+        for folder in record.folders if record is not None else ():
+            remove(self._root, folder)
         remove(self._root, STAGING_PATH)
 
     def staged(self) -> Record | None:
         """Give the record of what an unfinished transfer left, or None."""
-        found = self._state.read(STAGING + b"/" + RECORD) if self._state.folder.lstat(STAGING) else None
-        if found is None:
-            return None
-        try:
-            return msgspec.msgpack.decode(found, type=Record)
-        except msgspec.MsgspecError:
-            return None
+        return read_record(self._state)
 
     def _complete(self, move: Move, staged: Staged) -> Move:
         """Put the inode numbers of what was staged into a move."""
