@@ -1,6 +1,7 @@
 """What stands in and around a release and is not pdelta's: it comes along, or the push is refused and says why."""
 
 import os
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +18,10 @@ from pdelta.formats.report import Retention
 from pdelta.testing.failpoints import CrashAt
 from tests.fixtures.desk import Desk, ignoring
 from tests.fixtures.release import ReleaseDesk
-from tests.fixtures.trees import tree_state
+from tests.fixtures.tree_runs import open_up
+from tests.fixtures.trees import Directory as Folder
+from tests.fixtures.trees import build_tree, tree_state
+from tests.fixtures.users import NOBODY, as_root, in_child
 
 UPLOADS = ignoring(b"uploads/")
 
@@ -144,12 +148,46 @@ def test_convert_when_somebody_writes_while_it_is_staged_then_the_folder_stays(t
     assert desk.read("mine") == "changed meanwhile"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_push_when_a_file_of_the_release_cannot_be_read_then_refused(desk: ReleaseDesk) -> None:
-    (desk.dest / "secret").write_text("of the application")
-    (desk.dest / "secret").chmod(0)
-    desk.write({"file": "two"})
-    assert desk.push().refusals == ["release-unreadable"]
+@as_root
+def test_push_when_a_file_of_the_release_cannot_be_read_then_refused_until_it_is_shared(short_path: Path) -> None:
+    def work() -> None:
+        desk = ReleaseDesk(short_path)
+        desk.write({"file": "one"})
+        desk.push()
+        (desk.dest / "secret").write_text("of the application")
+        (desk.dest / "secret").chmod(0)
+        desk.write({"file": "two"})
+        assert desk.push().refusals == ["release-unreadable"]
+        assert desk.push(ignoring(b"/secret")).refusals == []
+        (desk.container / "shared/secret").chmod(0o400)
+        assert (desk.read("secret"), desk.read("file")) == ("of the application", "two")
+
+    short_path.chmod(0o777)
+    in_child(work, NOBODY)
+
+
+@as_root
+@pytest.mark.parametrize("held", [True, False])
+def test_sharing_when_a_plain_user_owns_a_folder_that_is_not_writable_then_it_moves_all_the_same(
+    short_path: Path, held: bool
+) -> None:
+    def work() -> None:
+        desk = ReleaseDesk(short_path)
+        desk.write({"file": "one", "folder": {"in": "it"}})
+        desk.push()
+        build_tree(desk.dest.resolve(), {"folder": {"up": Folder({"u": "u"}, mode=0o555)}})
+        if held:
+            desk.write({"file": "two"})
+            desk.push()
+        desk.write({"file": "three"})
+        assert desk.push(ignoring(b"up/")).refusals == []
+        up = desk.container / "shared/folder/up"
+        assert (stat.S_IMODE(up.stat().st_mode), (up / "u").read_text()) == (0o555, "u")
+        assert desk.read("folder/up/u") == "u"
+        open_up(short_path)
+
+    short_path.chmod(0o777)
+    in_child(work, NOBODY)
 
 
 def test_push_when_a_name_of_the_release_cannot_be_taken_along_then_refused(desk: ReleaseDesk) -> None:

@@ -184,7 +184,7 @@ def share(container: Directory, number: int, path: bytes) -> None:
                 f"{os.fsdecode(container.locate(there))!r} is there already, so {os.fsdecode(path)!r} cannot move to it"
             )
             raise FilesystemError(text, hint="move one of the two away, then run the command again")
-        with _unchanged(release):
+        with _unchanged(release), _movable(release, shared, name):
             release.exchange(name, shared, name)
 
 
@@ -197,7 +197,7 @@ def unshare(container: Directory, number: int, path: bytes) -> None:
     parent, name = split_path(here)
     with container.open_directory(parent) as release, container.open_directory(parent_of(there)) as shared:
         if stat.S_ISLNK(found.st_mode) and not stat.S_ISLNK(content.st_mode):
-            with _unchanged(release):
+            with _unchanged(release), _movable(shared, release, name):
                 release.exchange(name, shared, name)
         elif not stat.S_ISLNK(content.st_mode):
             return
@@ -211,8 +211,9 @@ def copy_shared(source: Directory, container: Directory, path: bytes) -> None:
     remove(container, join_path(SHARED, _COPY))
     with container.open_directory(SHARED) as shared, source.open_directory(parent_of(path)) as folder:
         replicate(folder, path.rpartition(b"/")[2], shared, _COPY)
-        with container.open_directory(parent_of(there)) as parent:
-            shared.rename_noreplace(_COPY, parent, there.rpartition(b"/")[2])
+        name = path.rpartition(b"/")[2]
+        with container.open_directory(parent_of(there)) as parent, _movable(shared, parent, _COPY, name):
+            shared.rename_noreplace(_COPY, parent, name)
 
 
 def make_links(container: Directory, release: bytes, links: Iterable[tuple[bytes, bytes]]) -> None:
@@ -246,6 +247,23 @@ def _unchanged(folder: Directory) -> Iterator[None]:
         if mode & 0o300 != 0o300:
             os.fchmod(folder.fd, mode)
         os.utime(folder.fd, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+@contextmanager
+def _movable(source: Directory, target: Directory, name: bytes, new_name: bytes = b"") -> Iterator[None]:
+    """Let the owner of a folder that is not writable move it, which rewrites its ".."; its mode comes back with it."""
+    found = source.lstat(name)
+    if found is None or not stat.S_ISDIR(found.st_mode) or found.st_mode & stat.S_IWUSR:
+        yield
+        return
+    mode = stat.S_IMODE(found.st_mode)
+    set_attributes_of(source, name, Attributes(mode | stat.S_IRWXU))
+    place, moved = source, name
+    try:
+        yield
+        place, moved = target, new_name or name
+    finally:
+        set_attributes_of(place, moved, Attributes(mode))
 
 
 def _make_parents(container: Directory, like: bytes, path: bytes) -> None:
