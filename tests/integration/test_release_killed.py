@@ -57,6 +57,16 @@ def managed(folder: Path) -> ReleaseDesk:
     return desk
 
 
+def holding(folder: Path) -> ReleaseDesk:
+    """One release is pushed, with a folder in it that the next push ignores."""
+    folder.mkdir()
+    desk = ReleaseDesk(folder)
+    desk.write({"version": "one", "big": BIG, "folder": {"gone": "gone"}, "logs": {"log": "log"}})
+    desk.push()
+    change(desk)
+    return desk
+
+
 def change(desk: ReleaseDesk) -> None:
     """Make the source what the next push brings."""
     shutil.rmtree(desk.source / "folder", ignore_errors=True)
@@ -108,7 +118,7 @@ def crash(desk: ReleaseDesk, failpoint: CrashAt, act: Callable[[ReleaseDesk], ob
     return desk
 
 
-@pytest.mark.parametrize("start", [pushed, unconverted, managed])
+@pytest.mark.parametrize("start", [pushed, unconverted, managed, holding])
 def test_push_when_killed_twice_at_each_durable_write_then_old_or_new_and_the_next_one_finishes(
     tmp_path: Path, start: Callable[[Path], ReleaseDesk]
 ) -> None:
@@ -139,7 +149,7 @@ def test_push_when_killed_twice_at_each_durable_write_then_old_or_new_and_the_ne
         assert (content(desk.dest), log(desk)) == (old, "log"), where
 
 
-@pytest.mark.parametrize("start", [pushed, unconverted])
+@pytest.mark.parametrize("start", [pushed, unconverted, holding])
 def test_push_when_killed_and_reversed_then_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: Callable[[Path], ReleaseDesk]
 ) -> None:

@@ -15,7 +15,7 @@ from pdelta.filesystem.release import release_around
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.state import remove
 from pdelta.formats.report import Retention
-from pdelta.testing.failpoints import CrashAt
+from pdelta.testing.failpoints import CrashAt, SimulatedCrash
 from tests.fixtures.desk import Desk, ignoring
 from tests.fixtures.release import ReleaseDesk
 from tests.fixtures.tree_runs import open_up
@@ -73,6 +73,30 @@ def test_sharing_when_the_link_was_removed_then_it_stays_away(desk: ReleaseDesk)
     desk.write({"file": "two"})
     desk.push()
     assert desk.names() == {"file", "folder"}
+
+
+def test_sharing_when_a_push_is_cut_off_then_the_next_one_copies_what_the_application_wrote_since(
+    desk: ReleaseDesk,
+) -> None:
+    desk.write({"data": {"db": "first", "old": "old"}})
+    desk.push()
+    (desk.dest / "data/db").write_text("second")
+    desk.write({"file": "two"})
+
+    def crash(name: str) -> None:
+        if name == "release.copied":
+            raise SimulatedCrash
+
+    desk.failpoint = crash
+    with pytest.raises(SimulatedCrash):
+        desk.push(ignoring(b"data/"))
+    assert desk.read("data/db") == "second"
+    (desk.dest / "data/db").write_text("third")
+    (desk.dest / "data/old").unlink()
+    desk.failpoint = CrashAt(0)
+    desk.push(ignoring(b"data/"))
+    assert (desk.read("data/db"), desk.names("data"), desk.read("file")) == ("third", {"db"}, "two")
+    assert not (desk.container / "state/copies").exists()
 
 
 # -- addresses ------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ class SwitchIntent(msgspec.Struct, frozen=True):
         convert: Whether DEST is a folder that becomes release ``current`` first.
         shares: Ignored paths of the current release that move to the shared folder.
         links: Paths of the new release that lead to the shared folder.
+        copies: Ignored paths that the current release's snapshot holds, of which copies wait for the shared folder.
         undo: Whether the current release is kept.
         durable: Whether everything is synced.
     """
@@ -39,6 +40,7 @@ class SwitchIntent(msgspec.Struct, frozen=True):
     convert: bool
     shares: tuple[bytes, ...]
     links: tuple[bytes, ...]
+    copies: tuple[bytes, ...] = ()
     undo: bool = True
     durable: bool = True
 

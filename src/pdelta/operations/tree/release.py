@@ -47,7 +47,7 @@ from pdelta.operations.tree.release_index import (
     indexed_releases,
     open_release_index,
 )
-from pdelta.operations.tree.release_share import is_link, plan_sharing
+from pdelta.operations.tree.release_share import is_link, plan_sharing, remove_copies
 from pdelta.operations.tree.release_transaction import ReleaseTransaction, without_links
 from pdelta.operations.tree.repairing import find_unrepairable
 from pdelta.tree.merge import Merge
@@ -487,6 +487,7 @@ class ReleaseOperation(TreeOperation):
             return
         state, ledger = self._opened()
         named = {int(item.slot.rpartition(b"/")[2]) for item in ledger.kept()} | {found.number}
+        remove_copies(place.container)
         for number in set(place.numbers()) - named:
             remove(place.container, release_path(number))
         for number in indexed_releases(state) - named:

@@ -7,14 +7,15 @@ two change places in one call.
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Final
 
 import msgspec
 
 from pdelta.errors import FilesystemError
 from pdelta.filesystem.metadata import Attributes, set_attributes_of
-from pdelta.filesystem.release import RELEASES, SHARED, release_path
+from pdelta.filesystem.release import SHARED, STATE, release_path
 from pdelta.filesystem.replica import replicate
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.state import remove
@@ -24,7 +25,8 @@ from pdelta.tree.override import Finder
 from pdelta.tree.reader import TreeReader
 from pdelta.tree.select import Selector
 
-_COPY = b".pdelta-stage-copy"
+_COPIES_NAME: Final = b"copies"
+_COPIES: Final = STATE + b"/" + _COPIES_NAME
 
 
 def link_target(path: bytes) -> bytes:
@@ -204,16 +206,48 @@ def unshare(container: Directory, number: int, path: bytes) -> None:
         shared.unlink(name)
 
 
-def copy_shared(source: Directory, container: Directory, path: bytes) -> None:
-    """Give the shared folder a copy of a path of a release, whole or not at all."""
-    _make_parents(container, RELEASES, path)
-    there = join_path(SHARED, path)
-    remove(container, join_path(SHARED, _COPY))
-    with container.open_directory(SHARED) as shared, source.open_directory(parent_of(path)) as folder:
-        replicate(folder, path.rpartition(b"/")[2], shared, _COPY)
-        name = path.rpartition(b"/")[2]
-        with container.open_directory(parent_of(there)) as parent, _movable(shared, parent, _COPY, name):
-            shared.rename_noreplace(_COPY, parent, name)
+def copy_apart(source: Directory, container: Directory, paths: Sequence[bytes]) -> None:
+    """Copy paths of a release to where they wait for the switch; what an earlier attempt copied is old, and goes."""
+    remove(container, _COPIES)
+    if paths:
+        with container.open_directory(STATE) as state:
+            state.mkdir(_COPIES_NAME, 0o700)
+    for place, path in enumerate(paths):
+        replicate(source, path, container, _copy_of(place))
+
+
+def remove_copies(container: Directory) -> None:
+    """Remove copies that no switch will use."""
+    remove(container, _COPIES)
+
+
+def put_copies(container: Directory, number: int, paths: Sequence[bytes]) -> None:
+    """Move copies of paths of a release to the shared folder; safe to repeat."""
+    for place, path in enumerate(paths):
+        if container.lstat(_copy_of(place)) is not None:
+            _make_parents(container, release_path(number), path)
+            _move(container, _copy_of(place), join_path(SHARED, path))
+
+
+def take_copies(container: Directory, paths: Sequence[bytes]) -> None:
+    """Undo ``put_copies``; safe to repeat."""
+    for place, path in enumerate(paths):
+        if container.lstat(_copy_of(place)) is None and container.lstat(join_path(SHARED, path)) is not None:
+            _move(container, join_path(SHARED, path), _copy_of(place))
+
+
+def _copy_of(place: int) -> bytes:
+    return b"%b/%d" % (_COPIES, place)
+
+
+def _move(container: Directory, path: bytes, new_path: bytes) -> None:
+    (parent, name), (new_parent, new_name) = split_path(path), split_path(new_path)
+    with (
+        container.open_directory(parent) as source,
+        container.open_directory(new_parent) as target,
+        _movable(source, target, name, new_name),
+    ):
+        source.rename_noreplace(name, target, new_name)
 
 
 def make_links(container: Directory, release: bytes, links: Iterable[tuple[bytes, bytes]]) -> None:

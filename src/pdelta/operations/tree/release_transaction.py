@@ -7,7 +7,7 @@ anything that a reader of DEST can see, the switch before the ledger.
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from typing import Final
 
@@ -43,12 +43,15 @@ from pdelta.operations.tree.release_index import (
 )
 from pdelta.operations.tree.release_share import (
     Sharing,
-    copy_shared,
+    copy_apart,
     is_link,
     link_target,
     make_links,
     plan_sharing,
+    put_copies,
+    remove_copies,
     share,
+    take_copies,
     unshare,
 )
 from pdelta.operations.tree.release_stage import Release, keep_owners, settle_folders
@@ -141,6 +144,7 @@ class ReleaseTransaction:
         if convert:
             self._index(current, base, calculation.before)
         if base:
+            self._copy_shared(base, sharing.copies, durable=durable)
             self._recheck(current, base, calculation.before)
         held = self._size(calculation.before) if current >= 0 and undo else 0
         counts = msgspec.structs.replace(
@@ -157,6 +161,7 @@ class ReleaseTransaction:
             convert=convert,
             shares=tuple(sharing.shares),
             links=tuple(sharing.links),
+            copies=tuple(sharing.copies),
             undo=undo,
             durable=durable,
         )
@@ -185,15 +190,18 @@ class ReleaseTransaction:
         current = self._place.parent.open_directory(base) if base else None
         try:
             sharing = plan_sharing(current, self._place.container, calculation.before, calculation.after, self._tree)
-            for path in sharing.copies:
-                assert current is not None  # noqa: S101 - what is copied stands in it
-                copy_shared(current, self._place.inside, path)
         finally:
             if current is not None:
                 current.close()
-        if sharing.copies:
-            self._failpoint("release.copied")
         return sharing
+
+    def _copy_shared(self, base: bytes, paths: Sequence[bytes], *, durable: bool) -> None:
+        """Copy what becomes ignored as late as can be: the application goes on writing to it."""
+        with translated("copy what will be shared"), self._place.parent.open_directory(base) as current:
+            copy_apart(current, self._place.inside, paths)
+            if durable and paths:
+                sync_filesystem(self._place.inside.fd)
+        self._failpoint("release.copied")
 
     def _reusable(self, calculation: Calculation) -> int | None:
         """Give a kept release that holds the calculated state, as a look at all of it proves."""
@@ -316,6 +324,7 @@ class ReleaseTransaction:
     def clear_staging(self) -> None:
         """Remove what an unfinished transfer left."""
         remove(self._place.inside, STATE + b"/" + STAGING)
+        remove_copies(self._place.inside)
 
     def staged(self) -> Record | None:
         """Give the record of what an unfinished transfer left, or None."""
@@ -342,6 +351,9 @@ class ReleaseTransaction:
             self._failpoint("release.converted")
         for path in intent.shares:
             share(container, intent.current, path)
+            self._failpoint("release.shared")
+        if intent.copies:
+            put_copies(container, intent.current, intent.copies)
             self._failpoint("release.shared")
         path = release_path(intent.release)
         if intent.staged:
@@ -381,6 +393,7 @@ class ReleaseTransaction:
                     self._place.switch(intent.current, current=intent.release)
                 else:
                     self._place.remove_link(intent.release)
+            take_copies(self._place.inside, intent.copies)
             for path in intent.shares:
                 unshare(self._place.inside, intent.current, path)
             if intent.convert:
