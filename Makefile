@@ -11,10 +11,13 @@ WORKERS ?= 2
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
 
-.venv/runtime.stamp: pyproject.toml constraints.txt scripts/set_up.sh
+# What is built of C is built by the installation.
+BUILT := scripts/build_hook.py src/pdelta/filesystem/batch/calls.c
+
+.venv/runtime.stamp: pyproject.toml constraints.txt scripts/set_up.sh $(BUILT)
 	@scripts/set_up.sh runtime
 
-.venv/dev.stamp: pyproject.toml constraints.txt scripts/set_up.sh
+.venv/dev.stamp: pyproject.toml constraints.txt scripts/set_up.sh $(BUILT)
 	@scripts/set_up.sh dev
 
 demo: .venv/runtime.stamp ## Take the tour in a temporary folder

@@ -2,7 +2,7 @@
 # Set up what a make target needs: set_up.sh runtime|dev|tools
 #
 # runtime  .venv with pdelta and what it runs on
-# dev      the same with the tools of development
+# dev      the same with the tools of development, and a C compiler where root can install one
 # tools    sshd, ssh, rsync, strace and setfacl for the tests: installed as root on Debian, else only looked for
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -57,6 +57,13 @@ install_pdelta() {
         "$venv/bin/python" -m pip install --quiet --no-input --root-user-action=ignore --editable "$1"
 }
 
+# Of pdelta itself only the speed depends on a compiler; the tests compare its C with its Python.
+find_compiler() {
+    if ! command -v cc >/dev/null && ! command -v gcc >/dev/null && can_install; then
+        apt_install gcc libc6-dev || say "that failed: pdelta is built without its C, and the tests of it are skipped."
+    fi
+}
+
 # What the tests run beside Python: a real sshd, access lists, and the recorder of system calls behind the power-loss tests.
 TOOLS=(openssh-server openssh-client rsync strace acl)
 
@@ -74,6 +81,7 @@ runtime)
     touch "$venv/runtime.stamp"
     ;;
 dev)
+    find_compiler
     install_pdelta '.[dev]'
     touch "$venv/runtime.stamp" "$venv/dev.stamp"
     ;;

@@ -6,10 +6,12 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pdelta.filesystem.batch.native import NativeCalls, load
 from tests.fixtures.cli import Cli, isolated_environment
 from tests.fixtures.sshd import Sshd, missing_programs, running_sshd
 from tests.fixtures.trees import Tree, build_tree
@@ -22,6 +24,13 @@ settings.register_profile("soak", deadline=None, max_examples=5000, database=Non
 
 def _in_ci() -> bool:
     return os.environ.get("CI", "") == "true"
+
+
+def _lacking(reason: str) -> NoReturn:
+    """Skip what needs a program that is not there; in CI that is a failure."""
+    if _in_ci():
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def _soaking() -> bool:
@@ -77,16 +86,22 @@ def short_path() -> Iterator[Path]:
 def sshd() -> Iterator[Sshd]:
     """A real OpenSSH server on loopback; one a worker."""
     if missing := missing_programs():
-        reason = f"OpenSSH is not installed: {', '.join(missing)} not found (Debian: openssh-server, openssh-client)"
-        if _in_ci():
-            pytest.fail(reason)
-        pytest.skip(reason)
+        _lacking(f"OpenSSH is not installed: {', '.join(missing)} not found (Debian: openssh-server, openssh-client)")
     folder = Path(tempfile.mkdtemp(prefix="pd-sshd-"))
     try:
         with running_sshd(folder) as server:
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def native_calls() -> NativeCalls:
+    """The batch calls that the set-up compiled."""
+    calls = load()
+    if calls is None:
+        _lacking("pdelta was installed without its C: there was no compiler (Debian: gcc, libc6-dev)")
+    return calls
 
 
 @pytest.fixture

@@ -6,13 +6,18 @@ import sqlite3
 import stat
 import tempfile
 import time
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pdelta.chunking.chunker import chunk_bytes
+from pdelta.filesystem.batch import BatchCalls, batch_calls
+from pdelta.filesystem.batch.pure import PureCalls
+from pdelta.filesystem.fingerprint import FINGERPRINT_BYTES, Fingerprint
 from pdelta.filesystem.index import Index
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.scan import Scan, ScanOptions, scan
@@ -103,10 +108,11 @@ def reference(root: bytes) -> Root:
     return Root(entry(b"", b""), build_links(groups)[0], CHUNKING, OPTIONS.selection)
 
 
+@pytest.mark.parametrize("calls", [PureCalls(), batch_calls()], ids=["pure", "fastest"])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(EDITS, max_size=14), st.lists(st.lists(EDITS, min_size=1, max_size=4), max_size=3))
 def test_scan_of_any_tree_equals_a_plain_scan_and_repeats_without_reading(
-    first: list[tuple[object, ...]], rounds: list[list[tuple[object, ...]]]
+    calls: BatchCalls, first: list[tuple[object, ...]], rounds: list[list[tuple[object, ...]]]
 ) -> None:
     pages = MemoryPages()
     connection = sqlite3.connect(":memory:", isolation_level=None)
@@ -116,7 +122,7 @@ def test_scan_of_any_tree_equals_a_plain_scan_and_repeats_without_reading(
 
         def run() -> Scan:
             with Directory.open_root(os.fsencode(root)) as directory:
-                return scan(directory, OPTIONS, pages, index, silent)
+                return scan(directory, OPTIONS, pages, index, silent, calls)
 
         for edits in [first, *rounds]:
             time.sleep(TICK_S)
@@ -128,3 +134,33 @@ def test_scan_of_any_tree_equals_a_plain_scan_and_repeats_without_reading(
             assert (again.snapshot, again.read_bytes) == (found.snapshot, 0)
             assert not pages.missing_pages([found.root.top.content])
     connection.close()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(EDITS, max_size=20), st.lists(EDITS, max_size=3))
+def test_batch_calls_in_c_say_what_those_in_python_say(
+    native_calls: BatchCalls, edits: list[tuple[object, ...]], more: list[tuple[object, ...]]
+) -> None:
+    native, pure = native_calls, PureCalls()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for edit in edits:
+            apply(root, edit)
+        for parent, _, _ in list(os.walk(os.fsencode(root))):
+            fd = os.open(parent, os.O_RDONLY)
+            try:
+                listing = native.list(fd)
+                assert listing == pure.list(fd) == native.list(fd)
+                names = [*filter(None, listing.names.split(b"/")), b"absent"]
+                for edit in more:
+                    apply(root, edit)
+                assert native.look(fd, names) == pure.look(fd, names)
+                fingerprints = listing.looks.fingerprints + bytes(FINGERPRINT_BYTES)
+                sizes = [Fingerprint(listing.looks.fingerprint(place)).size for place in range(len(names) - 1)]
+                one, other = bytearray(sum(sizes)), bytearray(sum(sizes))
+                read = native.read(fd, names, fingerprints, one)
+                assert read == pure.read(fd, names, fingerprints, other)
+                for good, size, end in zip(read, sizes, accumulate(sizes), strict=False):
+                    assert not good or one[end - size : end] == other[end - size : end]
+            finally:
+                os.close(fd)

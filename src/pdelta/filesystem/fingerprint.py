@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from itertools import starmap
 from operator import attrgetter
-from typing import Final
+from typing import Final, Protocol
 
 FINGERPRINT_BYTES: Final = 36
 RACY: Final = bytes(FINGERPRINT_BYTES)
@@ -70,7 +70,22 @@ class Fingerprint(bytes):
         return int(_LAYOUT.unpack(self)[4])
 
 
-def pack_all(statuses: Iterable[os.stat_result]) -> list[bytes]:
+class Fields(Protocol):
+    """What a fingerprint is made of, as ``os.stat_result`` has it."""
+
+    @property
+    def st_size(self) -> int: ...  # noqa: D102
+    @property
+    def st_mtime_ns(self) -> int: ...  # noqa: D102
+    @property
+    def st_ctime_ns(self) -> int: ...  # noqa: D102
+    @property
+    def st_ino(self) -> int: ...  # noqa: D102
+    @property
+    def st_mode(self) -> int: ...  # noqa: D102
+
+
+def pack_all(statuses: Iterable[Fields]) -> list[bytes]:
     """Give the packed fingerprint of each status; 0.3 µs each, a third of it reading the fields.
 
     Args:
@@ -90,9 +105,10 @@ def pack_file(status: os.stat_result) -> bytes:
     return _LAYOUT.pack(*_FIELDS(status))
 
 
-def alike(one: os.stat_result, other: os.stat_result) -> bool:
-    """Whether two files have equal fingerprints, without packing them."""
-    return bool(_FIELDS(one) == _FIELDS(other))
+def fields_of_file(packed: bytes) -> tuple[int, int, int]:
+    """Give size, mtime in nanoseconds and ``st_mode`` of a packed fingerprint."""
+    size, mtime_ns, _, _, mode = _LAYOUT.unpack(packed)
+    return size, mtime_ns, mode
 
 
 def changed_at(packed: bytes) -> int:

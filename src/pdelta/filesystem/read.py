@@ -17,8 +17,9 @@ import msgspec
 from blake3 import blake3
 
 from pdelta.chunking.chunker import Chunk, chunk_bytes, chunks
+from pdelta.filesystem.batch import BatchCalls, Looks, Status, batch_calls
 from pdelta.filesystem.failure import UnreadError, unread
-from pdelta.filesystem.fingerprint import alike, pack_all
+from pdelta.filesystem.fingerprint import fields_of_file, pack_all
 from pdelta.filesystem.metadata import travels
 from pdelta.formats.page import PagedTree, build_content
 from pdelta.model.snapshot import HOLES, OWNER, XATTRS, Chunking, ChunkRun, Entry, Kind, PageReader, Selection
@@ -68,10 +69,14 @@ class Reader:
         selection: Which optional fields entries carry, and the clauses for modes.
         pages: Where the chunk lists of earlier contents are.
         jobs: How many threads hash a large file.
+        calls: How small files are read; by default the fastest way there is.
     """
 
-    def __init__(self, chunking: Chunking, selection: Selection, pages: PageReader, jobs: int) -> None:
+    def __init__(
+        self, chunking: Chunking, selection: Selection, pages: PageReader, jobs: int, calls: BatchCalls | None = None
+    ) -> None:
         """Begin; no thread is started before a large file needs one."""
+        self._calls = calls or batch_calls()
         self._chunking = chunking
         self._selection = selection
         self._mode = parse_chmod(selection.chmod)
@@ -80,7 +85,6 @@ class Reader:
         self._pool: ThreadPoolExecutor | None = None
         self._buffer = bytearray(_SMALL_BYTES + 1)
         self._view = memoryview(self._buffer)
-        self._buffers = (self._buffer,)
         self._plain = not (selection.owner or selection.xattrs)
 
     def close(self) -> None:
@@ -89,7 +93,7 @@ class Reader:
             self._pool.shutdown()
             self._pool = None
 
-    def folder(self, status: os.stat_result, name: bytes, place: int | bytes) -> tuple[Entry, Pages]:
+    def folder(self, status: os.stat_result | Status, name: bytes, place: int | bytes) -> tuple[Entry, Pages]:
         """Give the entry of a directory without its content.
 
         Args:
@@ -107,12 +111,12 @@ class Reader:
             extra, pages = self._extra(status, place)
         return msgspec.structs.replace(bare, extra=extra), pages
 
-    def bare_folder(self, status: os.stat_result, name: bytes) -> Entry:
+    def bare_folder(self, status: os.stat_result | Status, name: bytes) -> Entry:
         """Give the entry of a directory without its content and its optional fields."""
         mode = self._mode(status.st_mode & 0o7777, True)  # noqa: FBT003 - a directory
         return Entry(name, Kind.DIRECTORY, mode, status.st_mtime_ns, 0, b"")
 
-    def symlink(self, fd: int, name: bytes, status: os.stat_result) -> Found:
+    def symlink(self, fd: int, name: bytes, status: os.stat_result | Status) -> Found:
         """Read a symbolic link.
 
         Raises:
@@ -155,42 +159,58 @@ class Reader:
                 os.close(opened)
         raise UnreadError("changing", f"the file changed while it was read, {ATTEMPTS} times")
 
-    def quick(self, fd: int, name: bytes, status: os.stat_result) -> tuple[Entry, Pages] | None:
-        """Read a small file whose entry has no optional field, in as few calls as can be; None: ``file`` must do it.
+    def is_small(self, fingerprint: bytes, looks: Looks, place: int) -> bool:
+        """Whether ``small`` may read a regular file: it is short, has one name and no hole, and nothing optional."""
+        size = int.from_bytes(fingerprint[:8], "little")
+        if size > _SMALL_BYTES or not self._plain:
+            return False
+        status = looks.status_of(place)
+        return status.st_nlink == 1 and (size < HOLE_BYTES or status.st_blocks * 512 >= size)
 
-        Half of a cold scan of many small files is this method: 13 µs a file, against 30 µs for ``file``.
+    def small(
+        self, fd: int, names: Sequence[bytes], fingerprints: Sequence[bytes]
+    ) -> "Iterator[tuple[Entry, Pages] | None]":
+        """Read small files of one folder together, in as few calls as can be.
 
         Args:
-            fd: Descriptor of its folder.
-            name: Its name there.
-            status: As ``lstat`` gave it before; what is read is believed only if the file still is like that.
+            fd: Descriptor of the folder.
+            names: Of files for which ``is_small`` holds.
+            fingerprints: As they were looked at: what is read is believed only if a file still has its own.
+
+        Yields:
+            Entry and pages of each; None where ``file`` must do it.
         """
-        size = status.st_size
-        if size > _SMALL_BYTES or not self._plain or (size >= HOLE_BYTES and status.st_blocks * 512 < size):
-            return None
-        try:
-            opened = os.open(name, _OPEN, dir_fd=fd)
-        except OSError:
-            return None
-        try:
-            # The buffer is larger than the file, so that one read shows a file that has grown.
-            length = os.readv(opened, self._buffers)
-            again = os.fstat(opened)
-        except OSError:
-            return None
-        finally:
-            os.close(opened)
-        if length != size or not alike(status, again):
-            return None
-        pages: Pages = []
-        if length <= self._chunking.minimum:
-            content = _RUN.pack(blake3(self._view[:length]).digest(), length, 1) if length else b""
-        else:
-            content, pages = build_content(chunk_bytes(self._view[:length], self._chunking))
-        mode = status.st_mode & 0o7777
-        if self._selection.chmod:
-            mode = self._mode(mode, False)  # noqa: FBT003 - no directory
-        return Entry(name, _FILE, mode, status.st_mtime_ns, size, content), pages
+        begin = total = 0
+        for place, fingerprint in enumerate(fingerprints):
+            size = int.from_bytes(fingerprint[:8], "little")
+            if total + size > _SMALL_BYTES:
+                yield from self._read_together(fd, names[begin:place], fingerprints[begin:place])
+                begin = place
+                total = 0
+            total += size
+        yield from self._read_together(fd, names[begin:], fingerprints[begin:])
+
+    def _read_together(
+        self, fd: int, names: Sequence[bytes], fingerprints: Sequence[bytes]
+    ) -> "Iterator[tuple[Entry, Pages] | None]":
+        good = self._calls.read(fd, names, b"".join(fingerprints), self._buffer)
+        begin, view, minimum = 0, self._view, self._chunking.minimum
+        for name, fingerprint, is_good in zip(names, fingerprints, good, strict=True):
+            size, mtime_ns, mode = fields_of_file(fingerprint)
+            end = begin + size
+            if not is_good:
+                yield None
+            else:
+                pages: Pages = []
+                if size <= minimum:
+                    content = _RUN.pack(blake3(view[begin:end]).digest(), size, 1) if size else b""
+                else:
+                    content, pages = build_content(chunk_bytes(view[begin:end], self._chunking))
+                mode &= 0o7777
+                if self._selection.chmod:
+                    mode = self._mode(mode, False)  # noqa: FBT003 - no directory
+                yield Entry(name, _FILE, mode, mtime_ns, size, content), pages
+            begin = end
 
     def _attempt(self, fd: int, name: bytes, previous: bytes, known: Entry | None) -> Found | None:
         status = os.fstat(fd)
@@ -275,7 +295,7 @@ class Reader:
             found.extend(future.result())
         return found
 
-    def _extra(self, status: os.stat_result, place: int | bytes) -> tuple[dict[str, Any], Pages]:
+    def _extra(self, status: os.stat_result | Status, place: int | bytes) -> tuple[dict[str, Any], Pages]:
         extra: dict[str, Any] = {}
         pages: Pages = []
         if self._selection.owner:

@@ -18,6 +18,7 @@ import msgspec
 
 from pdelta.errors import FilesystemError, IntegrityError
 from pdelta.filesystem import syscalls
+from pdelta.filesystem.batch import BatchCalls, batch_calls
 from pdelta.filesystem.failure import UnreadError, describe
 from pdelta.filesystem.fingerprint import RACY, changed_at
 from pdelta.filesystem.index import (
@@ -123,7 +124,14 @@ class Scan(msgspec.Struct, frozen=True):
     nested: tuple[RawPath, ...] = ()
 
 
-def scan(root: Directory, options: ScanOptions, pages: PageStore, index: Index, observer: Observer) -> Scan:
+def scan(
+    root: Directory,
+    options: ScanOptions,
+    pages: PageStore,
+    index: Index,
+    observer: Observer,
+    calls: BatchCalls | None = None,
+) -> Scan:
     """Give the snapshot of a tree; its pages are in ``pages`` and the index is up to date afterwards.
 
     The result is that of reading everything, as long as equal fingerprints mean
@@ -136,6 +144,7 @@ def scan(root: Directory, options: ScanOptions, pages: PageStore, index: Index, 
         pages: Takes new pages, and has those of earlier scans.
         index: Of this tree; read and renewed.
         observer: Hears how many files were looked at.
+        calls: How names are listed and small files read; by default the fastest way there is.
 
     Raises:
         FilesystemError: The tree itself cannot be listed, or pages or index cannot be written.
@@ -146,7 +155,7 @@ def scan(root: Directory, options: ScanOptions, pages: PageStore, index: Index, 
     if options.changed is not None and not same:
         del attempts[0]
     for attempt in attempts:
-        walk = _Walk(root, attempt, pages, index, observer)
+        walk = _Walk(root, attempt, pages, index, observer, calls or batch_calls())
         try:
             return walk.run()
         except LostError:
@@ -164,15 +173,22 @@ class _Walk:
     """One attempt at one scan."""
 
     def __init__(
-        self, root: Directory, options: ScanOptions, pages: PageStore, index: Index, observer: Observer
+        self,
+        root: Directory,
+        options: ScanOptions,
+        pages: PageStore,
+        index: Index,
+        observer: Observer,
+        calls: BatchCalls,
     ) -> None:
         self._root = root
+        self._calls = calls
         self._options = options
         self._index = index
         self._observer = observer
         self._given = options.selection.rules
         self._fields = fields_of(options.selection)
-        self._reader = Reader(options.chunking, options.selection, pages, options.jobs)
+        self._reader = Reader(options.chunking, options.selection, pages, options.jobs, calls)
         self._settler = Settler(pages, index, self._fields)
         self._racy_from = options.now_ns - options.racy_ns
         self._racy_folders = options.selection.owner or options.selection.xattrs
@@ -236,7 +252,8 @@ class _Walk:
             folder.row = self._find_row(path, folder.filesystem, status.st_ino)
             folder.whole = self._changed is None or path in self._changed or (parent is not None and parent.whole)
             folder.inherited = parent.inherited if parent else ()
-            left = folder.list_names(parent.selector if parent else Selector(self._given), self._given)
+            selector = parent.selector if parent else Selector(self._given)
+            left = folder.list_names(self._calls, selector, self._given)
         except BaseException:
             folder.close()
             raise
@@ -295,7 +312,7 @@ class _Walk:
     def _open(self, folder: Folder, name: bytes, path: bytes) -> Folder:
         self._reopen(folder)
         fd, status = folder.open_below(name)
-        seen = folder.statuses[bisect_left(folder.names, name)]
+        seen = folder.status_of(bisect_left(folder.names, name))
         if seen.st_ino != status.st_ino or seen.st_dev != status.st_dev:
             os.close(fd)
             raise UnreadError("changing", "another folder took its place while it was looked at")
@@ -348,7 +365,7 @@ class _Walk:
         items: Items | None = None
         digest = b""
         if not folder.volatile:
-            digest = names_digest(fields, b"/".join(folder.names), b"".join(folder.fingerprints))
+            digest = names_digest(fields, folder.joined, folder.looks.fingerprints)
         trusted = row is not None and row.filesystem == folder.filesystem and not self._options.checksum
         if row is None or not trusted or not digest or row.digest[:_HALF] != digest or row.path != folder.path:
             items = self._items(folder, trusted=trusted)
@@ -383,36 +400,47 @@ class _Walk:
             if entry.kind == Kind.DIRECTORY and name not in kept:
                 self._gone.append(join_path(folder.path, name))
         as_before = trusted and row is not None and row.fields == self._fields
-        quick, fd, racy_from = self._reader.quick, folder.fd, self._racy_from
-        items: Items = []
-        rows = zip(folder.names, folder.statuses, folder.fingerprints, folder.kinds, strict=True)
-        for place, (name, status, fingerprint, kind) in enumerate(rows):
+        items: list[tuple[bytes, Entry] | None] = []
+        small: list[int] = []
+        for place, (name, kind) in enumerate(zip(folder.names, folder.kinds, strict=True)):
+            fingerprint = folder.looks.fingerprint(place)
             old = known.get(name) or here.get(name)
             same = trusted and old is not None and old[0] == fingerprint
             if old is not None and same and as_before:
                 items.append(old)
+            elif kind == REGULAR and not same and self._reader.is_small(fingerprint, folder.looks, place):
+                small.append(place)
+                items.append(None)
+            else:
+                items.append(self._read_name(folder, place, None if old is None else old[1], same=same))
+        if small:
+            self._read_small(folder, small, items)
+        return [item for item in items if item is not None]
+
+    def _read_small(self, folder: Folder, places: list[int], items: list[tuple[bytes, Entry] | None]) -> None:
+        """Read files together, and put them into the items at these places."""
+        racy_from = self._racy_from
+        names = [folder.names[place] for place in places]
+        fingerprints = [folder.looks.fingerprint(place) for place in places]
+        read = self._reader.small(folder.fd, names, fingerprints)
+        for place, fingerprint, found in zip(places, fingerprints, read, strict=True):
+            if found is None:
+                items[place] = self._read_name(folder, place, None, same=False)
                 continue
-            if kind == REGULAR and not same and status.st_nlink == 1:
-                # The common case of a cold scan, without the calls that the others need.
-                read = quick(fd, name, status)
-                if read is not None:
-                    self._read += status.st_size
-                    if read[1]:
-                        self._settler.add_pages(read[1])
-                    items.append((RACY if status.st_ctime_ns >= racy_from else fingerprint, read[0]))
-                    continue
-            found = self._read_name(folder, place, None if old is None else old[1], same=same)
-            if found is not None:
-                items.append(found)
-        return items
+            entry, pages = found
+            self._read += entry.size
+            if pages:
+                self._settler.add_pages(pages)
+            items[place] = (RACY if changed_at(fingerprint) >= racy_from else fingerprint), entry
 
     def _read_name(self, folder: Folder, place: int, old: Entry | None, *, same: bool) -> tuple[bytes, Entry] | None:
-        name, status, kind = folder.names[place], folder.statuses[place], folder.kinds[place]
+        name, status, fingerprint = folder.names[place], folder.status_of(place), folder.looks.fingerprint(place)
+        kind = status.st_mode >> 12
         try:
             if kind == DIRECTORY:
                 where = b"/proc/self/fd/%d/%b" % (folder.fd, name)
                 entry, pages = self._reader.folder(status, name, where)
-                found = Found(folder.fingerprints[place], entry, pages, 0)
+                found = Found(fingerprint, entry, pages, 0)
             elif kind == SYMLINK:
                 found = self._reader.symlink(folder.fd, name, status)
             else:
@@ -431,7 +459,7 @@ class _Walk:
         return (RACY if racy else found.fingerprint), found.entry
 
     def _read_file(self, folder: Folder, place: int, old: Entry | None, *, same: bool) -> Found:
-        name, status, fingerprint = folder.names[place], folder.statuses[place], folder.fingerprints[place]
+        name, status, fingerprint = folder.names[place], folder.status_of(place), folder.looks.fingerprint(place)
         is_file = old is not None and old.kind == Kind.FILE
         if status.st_nlink == 1:
             previous = old.content if old is not None and is_file else b""

@@ -12,6 +12,8 @@ import msgspec
 import pytest
 
 from pdelta.errors import UsageError
+from pdelta.filesystem.batch import BatchCalls
+from pdelta.filesystem.batch.pure import PureCalls
 from pdelta.filesystem.failure import UnreadError
 from pdelta.filesystem.fingerprint import pack_all
 from pdelta.filesystem.index import Index
@@ -36,10 +38,10 @@ class Bench:
         self.index = Index(self.connection)
         self.selection = Selection()
 
-    def scan(self, *, later_ns: int = LATER_NS, **options: Any) -> Scan:
+    def scan(self, *, later_ns: int = LATER_NS, calls: BatchCalls | None = None, **options: Any) -> Scan:
         chosen = {"now_ns": time.time_ns() + later_ns, "selection": self.selection, **options}
         with Directory.open_root(os.fsencode(self.root)) as directory:
-            return scan(directory, msgspec.convert(chosen, ScanOptions), self.pages, self.index, silent)
+            return scan(directory, msgspec.convert(chosen, ScanOptions), self.pages, self.index, silent, calls)
 
     def fresh(self, **options: Any) -> Scan:
         other = Bench(self.root)
@@ -351,7 +353,7 @@ def test_scan_when_file_unreadable_then_reported_and_left_out(bench: Bench, monk
         return real(path, flags, mode, dir_fd=dir_fd)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "open", refuse)
-    found = bench.scan()
+    found = bench.scan(calls=PureCalls())
     assert sorted((p.path, p.kind) for p in found.problems) == [(b"a/deep/er", "unreadable"), (b"a/one", "unreadable")]
     assert sorted(bench.entries(found)) == [b"", b"a", b"a/deep", b"big", b"dangling", b"empty"]
     monkeypatch.undo()
@@ -371,7 +373,7 @@ def test_scan_when_a_linked_name_is_unreadable_then_it_is_in_no_group(
         return real(path, flags, mode, dir_fd=dir_fd)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "open", refuse)
-    found = bench.scan()
+    found = bench.scan(calls=PureCalls())
     assert [(p.path, p.kind) for p in found.problems] == [(b"a/one", "unreadable")]
     assert found.root.links == b""
     assert bench.entries(found)[b"a/uno"].extra == {}
@@ -413,7 +415,7 @@ def test_scan_when_file_keeps_changing_then_reported_and_left_out(
         return real(fd, buffers)
 
     monkeypatch.setattr(os, "readv", disturb)
-    found = bench.scan()
+    found = bench.scan(calls=PureCalls())
     assert [(p.path, p.kind) for p in found.problems] == [(b"a/one", "changing")]
     assert b"a/one" not in bench.entries(found)
     monkeypatch.undo()
@@ -433,7 +435,7 @@ def test_scan_when_file_changes_once_then_read_again(bench: Bench, monkeypatch: 
         return count
 
     monkeypatch.setattr(os, "readv", disturb)
-    found = bench.scan()
+    found = bench.scan(calls=PureCalls())
     assert found.problems == ()
     assert bench.entries(found)[b"a/one"].size == 4
 
