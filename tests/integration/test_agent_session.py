@@ -4,12 +4,15 @@ import hashlib
 import os
 import random
 import sys
+import time
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 from blake3 import blake3
 
+from pdelta.app import serve
 from pdelta.app.peer import batch_wants
 from pdelta.errors import FormatError, LockedError, PdeltaError, PreflightError, SourceChangedError, TransportError
 from pdelta.model.delta import Delta
@@ -45,6 +48,35 @@ def test_each_verb_when_forwarded_then_gives_what_the_operation_gives() -> None:
     assert tree.sent_bytes > 0
     assert tree.received_bytes > 1000
     tree.close()
+    tree.close()
+    thread.join(5)
+    assert failures == []
+
+
+def test_facts_when_nothing_was_asked_yet_then_they_are_those_of_the_agents_first_words() -> None:
+    channel, _, _ = start_agent()
+    tree: Any = connect(channel, None)
+    before = tree.sent_bytes
+    assert tree.describe() == tree.describe()
+    assert tree.sent_bytes == before
+    tree.check(jobs=1)
+    after = tree.sent_bytes
+    assert tree.describe().root == b"/srv/app"
+    assert tree.sent_bytes > after, "a call may have changed them"
+    tree.close()
+
+
+def test_agent_when_nobody_speaks_to_it_then_it_imports_what_a_push_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in serve.AHEAD:
+        assert find_spec(name) is not None, "the name is text, which nothing else would find wrong"
+    monkeypatch.setattr(serve, "AHEAD", ("colorsys",))
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    channel, thread, failures = start_agent()
+    tree = connect(channel, None)
+    deadline = time.monotonic() + 10
+    while "colorsys" not in sys.modules and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "colorsys" in sys.modules
     tree.close()
     thread.join(5)
     assert failures == []

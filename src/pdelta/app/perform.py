@@ -114,6 +114,7 @@ def perform(
     wish: Wish,
     context: Context,
     *,
+    number: int,
     dry_run: bool,
     durable: bool,
     more_findings: Mapping[str, Finding] | None = None,
@@ -125,6 +126,7 @@ def perform(
         tree: Where.
         wish: What; its run's id is the run's.
         context: The command's surroundings.
+        number: Newest entry of the history, which stays that where nothing is to be done.
         dry_run: Whether to stop after the pre-flight.
         durable: Whether the journal is synced.
         more_findings: Findings of the source's side, which block only where something would be deleted.
@@ -141,7 +143,7 @@ def perform(
     try:
         calculated = plan(operations, [(tree.target, encode_wish(wish))])
         if not calculated.steps:
-            return Performed(number=tree.tree.describe().number)
+            return Performed(number=number)
         delta = calculated.steps[0].delta
         body = decode_body(delta.body)
         tree.expect(body.counts.bytes_changed)

@@ -68,6 +68,7 @@ def _push(
                 tree,
                 wish,
                 context,
+                number=facts.number,
                 dry_run=options.dry_run,
                 durable=options.durable,
                 more_findings=_source_findings(scanned, memory),
@@ -82,6 +83,8 @@ def _push(
             context.observer(Event("scan", message=notice, level="info"))
             if isinstance(error, SourceChangedError):
                 reader = scanned.scan(chunking)
+            else:
+                facts = tree.tree.describe()
     if not options.dry_run:
         keeping.keep(scanned.result.snapshot, scanned.result.root.top.content, reader)
         fresh = SourceMemory(chunking=chunking, device=scanned.device)

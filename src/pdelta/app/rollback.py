@@ -53,7 +53,7 @@ def roll_back(where: str, options: RollbackOptions, context: Context, link: Link
             origin=context.host,
             note=options.note,
         )
-        performed = perform(tree, wish, context, dry_run=options.dry_run, durable=options.durable)
+        performed = perform(tree, wish, context, number=facts.number, dry_run=options.dry_run, durable=options.durable)
         outcome = tree_outcome("rollback", tree, performed, time.monotonic() - started_s)
         return msgspec.structs.replace(outcome, dry_run=options.dry_run, recovered=recovered)
 

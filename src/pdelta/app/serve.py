@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -35,6 +36,19 @@ PROGRESS_INTERVAL_S: Final = 0.1
 
 READING: Final = frozenset({"calculate", "preflight", "verify", "describe", "history", "show", "check", "examine"})
 """Verbs that nobody waits for once the controller is gone."""
+
+
+AHEAD: Final = (
+    "pdelta.filesystem.read",
+    "pdelta.filesystem.commit",
+    "pdelta.filesystem.stage",
+    "pdelta.operations.tree.arrange",
+    "pdelta.operations.tree.preflight",
+    "pdelta.operations.tree.transaction",
+    "pdelta.operations.tree.retention",
+    "pyfastcdc",
+)
+"""What a push that changes something needs: imported while the controller scans its source, which takes 40 ms off."""
 
 
 class Factory(Protocol):
@@ -149,8 +163,9 @@ class Agent:
         """
         if not self._greet():
             return
+        message = self._prepare()
         while True:
-            match self._receive():
+            match message or self._receive():
                 case messages.Call() as call:
                     self._source.begin(call.patches)
                     self._answer(call)
@@ -158,6 +173,7 @@ class Agent:
                     return
                 case _:
                     pass  # an answer that was on its way when its call ended
+            message = None
 
     def close(self) -> None:
         """Close the operation."""
@@ -191,6 +207,15 @@ class Agent:
         host = os.uname().nodename
         self._link.send(messages.Welcome(messages.PROTOCOL_VERSION, software, host, self._root, facts))
         return True
+
+    def _prepare(self) -> Message | None:
+        """Use the time until the controller has something to say; give what it said."""
+        for name in AHEAD:
+            message = self._link.receive(0)
+            if message is not None:
+                return message
+            import_module(name)
+        return None
 
     def _resolve(self, root: bytes) -> bytes:
         expanded = os.path.expanduser(root) if root.startswith(b"~") else root

@@ -15,7 +15,7 @@ from pdelta.app.rollback import tree_outcome
 from pdelta.app.scanning import ScannedSource
 from pdelta.errors import IntegrityError, SourceChangedError, StaleError, UsageError
 from pdelta.formats.history import RepairWish
-from pdelta.formats.report import CheckReport
+from pdelta.formats.report import CheckReport, TreeFacts
 from pdelta.model.event import Event
 from pdelta.model.finding import Finding
 from pdelta.model.snapshot import Chunking
@@ -97,7 +97,7 @@ def repair_tree(where: str, source: SourceOptions, context: Context, link: Link,
                 source, owner=selection.owner, xattrs=selection.xattrs, chmod=selection.chmod
             )
         with closing(ScannedSource(source, context)) as scanned:
-            performed = _repair(tree, scanned, facts.chunking or Chunking(), context, link)
+            performed = _repair(tree, scanned, facts, context, link)
             outcome = tree_outcome("repair", tree, performed, time.monotonic() - started_s)
             if tree.sent_bytes is None:
                 outcome = msgspec.structs.replace(outcome, sent_bytes=scanned.sent_bytes)
@@ -111,7 +111,8 @@ def repair_tree(where: str, source: SourceOptions, context: Context, link: Link,
         )
 
 
-def _repair(tree: OpenTree, scanned: ScannedSource, chunking: Chunking, context: Context, link: Link) -> Performed:
+def _repair(tree: OpenTree, scanned: ScannedSource, facts: TreeFacts, context: Context, link: Link) -> Performed:
+    chunking = facts.chunking or Chunking()
     attempt = 1
     while True:
         tree.slot.source = scanned.scan(chunking)
@@ -123,7 +124,7 @@ def _repair(tree: OpenTree, scanned: ScannedSource, chunking: Chunking, context:
             origin=f"{context.host}:{os.fsdecode(scanned.path)}",
         )
         try:
-            return perform(tree, wish, context, dry_run=False, durable=True)
+            return perform(tree, wish, context, number=facts.number, dry_run=False, durable=True)
         except (SourceChangedError, StaleError) as error:
             if attempt == ATTEMPTS:
                 raise

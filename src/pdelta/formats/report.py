@@ -27,7 +27,6 @@ class TreeBody(msgspec.Struct, frozen=True, omit_defaults=True):
         released: Paths that were held and are now ignored: neither deleted nor replaced.
         trusted: What was not looked at, in words; empty when everything was.
         deleted: Files and links that will be deleted, counted below deleted folders too.
-        held_files: Files and links held before.
         found: What the tree was found to hold, where only the record differs from it; empty otherwise.
     """
 
@@ -40,7 +39,6 @@ class TreeBody(msgspec.Struct, frozen=True, omit_defaults=True):
     released: tuple[bytes, ...] = ()
     trusted: str = ""
     deleted: int = 0
-    held_files: int = 0
     found: bytes = b""
 
 

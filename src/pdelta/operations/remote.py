@@ -151,7 +151,7 @@ class RemoteTree:
     def describe(self) -> TreeFacts:
         """Give the facts of the tree."""
         # The agent's first words hold them; after any call they may be others.
-        known, self._facts = self._facts, b""
+        known = self._facts
         facts: TreeFacts = unpack(known, self._verbs["describe"].result) if known else self._call("describe")
         return facts
 

@@ -25,6 +25,10 @@ class TreeReader(Protocol):
         """Give the entries of one leaf page, in order."""
         ...
 
+    def load(self, pages: Sequence[bytes]) -> None:
+        """Read a few pages in one go that will be asked for next."""
+        ...
+
     def directory(self, id: bytes) -> Iterator[Entry]:
         """Give every entry of one directory, in order."""
         ...

@@ -20,7 +20,6 @@ def test_body_when_encoded_then_it_is_read_back() -> None:
         released=(b"a", b"b"),
         trusted="all of it",
         deleted=2,
-        held_files=3,
         found=b"\3" * 32,
     )
     assert decode_body(encode_body(body)) == body

@@ -6,9 +6,10 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdelta.formats.page import PagedTree, build_content
+from pdelta.formats.page import PagedTree, build_content, build_directory
 from pdelta.model.snapshot import Entry, Kind
-from pdelta.tree.recipe import Needs, Origin, Place, chunk_ids, gather, recipe
+from pdelta.tree.reader import join
+from pdelta.tree.recipe import Needs, Origin, Place, candidates_below, chunk_ids, gather, recipe
 
 ZERO = (blake3(b"zeros").digest(), 64)
 
@@ -93,6 +94,47 @@ def test_gather_when_nothing_is_needed_then_no_candidate_is_looked_at() -> None:
     candidates = iter([origin("a")])
     assert gather(Needs(), candidates, TREE).contents == {}
     assert next(candidates, None) is not None
+
+
+def directory(names: Mapping[bytes, Entry]) -> bytes:
+    id_, pages = build_directory([names[name] for name in sorted(names)])
+    PAGES.update(pages)
+    return id_
+
+
+def test_gather_when_all_contents_are_found_then_it_stops() -> None:
+    candidates = iter([origin("ab"), origin("c")])
+    found = gather(Needs({file("ab").content}), candidates, TREE)
+    assert list(found.contents) == [file("ab").content]
+    assert next(candidates, None) is not None
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([b"", b"one", b"two", b"two/deep"]), st.text(alphabet="abc0", max_size=4))),
+    st.lists(st.text(alphabet="abcd0", max_size=4), max_size=3),
+    st.text(alphabet="abcd", max_size=2),
+)
+def test_candidates_when_files_that_cannot_help_are_passed_over_then_the_same_is_found(
+    files: list[tuple[bytes, str]], wanted: list[str], labels: str
+) -> None:
+    folders: dict[bytes, dict[bytes, Entry]] = {b"": {}, b"one": {}, b"two": {}, b"two/deep": {}}
+    everything: dict[bytes, Entry] = {}
+    for number, (folder, content) in enumerate(files):
+        name = b"f%d" % number
+        folders[folder][name] = everything[join(folder, name)] = file(content, name)
+    for folder in (b"two/deep", b"two", b"one"):
+        parent, _, name = folder.rpartition(b"/")
+        entry = Entry(name, Kind.DIRECTORY, 0o755, 5, 0, directory(folders[folder]))
+        folders[parent][name] = entry
+    needs = Needs({file(text).content for text in wanted if text}, {chunk(label)[0] for label in labels})
+    found = gather(needs, candidates_below(TREE, Place.TREE, b"", directory(folders[b""]), needs), TREE)
+    plain = gather(needs, [Origin(Place.TREE, *pair) for pair in everything.items() if pair[1].size], TREE)
+    assert found.contents.keys() == plain.contents.keys()
+    if len(found.contents) < len(needs.contents):
+        assert found.chunks.keys() == plain.chunks.keys()
+    for origin_ in [*found.contents.values(), *(one for one, _ in found.chunks.values())]:
+        assert everything[origin_.path] is not None
+        assert everything[origin_.path].content == origin_.entry.content
 
 
 LABELS = st.text(alphabet="abcdef0", max_size=40)

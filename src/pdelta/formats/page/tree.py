@@ -70,6 +70,14 @@ class PagedTree:
             _check_bounds(leaf, [entry.name for entry in entries], *bounds)
         return entries
 
+    def load(self, pages: Sequence[bytes]) -> None:
+        """Read a few pages in one go that will be asked for next; the cache must hold them all.
+
+        Raises:
+            IntegrityError: A page is missing or damaged.
+        """
+        self._load(pages)
+
     def directory(self, id: bytes) -> Iterator[Entry]:
         """Stream the entries of a directory in the order of their names.
 

@@ -64,7 +64,6 @@ def freeze(
         released=calculation.released,
         trusted=trusted,
         deleted=deleted,
-        held_files=_count_files(calculation, tree) if deleted else 0,
         found=calculation.before_id if calculation.before_id != before else b"",
     )
     return Delta(
@@ -84,7 +83,3 @@ def _origins(kept: Iterator[Kept], tree: PagedTree) -> Iterator[Origin]:
         if item.entry.kind == Kind.DIRECTORY:
             for path, entry in walk(tree, item.slot, item.entry.content):
                 yield Origin(Place.KEPT, path, entry)
-
-
-def _count_files(calculation: Calculation, tree: PagedTree) -> int:
-    return sum(1 for _, entry in walk(tree, b"", calculation.before.top.content) if entry.kind != Kind.DIRECTORY)

@@ -6,6 +6,7 @@ Called by ``TreeOperation.preflight``.
 import os
 import stat
 from collections.abc import Container, Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from pdelta.filesystem.failure import ANOTHER_USER
@@ -50,7 +51,7 @@ def find_problems(
         tree: Reads the snapshots' pages.
         kept: Undo data.
     """
-    findings = list(_losses(body, calculation))
+    findings = list(_losses(body, calculation, tree))
     findings += _special_bits(calculation, tree)
     if root is None:
         findings += _parent(path)
@@ -66,7 +67,7 @@ def find_problems(
     return findings
 
 
-def _losses(body: TreeBody, calculation: Calculation) -> Iterator[Finding]:
+def _losses(body: TreeBody, calculation: Calculation, tree: PagedTree) -> Iterator[Finding]:
     wish = body.wish
     if not isinstance(wish, PushWish) or not body.deleted or wish.yes:
         return
@@ -75,12 +76,16 @@ def _losses(body: TreeBody, calculation: Calculation) -> Iterator[Finding]:
             text = f"{body.deleted} files would be deleted, more than --max-delete {wish.max_delete}"
             yield Finding("loss", text, hint="look at the list (--dry-run), then raise the limit or give --yes")
         return
-    share = body.deleted * 100 > body.held_files * LOSS_SHARE
-    if calculation.emptied or body.deleted > LOSS_FILES or share:
+    held = walk(tree, b"", calculation.before.top.content)
+    files = (1 for _, entry in held if entry.kind != Kind.DIRECTORY)
+    # Few of many is no loss: counting ends where that is clear.
+    most = body.deleted * 100 // LOSS_SHARE + 1
+    count = sum(islice(files, most))
+    if calculation.emptied or body.deleted > LOSS_FILES or body.deleted * 100 > count * LOSS_SHARE:
+        count += sum(files)
         gone = [edit.path for edit in calculation.edits if edit.after is None]
         names = ", ".join(quoted(name) for name in gone[:_LISTED]) + (" …" if len(gone) > _LISTED else "")
-        files = "file" if body.held_files == 1 else "files"
-        text = f"{body.deleted} of {body.held_files} {files} would be deleted: {names}"
+        text = f"{body.deleted} of {count} {'file' if count == 1 else 'files'} would be deleted: {names}"
         yield Finding("loss", text, hint="if that is meant, give --yes or --max-delete N; rollback can bring them back")
 
 

@@ -24,7 +24,7 @@ from pdelta.model.snapshot import LINKED, OWNER, XATTRS, Entry, Kind, Root
 from pdelta.operations.tree.ancestors import Ancestors
 from pdelta.tree.override import Finder
 from pdelta.tree.reader import walk
-from pdelta.tree.recipe import Catalog, Needs, Origin, Part, chunk_ids, gather, recipe
+from pdelta.tree.recipe import Catalog, Needs, Origin, Part, candidates_below, chunk_ids, gather, recipe
 from pdelta.tree.recipe import Place as From
 
 _WORTH_BYTES: Final = 1024
@@ -135,9 +135,7 @@ class Release:
             return entry.content in needs.contents or not needs.chunks.isdisjoint(chunk_ids(entry.content, self._tree))
 
         if self._base:
-            for path, entry in walk(self._tree, b"", self._before.top.content):
-                if entry.kind == Kind.FILE:
-                    yield Origin(From.TREE, join_path(self._base, path), entry)
+            yield from candidates_below(self._tree, From.TREE, self._base, self._before.top.content, needs)
         yield from self._kept(is_wanted)
 
     def _parts(self, path: bytes, entry: Entry, old: Entry | None) -> tuple[tuple[Part, ...], Origin | None]:

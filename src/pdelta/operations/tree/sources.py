@@ -14,7 +14,7 @@ from pdelta.model.snapshot import LINKED, Entry, Kind
 from pdelta.operations.tree.calculate import EMPTY_DIRECTORY, Calculation
 from pdelta.tree.order import is_below
 from pdelta.tree.reader import TreeReader, walk
-from pdelta.tree.recipe import Catalog, Needs, Origin, Place, chunk_ids, gather
+from pdelta.tree.recipe import Catalog, Needs, Origin, Place, candidates_below, chunk_ids, gather
 
 Verify = Callable[[Kept], bool]
 """Proves that an item of undo data is what its record says, by reading it."""
@@ -74,7 +74,7 @@ def find_sources(
             _need(after, edit.before, needs, tree)
     if not needs.contents and not folders:
         return found
-    found.catalog = gather(needs, _candidates(calculation, there, tree), tree)
+    found.catalog = gather(needs, _candidates(calculation, there, tree, needs), tree)
     _take_back_folders(found.whole, there, folders, moved, verify, fits)
     _take_back_files(found, calculation, there, look, verify, fits)
     return found
@@ -105,18 +105,14 @@ def _need(after: Entry, before: Entry | None, needs: Needs, tree: TreeReader) ->
     needs.chunks.update(id_ for id_ in chunk_ids(after.content, tree) if id_ not in held)
 
 
-def _candidates(calculation: Calculation, kept: Iterable[Kept], tree: TreeReader) -> Iterator[Origin]:
+def _candidates(calculation: Calculation, kept: Iterable[Kept], tree: TreeReader, needs: Needs) -> Iterator[Origin]:
     # What will be renamed or displaced is still in its old place while content is staged.
-    for path, entry in walk(tree, b"", calculation.before.top.content):
-        if entry.kind == Kind.FILE:
-            yield Origin(Place.TREE, path, entry)
+    yield from candidates_below(tree, Place.TREE, b"", calculation.before.top.content, needs)
     for item in kept:
-        if item.entry.kind == Kind.FILE:
+        if item.entry.kind == Kind.FILE and item.entry.content:
             yield Origin(Place.KEPT, item.slot, item.entry, item.ranges)
         elif item.entry.kind == Kind.DIRECTORY:
-            for below, entry in walk(tree, item.slot, item.entry.content):
-                if entry.kind == Kind.FILE:
-                    yield Origin(Place.KEPT, below, entry)
+            yield from candidates_below(tree, Place.KEPT, item.slot, item.entry.content, needs)
 
 
 def _take_back_folders(
