@@ -1,4 +1,4 @@
-"""A moving window over a stream of bytes.
+"""A moving window over the bytes of a file.
 
 Called by the chunker alone. Keeps what is not consumed yet, reads the rest of its buffer full, and lends buffers to the
 next file instead of making new ones.
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
-ReadInto = Callable[[memoryview], int]
-"""Fills a buffer from its beginning, gives the number of bytes read; 0 at the end."""
+ReadAt = Callable[[int, memoryview], int]
+"""Fills a buffer with what begins at an offset, gives the number of bytes read; 0 at the end."""
 
 WINDOW_BYTES: Final = 8 << 20
 """Measured on 256 MiB of random bytes: 1 to 16 MiB differ by less than the noise; small ones make small batches."""
@@ -29,18 +29,18 @@ class Window:
         ended: Whether the window reaches the end of the file.
     """
 
-    def __init__(self, readinto: ReadInto, maximum: int, size_hint: int = 0) -> None:
+    def __init__(self, read_at: ReadAt, maximum: int, size_hint: int = 0) -> None:
         """Open a window of at least four of the greatest chunks; nothing is read yet.
 
         Args:
-            readinto: Where the bytes come from.
+            read_at: Where the bytes come from.
             maximum: The greatest chunk in bytes.
             size_hint: The likely size of the file; 0 when not known. A smaller file gets a smaller buffer.
         """
         self.offset = 0
         self.remaining = 0
         self.ended = False
-        self._readinto = readinto
+        self._read_at = read_at
         self._least = 2 * maximum
         self._full = max(WINDOW_BYTES, 4 * maximum)
         self._start = 0
@@ -66,7 +66,7 @@ class Window:
         self._make_room()
         view, filled = self._view, self.remaining
         while filled < len(view):
-            count = self._readinto(view[filled:])
+            count = self._read_at(self.offset + filled, view[filled:])
             if count <= 0:
                 self.ended = True
                 break
@@ -75,18 +75,16 @@ class Window:
         if not self.ended and filled < self._least:
             self.fill()
 
+    def seek(self, offset: int) -> None:
+        """Go on at another place; what is in memory is kept where it can be."""
+        if self.offset <= offset <= self.offset + self.remaining:
+            self.advance(offset - self.offset)
+            return
+        self.offset, self.remaining, self._start, self.ended = offset, 0, 0, False
+
     def rest(self) -> memoryview:
         """Give what is not consumed."""
         return self._view[self._start : self._start + self.remaining]
-
-    def split(self, lengths: list[int]) -> list[memoryview]:
-        """Give consecutive pieces from the beginning of the window."""
-        pieces: list[memoryview] = []
-        start, view = self._start, self._view
-        for length in lengths:
-            pieces.append(view[start : start + length])
-            start += length
-        return pieces
 
     def advance(self, count: int) -> None:
         """Consume bytes."""

@@ -44,18 +44,41 @@ def copy_range(source_fd: int, source_offset: int, target_fd: int, target_offset
     Raises:
         OSError: The disk is full or fails.
     """
-    head = -source_offset % BLOCK_BYTES
-    shared = (length - head) // BLOCK_BYTES * BLOCK_BYTES
-    if shared <= 0 or (source_offset - target_offset) % BLOCK_BYTES:
+    first, shared = share_range(source_fd, source_offset, target_fd, target_offset, length)
+    if not shared:
         return _copy_bytes(source_fd, source_offset, target_fd, target_offset, length)
-    try:
-        syscalls.clone_range(source_fd, source_offset + head, target_fd, target_offset + head, shared)
-    except UnsupportedError:
-        return _copy_bytes(source_fd, source_offset, target_fd, target_offset, length)
+    head = first - target_offset
     if head and (done := _copy_bytes(source_fd, source_offset, target_fd, target_offset, head)) < head:
         return done
     done = head + shared
     return done + _copy_bytes(source_fd, source_offset + done, target_fd, target_offset + done, length - done)
+
+
+def share_range(source_fd: int, source_offset: int, target_fd: int, target_offset: int, length: int) -> tuple[int, int]:
+    """Let two files share the blocks of a range where the file system can and both offsets are equally aligned.
+
+    Args:
+        source_fd: Open for reading.
+        source_offset: First byte to share.
+        target_fd: Open for writing.
+        target_offset: Where it goes.
+        length: Bytes to share.
+
+    Returns:
+        (first byte in the target, bytes) that are shared now; 0 bytes for none. The source has them all.
+
+    Raises:
+        OSError: The disk is full or fails.
+    """
+    head = -source_offset % BLOCK_BYTES
+    shared = (length - head) // BLOCK_BYTES * BLOCK_BYTES
+    if shared <= 0 or (source_offset - target_offset) % BLOCK_BYTES:
+        return target_offset, 0
+    try:
+        syscalls.clone_range(source_fd, source_offset + head, target_fd, target_offset + head, shared)
+    except UnsupportedError:
+        return target_offset, 0
+    return target_offset + head, shared
 
 
 def copy_file(source_fd: int, target_fd: int, size: int) -> int:

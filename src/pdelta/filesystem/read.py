@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 from blake3 import blake3
@@ -20,13 +20,11 @@ from pdelta.chunking.chunker import Chunk, chunk_bytes, chunks
 from pdelta.filesystem.batch import BatchCalls, Looks, Status, batch_calls
 from pdelta.filesystem.failure import UnreadError, unread
 from pdelta.filesystem.fingerprint import fields_of_file, pack_all
+from pdelta.filesystem.large import LargeFile, Threads
 from pdelta.filesystem.metadata import travels
 from pdelta.formats.page import PagedTree, build_content
 from pdelta.model.snapshot import HOLES, OWNER, XATTRS, Chunking, ChunkRun, Entry, Kind, PageReader, Selection
 from pdelta.tree.chmod import parse_chmod
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
 
 ATTEMPTS: Final = 3
 HOLE_BYTES: Final = 64 << 10
@@ -36,7 +34,6 @@ XATTRS_LIMIT_BYTES: Final = 128 << 10
 """All attributes of one name: they are part of its entry, and an entry must fit into a page."""
 
 _SMALL_BYTES: Final = 1 << 20
-_PARALLEL_BYTES: Final = 1 << 20
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FILE: Final = int(Kind.FILE)  # reading an enum's member costs more than the rest of an entry
 _RUN: Final = Struct(">32sII")
@@ -81,17 +78,14 @@ class Reader:
         self._selection = selection
         self._mode = parse_chmod(selection.chmod)
         self._tree = PagedTree(pages)
-        self._jobs = max(1, jobs)
-        self._pool: ThreadPoolExecutor | None = None
+        self._threads = Threads(jobs)
         self._buffer = bytearray(_SMALL_BYTES + 1)
         self._view = memoryview(self._buffer)
         self._plain = not (selection.owner or selection.xattrs)
 
     def close(self) -> None:
         """End the threads."""
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+        self._threads.close()
 
     def folder(self, status: os.stat_result | Status, name: bytes, place: int | bytes) -> tuple[Entry, Pages]:
         """Give the entry of a directory without its content.
@@ -252,20 +246,10 @@ class Reader:
     def _large(self, fd: int, size: int, previous: bytes) -> tuple[bytes, Pages, int]:
         read = 0
 
-        def readinto(view: memoryview) -> int:
-            nonlocal read
-            count = os.readv(fd, [view])
-            read += count
-            return count
-
         def stream() -> Iterator[Chunk]:
-            for batch in chunks(
-                readinto,
-                self._chunking,
-                previous=self._runs(previous),
-                size_hint=size,
-                hash_many=self._hash_many,
-            ):
+            nonlocal read
+            for batch in chunks(LargeFile(fd, size, self._threads), self._chunking, self._runs(previous)):
+                read += sum([length for _, length in batch])
                 yield from batch
 
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
@@ -277,23 +261,6 @@ class Reader:
             return list(self._tree.runs(content)) if content else ()
         except Exception:  # noqa: BLE001 - a guess that cannot be read is no guess, and nothing more
             return ()
-
-    def _hash_many(self, pieces: Sequence[memoryview]) -> list[bytes]:
-        # BLAKE3 releases the GIL: two threads hashed 6.9 GB/s where one did 4.0.
-        if self._jobs == 1 or len(pieces) < 2 * self._jobs or sum(map(len, pieces)) < _PARALLEL_BYTES:
-            return _hash_each(pieces)
-        if self._pool is None:
-            # Large files alone need threads, and the import costs 8 ms of every start.
-            from concurrent.futures import ThreadPoolExecutor
-
-            self._pool = ThreadPoolExecutor(self._jobs - 1, "hash")
-        share = -(-len(pieces) // self._jobs)
-        parts = [pieces[start : start + share] for start in range(0, len(pieces), share)]
-        waiting = [self._pool.submit(_hash_each, part) for part in parts[1:]]
-        found = _hash_each(parts[0])
-        for future in waiting:
-            found.extend(future.result())
-        return found
 
     def _extra(self, status: os.stat_result | Status, place: int | bytes) -> tuple[dict[str, Any], Pages]:
         extra: dict[str, Any] = {}
@@ -337,10 +304,6 @@ def _next_data(fd: int, start: int, size: int) -> int:
         if error.errno == errno.ENXIO:
             return size
         raise
-
-
-def _hash_each(pieces: Sequence[memoryview]) -> list[bytes]:
-    return [blake3(piece).digest() for piece in pieces]
 
 
 def _read_xattrs(place: int | bytes) -> list[list[bytes]]:

@@ -10,7 +10,6 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,11 +18,13 @@ from blake3 import blake3
 from pdelta.errors import DriftError, IntegrityError
 from pdelta.filesystem.answers import Answers
 from pdelta.filesystem.commit import attributes_of
-from pdelta.filesystem.copy import copy_range, write_all
+from pdelta.filesystem.copy import write_all
 from pdelta.filesystem.directories import DirectoryCache
 from pdelta.filesystem.failure import translated
+from pdelta.filesystem.large import Threads
 from pdelta.filesystem.metadata import Attributes, read_xattrs_of, set_attributes, set_attributes_of
 from pdelta.filesystem.patching import PatchedSource, patched
+from pdelta.filesystem.proved import PlacedChunk, copy_chunks, outside
 from pdelta.filesystem.safe import Directory
 from pdelta.model.event import Event, Observer, silent
 from pdelta.model.failpoint import FailPoint, never
@@ -73,12 +74,6 @@ class StageItem(NamedTuple):
         return here is not None and part.origin is here and part.origin_offset == part.offset
 
 
-class _Chunk(NamedTuple):
-    offset: int
-    length: int
-    id: bytes
-
-
 class Staged(msgspec.Struct):
     """What was staged.
 
@@ -109,6 +104,7 @@ class Stager:
         owner: Whether owners are set as the entries say.
         resume: Whether slots may hold what an earlier attempt left.
         sync: Whether each file is synced at once.
+        jobs: How many threads copy a large file.
     """
 
     def __init__(
@@ -121,6 +117,7 @@ class Stager:
         failpoint: FailPoint = never,
         resume: bool = False,
         sync: bool = False,
+        jobs: int = 2,
     ) -> None:
         """Begin with nothing open."""
         self._root = root
@@ -135,7 +132,8 @@ class Stager:
         self._arrived: dict[bytes, set[int]] = {}
         self._staged = Staged()
         self._open_origin: tuple[bytes, int] | None = None
-        self._again: list[tuple[StageItem, list[_Chunk]]] = []
+        self._threads = Threads(jobs)
+        self._again: list[tuple[StageItem, list[PlacedChunk]]] = []
 
     def stage(self, items: Callable[[], Iterable[StageItem]]) -> Staged:
         """Make every item, folders before what is in them.
@@ -155,6 +153,7 @@ class Stager:
                 return self._stage(items)
         finally:
             self._close_origin()
+            self._threads.close()
             if self._patched is not None:
                 self._patched.close()
             self._folders.close()
@@ -214,15 +213,15 @@ class Stager:
                 else:
                     yield Want(item.path, part.offset, part.length)
 
-    def _missing(self, item: StageItem, part: Part) -> list[_Chunk]:
+    def _missing(self, item: StageItem, part: Part) -> list[PlacedChunk]:
         arrived = self._arrived.get(item.slot, ())
         return [chunk for chunk in self._chunks(item.entry, part) if chunk.offset not in arrived]
 
-    def _chunks(self, entry: Entry, part: Part) -> Iterator[_Chunk]:
+    def _chunks(self, entry: Entry, part: Part) -> Iterator[PlacedChunk]:
         """Give the chunks of one part, whose bounds are chunk bounds."""
         content = entry.content
         if len(content) == RUN_LENGTH_BYTES and part.length == entry.size and content[36:40] == _ONCE:
-            yield _Chunk(0, part.length, content[:ID_LENGTH_BYTES])
+            yield PlacedChunk(0, part.length, content[:ID_LENGTH_BYTES])
             return
         offset, end = 0, part.offset + part.length
         for run in self._tree.runs(content):
@@ -230,7 +229,7 @@ class Stager:
             if offset + whole > part.offset:
                 for _ in range(run.count):
                     if part.offset <= offset < end:
-                        yield _Chunk(offset, run.length, run.id)
+                        yield PlacedChunk(offset, run.length, run.id)
                     offset += run.length
             else:
                 offset += whole
@@ -371,7 +370,7 @@ class Stager:
             elif item.stays(part):
                 continue
             elif part.place == Place.ZERO:
-                for offset, length in _outside(part.offset, part.length, holes):
+                for offset, length in outside(part.offset, part.length, holes):
                     for start in range(offset, offset + length, _PIECE_BYTES):
                         write_all(fd, bytes(min(_PIECE_BYTES, offset + length - start)), start)
             else:
@@ -381,7 +380,7 @@ class Stager:
         self, item: StageItem, fd: int, part: Part, answers: Answers, holes: list[tuple[int, int]] | None = None
     ) -> None:
         chunks = self._chunks(item.entry, part) if item.slot not in self._arrived else self._missing(item, part)
-        wrong: list[_Chunk] = []
+        wrong: list[PlacedChunk] = []
         for chunk in chunks:
             data = answers.take(chunk.length)
             if blake3(data).digest() != chunk.id:
@@ -390,7 +389,7 @@ class Stager:
                 wrong.append(chunk)
                 continue
             if holes:
-                for offset, length in _outside(chunk.offset, chunk.length, holes):
+                for offset, length in outside(chunk.offset, chunk.length, holes):
                     write_all(fd, data[offset - chunk.offset : offset - chunk.offset + length], offset)
             else:
                 write_all(fd, data, chunk.offset)
@@ -406,12 +405,9 @@ class Stager:
             return
         shift = part.origin_offset - part.offset
         try:
-            source = self._origin(part.origin)
-            for offset, length in _outside(part.offset, part.length, holes):
-                copy_range(source, offset + shift, fd, offset, length)
+            wrong = copy_chunks(self._origin(part.origin), shift, fd, chunks, holes, self._threads)
         except FileNotFoundError:
-            pass
-        wrong = [c for c in chunks if blake3(os.pread(fd, c.length, c.offset)).digest() != c.id]
+            wrong = chunks
         self._staged.reused_bytes += part.length
         if wrong:
             if self._source is None:
@@ -443,7 +439,7 @@ class Stager:
                 set_attributes_of(folder, name, Attributes(mode=0o600))
             fd = folder.open_file(name, os.O_RDWR)
             try:
-                wrong: list[_Chunk] = []
+                wrong: list[PlacedChunk] = []
                 for chunk in chunks:
                     data = answers.take(chunk.length)
                     if blake3(data).digest() == chunk.id:
@@ -511,7 +507,7 @@ class Stager:
             self._open_origin = None
 
 
-def _wants_again(again: list[tuple[StageItem, list[_Chunk]]], patched: PatchedSource | None) -> Iterator[Want]:
+def _wants_again(again: list[tuple[StageItem, list[PlacedChunk]]], patched: PatchedSource | None) -> Iterator[Want]:
     for item, chunks in again:
         if patched is not None and item.base is not None:
             yield from patched.wants_again(
@@ -525,16 +521,3 @@ def _wants_again(again: list[tuple[StageItem, list[_Chunk]]], patched: PatchedSo
 def _wrong_bytes(path: bytes, offset: int) -> IntegrityError:
     text = f"the source gave wrong bytes for {quoted(path)} at offset {offset}; nothing was changed"
     return IntegrityError(text, hint="run the same command again; if it repeats, the sender's disk is at fault")
-
-
-def _outside(offset: int, length: int, holes: list[tuple[int, int]] | None) -> Iterator[tuple[int, int]]:
-    """Give the (offset, length) pieces of a range that lie in no hole."""
-    end = offset + length
-    bounds = [offset]
-    for start, stop in holes or ():
-        if start < end and stop > offset:
-            bounds += [max(start, offset), min(stop, end)]
-    bounds.append(end)
-    for start, stop in pairwise(bounds):
-        if stop > start and not any(low <= start and stop <= high for low, high in holes or ()):
-            yield start, stop - start

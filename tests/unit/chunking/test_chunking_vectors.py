@@ -1,4 +1,3 @@
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from pdelta.chunking import fine
 from pdelta.chunking.chunker import chunk_bytes, chunks
 from pdelta.errors import FormatError, IntegrityError
 from pdelta.model.snapshot import Chunking, ChunkRun
+from tests.fixtures.content import Bytes
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors"
 
@@ -36,7 +36,7 @@ def test_cut_vector_when_cut_or_predicted_then_gives_its_chunks(vector: dict[str
     whole = blake3(b"pdelta %d" % vector["seed"]).digest(length=6000)
     for earlier in (old, new, whole):
         previous = [ChunkRun(id_, length, 1) for id_, length in chunk_bytes(earlier, parameters)]
-        found = chunks(io.BytesIO(new).readinto, parameters, previous=previous)
+        found = chunks(Bytes(new), parameters, previous)
         assert [chunk for batch in found for chunk in batch] == expected
 
 
