@@ -15,6 +15,7 @@ from blake3 import blake3
 from pdelta.filesystem.copy import PIECE_BYTES, clear_range, copy_range
 from pdelta.formats.intent import Move
 from pdelta.model.snapshot import HOLES, Entry
+from pdelta.tree.contents import runs_in
 from pdelta.tree.inplace import Range, joined, without
 from pdelta.tree.reader import TreeReader
 
@@ -71,19 +72,17 @@ def has_ranges(fd: int, entry: Entry, ranges: Sequence[Range], tree: TreeReader)
         OSError: It cannot be read.
         PdeltaError: A chunk list cannot be read.
     """
-    place = offset = 0
-    for run in tree.runs(entry.content):
-        end = offset + run.length * run.count
-        while place < len(ranges) and ranges[place][0] < end:
-            begin, stop = max(ranges[place][0], offset), min(sum(ranges[place]), end)
-            for at in range(begin, stop, run.length):
+    for offset, length in ranges:
+        done = offset
+        for run_at, run in runs_in(entry.content, offset, offset + length, tree):
+            end = min(offset + length, run_at + run.length * run.count)
+            for at in range(max(offset, run_at), end, run.length):
                 if blake3(os.pread(fd, run.length, at)).digest() != run.id:
                     return False
-            if sum(ranges[place]) > end:
-                break
-            place += 1
-        offset = end
-    return place == len(ranges)
+            done = end
+        if done < offset + length:
+            return False
+    return True
 
 
 def is_patched_in_part(fd: int, old_fd: int, new_fd: int, move: Move, tree: TreeReader) -> bool:

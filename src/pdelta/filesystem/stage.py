@@ -31,6 +31,7 @@ from pdelta.model.failpoint import FailPoint, never
 from pdelta.model.names import quoted
 from pdelta.model.snapshot import HOLES, ID_LENGTH_BYTES, OWNER, RUN_LENGTH_BYTES, XATTRS, Entry, Kind
 from pdelta.model.source import Source, Want
+from pdelta.tree.contents import runs_in
 from pdelta.tree.reader import TreeReader
 from pdelta.tree.recipe import Origin, Part, Place
 
@@ -223,18 +224,11 @@ class Stager:
         if len(content) == RUN_LENGTH_BYTES and part.length == entry.size and content[36:40] == _ONCE:
             yield PlacedChunk(0, part.length, content[:ID_LENGTH_BYTES])
             return
-        offset, end = 0, part.offset + part.length
-        for run in self._tree.runs(content):
-            whole = run.length * run.count
-            if offset + whole > part.offset:
-                for _ in range(run.count):
-                    if part.offset <= offset < end:
-                        yield PlacedChunk(offset, run.length, run.id)
-                    offset += run.length
-            else:
-                offset += whole
-            if offset >= end:
-                return
+        end = part.offset + part.length
+        for begin, run in runs_in(content, part.offset, end, self._tree):
+            for offset in range(begin, begin + run.length * run.count, run.length):
+                if part.offset <= offset < end:
+                    yield PlacedChunk(offset, run.length, run.id)
 
     # -- what is there already ----------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ the result out. Never opens a file.
 from collections.abc import Iterable, Iterator, Sequence
 
 from pdelta.model.snapshot import HOLES, Entry
+from pdelta.tree.contents import Stretch, runs_in, stretches
 from pdelta.tree.reader import TreeReader
 from pdelta.tree.recipe import Origin, Part
 
@@ -65,20 +66,31 @@ def split_parts(parts: Iterable[Part], lasting: Sequence[Range], base: Origin) -
 
 
 def _common(before: Entry, after: Entry, tree: TreeReader) -> Iterator[Range]:
-    """Give the ranges of equal chunks at equal offsets, run by run."""
-    old_runs, new_runs = tree.runs(before.content), tree.runs(after.content)
-    old, new = next(old_runs, None), next(new_runs, None)
-    old_at = new_at = 0
-    while old is not None and new is not None:
-        old_end, new_end = old_at + old.length * old.count, new_at + new.length * new.count
-        if old.id == new.id and (new_at - old_at) % old.length == 0:
-            begin, end = max(old_at, new_at), min(old_end, new_end)
-            if begin < end:
-                yield begin, end - begin
-        if old_end <= new_end:
-            old, old_at = next(old_runs, None), old_end
-        if new_end <= old_end:
-            new, new_at = next(new_runs, None), new_end
+    """Give the ranges of equal chunks at equal offsets, in order."""
+    for stretch in stretches(before.content, after.content, tree):
+        if stretch.old_offset == stretch.offset:
+            yield stretch.offset, stretch.length
+        elif stretch.old_offset < 0:
+            yield from _common_runs(before, stretch, tree)
+
+
+def _common_runs(before: Entry, stretch: Stretch, tree: TreeReader) -> Iterator[Range]:
+    """Compare run by run; chunks that moved with their page are at other offsets."""
+    old_runs = runs_in(before.content, stretch.offset, stretch.offset + stretch.length, tree)
+    old_at, old = next(old_runs, (0, None))
+    new_at = stretch.offset
+    for new in tree.span_runs(stretch.span):
+        new_end = new_at + new.length * new.count
+        while old is not None and old_at < new_end:
+            old_end = old_at + old.length * old.count
+            if old.id == new.id and (new_at - old_at) % old.length == 0:
+                begin, end = max(old_at, new_at), min(old_end, new_end)
+                if begin < end:
+                    yield begin, end - begin
+            if old_end > new_end:
+                break
+            old_at, old = next(old_runs, (0, None))
+        new_at = new_end
 
 
 def joined(ranges: Iterable[Range]) -> Iterator[Range]:
@@ -105,16 +117,12 @@ def _widened(ranges: Sequence[Range], entry: Entry, tree: TreeReader) -> Iterato
 
 
 def _touched(ranges: Sequence[Range], entry: Entry, tree: TreeReader) -> Iterator[Range]:
-    place = run_at = done = 0
-    for run in tree.runs(entry.content):
-        run_end = run_at + run.length * run.count
-        while place < len(ranges) and ranges[place][0] < run_end:
-            begin, end = max(ranges[place][0], run_at) - run_at, min(sum(ranges[place]), run_end) - run_at
-            begin = max(run_at + begin // run.length * run.length, done)
+    done = 0
+    for offset, length in ranges:
+        for run_at, run in runs_in(entry.content, offset, offset + length, tree):
+            begin = max(offset, run_at) - run_at
+            end = min(offset + length, run_at + run.length * run.count) - run_at
+            first = max(run_at + begin // run.length * run.length, done)
             done = max(run_at + -(-end // run.length) * run.length, done)
-            if begin < done:
-                yield begin, done - begin
-            if sum(ranges[place]) > run_end:
-                break
-            place += 1
-        run_at = run_end
+            if first < done:
+                yield first, done - first

@@ -1,8 +1,8 @@
 """How the pure tree code reads snapshots: a port that ``formats.page.PagedTree`` fills."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple, Protocol
 
 from pdelta.model.names import NAME_LIMIT_BYTES, PATH_LIMIT_BYTES, check_length
 from pdelta.model.snapshot import ChunkRun, Entry, LinkName
@@ -12,6 +12,22 @@ BuildDirectory = Callable[[Sequence[Entry]], tuple[bytes, Pages]]
 
 _FAR_BYTES: Final = PATH_LIMIT_BYTES - NAME_LIMIT_BYTES
 """In a folder whose path is shorter, no name can make a path too long."""
+
+
+class Span(NamedTuple):
+    """A part of a chunk list that is read at once.
+
+    Attributes:
+        page: Id of its page; empty where the list is part of its entry.
+        offset: First byte of the content that it stands for.
+        length: Bytes of it.
+        runs: The packed runs where the list is part of its entry.
+    """
+
+    page: bytes
+    offset: int
+    length: int
+    runs: bytes = b""
 
 
 class TreeReader(Protocol):
@@ -35,6 +51,18 @@ class TreeReader(Protocol):
 
     def runs(self, content: bytes) -> Iterator[ChunkRun]:
         """Give the chunk runs of a file's content, in order."""
+        ...
+
+    def spans(self, content: bytes) -> Sequence[Span]:
+        """Give the parts of a file's chunk list, in order; none for an empty file."""
+        ...
+
+    def span_runs(self, span: Span) -> Sequence[ChunkRun]:
+        """Give the runs of one part, in order."""
+        ...
+
+    def may_hold(self, span: Span, ids: Collection[bytes]) -> bool:
+        """Whether any of these chunks may be in one part; false where it is certain that none is."""
         ...
 
     def links(self, id: bytes) -> Iterator[LinkName]:

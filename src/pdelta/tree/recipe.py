@@ -4,13 +4,14 @@ Called by ``operations.tree`` after a merge; ``filesystem.stage`` carries the
 parts out. Never opens a file.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from enum import IntEnum
 from typing import Final, NamedTuple
 
 import msgspec
 
-from pdelta.model.snapshot import ID_LENGTH_BYTES, RUN_LENGTH_BYTES, ChunkRun, Entry
+from pdelta.model.snapshot import HOLES, ID_LENGTH_BYTES, RUN_LENGTH_BYTES, ChunkRun, Entry
+from pdelta.tree.contents import Stretch, find_chunks, runs_in, stretches
 from pdelta.tree.reader import TreeReader, join
 
 _AHEAD: Final = 16
@@ -165,28 +166,22 @@ def candidates_below(tree: TreeReader, place: Place, top: bytes, directory: byte
 
 
 def _gather_runs(origin: Origin, wanted: set[bytes], found: dict[bytes, tuple[Origin, int]], tree: TreeReader) -> None:
-    for run, offset in _whole_runs(origin, tree):
-        if run.id in wanted and run.id not in found:
-            found[run.id] = (origin, offset)
+    content, missing = origin.entry.content, wanted - found.keys()
+    if not origin.ranges:
+        found.update((id_, (origin, offset)) for id_, offset in find_chunks(content, missing, tree).items())
+        return
+    for run, offset in _whole_runs(origin, tree, missing):
+        if run.id in missing:
+            found.setdefault(run.id, (origin, offset))
 
 
-def _whole_runs(origin: Origin, tree: TreeReader) -> Iterator[tuple[ChunkRun, int]]:
-    """Give the runs of which an origin holds a whole chunk, each with the offset of the first one."""
-    offset = 0
-    for run in tree.runs(origin.entry.content):
-        first = _first_whole(origin.ranges, offset, run.length, run.count) if origin.ranges else offset
-        if first >= 0:
-            yield run, first
-        offset += run.length * run.count
-
-
-def _first_whole(ranges: Sequence[tuple[int, int]], offset: int, length: int, count: int) -> int:
-    """Give where the first chunk of a run begins that lies in one of the ranges whole; -1 for none."""
-    for begin, size in ranges:
-        number = max(0, -(-(begin - offset) // length))
-        if number < count and offset + (number + 1) * length <= begin + size:
-            return offset + number * length
-    return -1
+def _whole_runs(origin: Origin, tree: TreeReader, ids: Collection[bytes] = ()) -> Iterator[tuple[ChunkRun, int]]:
+    """Give the runs of which an origin's ranges hold a whole chunk, each with the offset of the first one."""
+    for begin, size in origin.ranges:
+        for offset, run in runs_in(origin.entry.content, begin, begin + size, tree, ids):
+            number = max(0, -(-(begin - offset) // run.length))
+            if number < run.count and offset + (number + 1) * run.length <= begin + size:
+                yield run, offset + number * run.length
 
 
 def recipe(
@@ -210,39 +205,52 @@ def recipe(
         whole = base
     if whole is not None and after.size:
         return [Part(whole, 0, 0, after.size, whole.place)]
-    held = _offsets(base, tree)
     parts: list[Part] = []
-    offset = 0
     last_reused = 0
-    for run in tree.runs(after.content):
-        for _ in range(run.count if run.id != zero[0] else 1):
-            length = run.length
-            if run.id == zero[0] and length == zero[1]:
-                length = run.length * run.count
-                part = Part(None, 0, offset, length, Place.ZERO)
-            elif run.id in held and base is not None:
-                position = held[run.id]
-                part = Part(base, position, offset, length, base.place)
-                last_reused = position + length
-            elif run.id in catalog.chunks:
-                origin, position = catalog.chunks[run.id]
-                part = Part(origin, position, offset, length, origin.place)
-            else:
-                part = Part(None, last_reused if base is not None else -1, offset, length, Place.FETCH)
-            _append(parts, part)
-            offset += length
+    for shared, part in _cut(after, base, catalog, tree, zero):
+        if part.place == Place.FETCH and base is not None:
+            part = part._replace(origin_offset=last_reused)  # noqa: PLW2901 - the same part, with its place
+        elif shared:
+            last_reused = part.origin_offset + part.length
+        _append(parts, part)
     return parts
 
 
-def _offsets(base: Origin | None, tree: TreeReader) -> dict[bytes, int]:
-    if base is None:
-        return {}
-    held: dict[bytes, int] = {}
-    offset = 0
-    for run in tree.runs(base.entry.content):
-        held.setdefault(run.id, offset)
-        offset += run.length * run.count
-    return held
+def _cut(
+    after: Entry, base: Origin | None, catalog: Catalog, tree: TreeReader, zero: tuple[bytes, int]
+) -> Iterator[tuple[bool, Part]]:
+    """Give each piece of the recipe, and whether it is the base's own."""
+    old = base.entry.content if base is not None else b""
+    holes = [(begin, begin + length) for begin, length in after.extra.get(HOLES, ())]
+    whole: list[tuple[Stretch, bool]] = []
+    ids: set[bytes] = set()
+    for stretch in stretches(old, after.content, tree):
+        end = stretch.offset + stretch.length
+        # Where holes are, zeros come from nowhere.
+        shared = stretch.old_offset >= 0 and not any(begin < end and stop > stretch.offset for begin, stop in holes)
+        whole.append((stretch, shared))
+        if base is not None and not shared:
+            ids.update(run.id for run in tree.span_runs(stretch.span))
+    held = find_chunks(old, ids, tree)
+    for stretch, shared in whole:
+        if shared and base is not None:
+            yield True, Part(base, stretch.old_offset, stretch.offset, stretch.length, base.place)
+            continue
+        offset = stretch.offset
+        for run in tree.span_runs(stretch.span):
+            if (run.id, run.length) == zero:
+                yield False, Part(None, 0, offset, run.length * run.count, Place.ZERO)
+                offset += run.length * run.count
+                continue
+            for _ in range(run.count):
+                if base is not None and run.id in held:
+                    yield True, Part(base, held[run.id], offset, run.length, base.place)
+                elif run.id in catalog.chunks:
+                    origin, position = catalog.chunks[run.id]
+                    yield False, Part(origin, position, offset, run.length, origin.place)
+                else:
+                    yield False, Part(None, -1, offset, run.length, Place.FETCH)
+                offset += run.length
 
 
 def _append(parts: list[Part], part: Part) -> None:

@@ -13,10 +13,12 @@ from pdelta.model.change import Change
 from pdelta.model.snapshot import Entry, Kind
 from pdelta.operations.tree.calculate import Calculation
 from pdelta.tree.compare import metadata_difference
+from pdelta.tree.contents import new_runs
+from pdelta.tree.inplace import joined
 from pdelta.tree.merge import Edit
 from pdelta.tree.order import is_below
 from pdelta.tree.reader import walk
-from pdelta.tree.recipe import Origin, Place, chunk_ids, held_ids
+from pdelta.tree.recipe import Origin, Place, held_ids
 
 RANGES_LISTED: Final = 64
 """Ranges that a change lists; its ``changed_bytes`` counts all."""
@@ -69,18 +71,8 @@ def changed_ranges(before: Entry, after: Entry, tree: PagedTree) -> list[tuple[i
     """Give the (offset, length) ranges of a file that lie in chunks which its earlier content does not have."""
     if before.kind != Kind.FILE or after.kind != Kind.FILE:
         return [(0, after.size)] if after.size else []
-    held = set(chunk_ids(before.content, tree))
-    ranges: list[tuple[int, int]] = []
-    offset = 0
-    for run in tree.runs(after.content):
-        length = run.length * run.count
-        if run.id not in held:
-            if ranges and sum(ranges[-1]) == offset:
-                ranges[-1] = (ranges[-1][0], ranges[-1][1] + length)
-            else:
-                ranges.append((offset, length))
-        offset += length
-    return ranges
+    fresh = new_runs(before.content, after.content, tree)
+    return list(joined((offset, run.length * run.count) for offset, run in fresh))
 
 
 def missing_bytes(calculation: Calculation, kept: Iterable[Origin], tree: PagedTree) -> int:

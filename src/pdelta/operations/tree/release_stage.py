@@ -22,6 +22,7 @@ from pdelta.formats.page import PagedTree
 from pdelta.model.names import join_path, quoted
 from pdelta.model.snapshot import LINKED, OWNER, XATTRS, Entry, Kind, Root
 from pdelta.operations.tree.ancestors import Ancestors
+from pdelta.tree.contents import new_runs
 from pdelta.tree.override import Finder
 from pdelta.tree.reader import walk
 from pdelta.tree.recipe import Catalog, Needs, Origin, Part, candidates_below, chunk_ids, gather, recipe
@@ -118,14 +119,11 @@ class Release:
             if entry.kind != Kind.FILE or not entry.size:
                 continue
             old = self.held(path)
-            if old is not None and old.kind == Kind.FILE:
-                if old.content == entry.content:
-                    continue
-                held = set(chunk_ids(old.content, self._tree))
-            else:
-                held = set()
+            content = old.content if old is not None and old.kind == Kind.FILE else b""
+            if content == entry.content:
+                continue
             needs.contents.add(entry.content)
-            needs.chunks.update(id_ for id_ in chunk_ids(entry.content, self._tree) if id_ not in held)
+            needs.chunks.update(run.id for _, run in new_runs(content, entry.content, self._tree))
         if not needs.contents:
             return Catalog()
         return gather(needs, self._candidates(needs), self._tree)

@@ -12,9 +12,10 @@ import msgspec
 from pdelta.filesystem.ledger import Kept
 from pdelta.model.snapshot import LINKED, Entry, Kind
 from pdelta.operations.tree.calculate import EMPTY_DIRECTORY, Calculation
+from pdelta.tree.contents import new_runs
 from pdelta.tree.order import is_below
 from pdelta.tree.reader import TreeReader, walk
-from pdelta.tree.recipe import Catalog, Needs, Origin, Place, candidates_below, chunk_ids, gather
+from pdelta.tree.recipe import Catalog, Needs, Origin, Place, candidates_below, gather
 
 Verify = Callable[[Kept], bool]
 """Proves that an item of undo data is what its record says, by reading it."""
@@ -101,8 +102,8 @@ def _need(after: Entry, before: Entry | None, needs: Needs, tree: TreeReader) ->
     if not after.size:
         return
     needs.contents.add(after.content)
-    held = set(chunk_ids(before.content, tree)) if before is not None and before.kind == Kind.FILE else ()
-    needs.chunks.update(id_ for id_ in chunk_ids(after.content, tree) if id_ not in held)
+    old = before.content if before is not None and before.kind == Kind.FILE else b""
+    needs.chunks.update(run.id for _, run in new_runs(old, after.content, tree))
 
 
 def _candidates(calculation: Calculation, kept: Iterable[Kept], tree: TreeReader, needs: Needs) -> Iterator[Origin]:
