@@ -39,9 +39,12 @@ bench: .venv/dev.stamp ## Compare with rsync over one sshd; BENCH='--scale 0.02 
 	@scripts/set_up.sh tools
 	$(BIN)/python -m benchmarks $(BENCH)
 
+# These try every fail point where `make test` tries some, and as many random cases and races as hours have room for.
+SOAKED := tests/contracts tests/faults tests/hostile tests/properties
+
 soak: .venv/dev.stamp ## Run the long tests: races and kills by the million
 	@scripts/set_up.sh tools
-	PDELTA_SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) -m soak
+	PDELTA_SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) -o faulthandler_timeout=0 $(SOAKED)
 
 docs: .venv/dev.stamp ## Check every link, command and format example of the documents
 	$(BIN)/python scripts/check_docs.py

@@ -43,13 +43,11 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave soak tests to ``make soak``, and mark what needs a server."""
+    """Mark what needs a server."""
     for item in items:
         if "sshd" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.ssh)
             item.add_marker(pytest.mark.integration)
-        if item.get_closest_marker("soak") and not _soaking():
-            item.add_marker(pytest.mark.skip(reason="soak tests run with PDELTA_SOAK=1 (make soak)"))
 
 
 @pytest.fixture(scope="session", autouse=True)
