@@ -6,6 +6,7 @@ with the file. Never opens a file.
 """
 
 from collections.abc import Collection, Iterator
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from pdelta.model.snapshot import ChunkRun
@@ -51,7 +52,7 @@ def new_runs(old: bytes, new: bytes, tree: TreeReader) -> Iterator[tuple[int, Ch
         tree: Reads chunk lists.
     """
     parts = [stretch for stretch in stretches(old, new, tree) if stretch.old_offset < 0]
-    ids = {run.id for part in parts for run in tree.span_runs(part.span)} if old else ()
+    ids = {run.id for part in parts for run in tree.span_runs(part.span)} if old else set[bytes]()
     held = find_chunks(old, ids, tree)
     for part in parts:
         offset = part.offset
@@ -86,7 +87,7 @@ def runs_in(
             offset = after
 
 
-def find_chunks(content: bytes, wanted: Collection[bytes], tree: TreeReader) -> dict[bytes, int]:
+def find_chunks(content: bytes, wanted: AbstractSet[bytes], tree: TreeReader) -> dict[bytes, int]:
     """Give the first offset of each wanted chunk that a content has.
 
     Few ids are looked for in the bytes of a page before it is decoded.
@@ -97,16 +98,14 @@ def find_chunks(content: bytes, wanted: Collection[bytes], tree: TreeReader) -> 
         tree: Reads chunk lists.
     """
     found: dict[bytes, int] = {}
-    left = set(wanted)
-    for span in tree.spans(content) if left else ():
-        if not tree.may_hold(span, left):
+    for span in tree.spans(content) if wanted else ():
+        if not tree.may_hold(span, wanted):
             continue
         offset = span.offset
         for run in tree.span_runs(span):
-            if run.id in left:
-                found[run.id] = offset
-                left.discard(run.id)
+            if run.id in wanted:
+                found.setdefault(run.id, offset)
             offset += run.length * run.count
-        if not left:
+        if len(found) == len(wanted):
             break
     return found

@@ -10,6 +10,9 @@ from pdelta.model.snapshot import ChunkRun, Entry, LinkName
 Pages = list[tuple[bytes, bytes]]
 BuildDirectory = Callable[[Sequence[Entry]], tuple[bytes, Pages]]
 
+FEW_IDS: Final = 64
+"""Up to so many chunk ids a search of a page's bytes is faster than decoding it: 1 µs an id against 200 µs."""
+
 _FAR_BYTES: Final = PATH_LIMIT_BYTES - NAME_LIMIT_BYTES
 """In a folder whose path is shorter, no name can make a path too long."""
 

@@ -12,7 +12,7 @@ import msgspec
 
 from pdelta.model.snapshot import HOLES, ID_LENGTH_BYTES, RUN_LENGTH_BYTES, ChunkRun, Entry
 from pdelta.tree.contents import Stretch, find_chunks, runs_in, stretches
-from pdelta.tree.reader import TreeReader, join
+from pdelta.tree.reader import FEW_IDS, TreeReader, join
 
 _AHEAD: Final = 16
 
@@ -166,9 +166,11 @@ def candidates_below(tree: TreeReader, place: Place, top: bytes, directory: byte
 
 
 def _gather_runs(origin: Origin, wanted: set[bytes], found: dict[bytes, tuple[Origin, int]], tree: TreeReader) -> None:
-    content, missing = origin.entry.content, wanted - found.keys()
+    # Of many, taking out those that were found would cost more than finding them again.
+    missing = wanted - found.keys() if len(wanted) <= FEW_IDS else wanted
     if not origin.ranges:
-        found.update((id_, (origin, offset)) for id_, offset in find_chunks(content, missing, tree).items())
+        for id_, offset in find_chunks(origin.entry.content, missing, tree).items():
+            found.setdefault(id_, (origin, offset))
         return
     for run, offset in _whole_runs(origin, tree, missing):
         if run.id in missing:

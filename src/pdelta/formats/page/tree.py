@@ -15,7 +15,7 @@ from pdelta.errors import FormatError, IntegrityError
 from pdelta.formats.page import codec
 from pdelta.formats.page.codec import PageType
 from pdelta.model.snapshot import ID_LENGTH_BYTES, ChunkRun, Entry, LinkName, PageReader, PageRef
-from pdelta.tree.reader import Span
+from pdelta.tree.reader import FEW_IDS, Span
 
 BATCH_PAGES: Final = 16
 """Leaves read ahead at once; at about 30 KB each this is half a megabyte."""
@@ -25,9 +25,6 @@ MAX_BOUNDS: Final = 65_536
 
 MAX_SPANNED: Final = 8
 """Chunk lists whose parts are remembered: the old one, the new one, and some."""
-
-SOUGHT_IDS: Final = 64
-"""Up to so many ids a search of a page's bytes is faster than decoding it: 1 µs an id against 200 µs."""
 
 _HINT: Final = "the snapshot was made by a faulty or hostile program; nothing was done with it"
 
@@ -166,7 +163,7 @@ class PagedTree:
         Raises:
             IntegrityError: The page is missing or damaged.
         """
-        if len(ids) > SOUGHT_IDS:
+        if len(ids) > FEW_IDS:
             return True
         data = self._page(span.page) if span.page else span.runs
         return any(id_ in data for id_ in ids)
