@@ -18,7 +18,7 @@ import pytest
 from blake3 import blake3
 
 from pdelta.errors import FormatError, IntegrityError, PdeltaError, TransportError
-from pdelta.filesystem import stage
+from pdelta.filesystem import proved, stage
 from pdelta.filesystem.answers import Answers
 from pdelta.formats import intent as intent_format
 from pdelta.formats.page import build_directory, encode_root
@@ -592,6 +592,6 @@ def test_undo_data_when_a_bit_flipped_then_it_is_never_restored_unless_the_check
     with pytest.raises(IntegrityError, match="damaged"):
         desk.rollback()
     assert desk.state() == before
-    monkeypatch.setattr(stage, "blake3", Credulous)
+    monkeypatch.setattr(proved, "blake3", Credulous)
     desk.rollback()
     assert desk.read("a") == "OLD"

@@ -22,6 +22,9 @@ class PureCalls:
     def list(self, fd: int) -> Listing:
         """List a folder and look at every name in it."""
         texts = os.listdir(fd)
+        if not texts and not os.fstat(fd).st_nlink:
+            # The C library hides that a folder was removed: it seems empty.
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         names = os.fsencode("/".join(texts)).split(b"/") if texts else []
         names.sort()
         vanished: list[bytes] = []
