@@ -18,6 +18,7 @@ from pdelta.errors import FormatError, LockedError, PdeltaError, PreflightError,
 from pdelta.model.delta import Delta
 from pdelta.model.operation import Standing
 from pdelta.model.source import Want
+from pdelta.operations.remote import BULK_BYTES
 from pdelta.transports.subprocess import SubprocessChannel
 from pdelta.wire.compression import Compress
 from tests.fixtures.fake_tree import TARGET, FakeSource, KeptNotes, connect, start_agent
@@ -116,7 +117,10 @@ def test_failure_when_the_operation_raises_then_its_class_comes_back_and_the_ses
 
 
 @pytest.mark.parametrize("compress", list(Compress))
-def test_ranges_when_streamed_then_they_arrive_in_order_and_notes_and_pages_in_between(compress: Compress) -> None:
+@pytest.mark.parametrize("changed_bytes", [0, BULK_BYTES + 1], ids=["little", "much"])
+def test_ranges_when_streamed_then_they_arrive_in_order_and_notes_and_pages_in_between(
+    compress: Compress, changed_bytes: int
+) -> None:
     channel, _, _ = start_agent()
     dice = random.Random(7)
     noise, text = dice.randbytes(5 << 20), b"all work and no play " * 400_000
@@ -129,6 +133,7 @@ def test_ranges_when_streamed_then_they_arrive_in_order_and_notes_and_pages_in_b
     expected = noise + b"".join(text[at * 100 : at * 100 + 100] for at in range(3000)) + text
     heard: list[Event] = []
     tree = connect(channel, source, observer=heard.append, compress=compress)
+    tree.expect(changed_bytes)
     notes = KeptNotes(b"earlier")
     outcome = tree.execute(_ranges(wants), TARGET, notes)
     assert outcome.facts == {"bytes": len(expected), "sha256": hashlib.sha256(expected).hexdigest(), "earlier": 1}
@@ -144,9 +149,13 @@ def test_ranges_when_streamed_then_they_arrive_in_order_and_notes_and_pages_in_b
     tree.close()
 
 
-def test_file_that_changed_when_asked_for_then_the_operation_learns_its_path_and_the_session_goes_on() -> None:
+@pytest.mark.parametrize("changed_bytes", [0, BULK_BYTES + 1], ids=["little", "much"])
+def test_file_that_changed_when_asked_for_then_the_operation_learns_its_path_and_the_session_goes_on(
+    changed_bytes: int,
+) -> None:
     channel, _, _ = start_agent()
     tree = connect(channel, FakeSource({b"a": bytes(5000)}))
+    tree.expect(changed_bytes)
     wants = [Want(b"a", 0, 5000), Want(b"gone\xff", 0, 1)] + [Want(b"a", 0, 1)] * 5000
     with pytest.raises(SourceChangedError) as caught:
         tree.execute(_ranges(wants), TARGET, KeptNotes())
@@ -155,10 +164,12 @@ def test_file_that_changed_when_asked_for_then_the_operation_learns_its_path_and
     tree.close()
 
 
-def test_operation_that_stops_early_when_data_is_on_its_way_then_the_session_goes_on() -> None:
+@pytest.mark.parametrize("compress", [Compress.OFF, Compress.ZSTD])
+def test_operation_that_stops_early_when_data_is_on_its_way_then_the_session_goes_on(compress: Compress) -> None:
     channel, _, _ = start_agent()
-    source = FakeSource({b"a": bytes(1 << 20)})
-    tree = connect(channel, source, compress=Compress.OFF)
+    source = FakeSource({b"a": random.Random(1).randbytes(1 << 20)})
+    tree = connect(channel, source, compress=compress)
+    tree.expect(BULK_BYTES + 1)
     wants = [Want(b"a", 0, 1 << 20)] * 400
     with pytest.raises(LockedError, match="stopped early"):
         tree.execute(_ranges(wants, b"stop early"), TARGET, KeptNotes())

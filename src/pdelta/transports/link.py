@@ -12,7 +12,7 @@ from typing import Final
 from pdelta.errors import FormatError
 from pdelta.transports.base import Channel
 from pdelta.wire import messages
-from pdelta.wire.frames import END, Buffer, Decoder, Encoder, Frame
+from pdelta.wire.frames import END, Buffer, Decoder, Encoder, Frame, Packed
 from pdelta.wire.messages import Data, Declined, Message, Pages, Type
 from pdelta.wire.session import Role, Session, State
 
@@ -92,6 +92,13 @@ class Link:
         """
         self.session.send(Type.DATA, end=end)
         parts = self._encoder.encode(Type.DATA, pieces, end=end, compress=compress)
+        self.sent_bytes += sum(map(len, parts))
+        return parts
+
+    def pack_packed(self, payload: Packed, *, end: bool) -> list[Buffer]:
+        """Give one frame of raw bytes that were compressed ahead; see ``pack_data``."""
+        self.session.send(Type.DATA, end=end)
+        parts = payload.frame(Type.DATA, end=end)
         self.sent_bytes += sum(map(len, parts))
         return parts
 

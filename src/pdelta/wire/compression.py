@@ -73,6 +73,11 @@ class Chooser:
         self._waited_s = 0.0
         self._until_again = WINDOW_BYTES
 
+    @property
+    def compresses(self) -> bool:
+        """Whether what shrinks is compressed now."""
+        return self._compress
+
     def choose(self, pieces: Sequence[Buffer]) -> bool:
         """Whether to compress the frame made of these pieces."""
         self._counts = True

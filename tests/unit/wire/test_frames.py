@@ -10,24 +10,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdelta.errors import FormatError
-from pdelta.wire.frames import END, HEADER, MAX_PAYLOAD_BYTES, RAW_LENGTH, ZSTD, Decoder, Encoder
+from pdelta.wire.frames import END, HEADER, MAX_PAYLOAD_BYTES, RAW_LENGTH, WHOLE, ZSTD, Decoder, Encoder, pack_whole
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
-PAYLOADS = st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=3000), st.booleans(), st.booleans()), max_size=12)
+WAYS = st.sampled_from(["plain", "stream", "whole"])
+PAYLOADS = st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=3000), st.booleans(), WAYS), max_size=12)
 
 
 @given(PAYLOADS, st.integers(1, 4000))
 def test_frames_when_cut_anywhere_then_come_out_as_they_went_in(
-    frames: list[tuple[int, bytes, bool, bool]], step: int
+    frames: list[tuple[int, bytes, bool, str]], step: int
 ) -> None:
     encoder, decoder = Encoder(), Decoder()
     stream = b"".join(
-        b"".join(encoder.encode(kind, [data[:7], data[7:]], end=end, compress=compress))
-        for kind, data, end, compress in frames
+        b"".join(
+            pack_whole(data).frame(kind, end=end)
+            if way == "whole"
+            else encoder.encode(kind, [data[:7], data[7:]], end=end, compress=way == "stream")
+        )
+        for kind, data, end, way in frames
     )
     out = [frame for at in range(0, len(stream), step) for frame in decoder.feed(stream[at : at + step])]
     assert [(it.type, it.payload, it.flags) for it in out] == [
@@ -61,6 +66,24 @@ def test_part_when_two_streams_end_in_it_then_is_refused() -> None:
     payload = RAW_LENGTH.pack(3) + ended
     with pytest.raises(FormatError):
         list(Decoder().feed(HEADER.pack(1, ZSTD, len(payload)) + payload))
+
+
+@pytest.mark.parametrize(
+    ("flags", "length", "part"),
+    [
+        (WHOLE, 3, zstd.compress(b"abc")),
+        (ZSTD | WHOLE, 3, zstd.compress(b"abc")[:-1]),
+        (ZSTD | WHOLE, 3, zstd.compress(b"abc") + b"d"),
+        (ZSTD | WHOLE, 3, zstd.compress(b"abc") + zstd.compress(b"")),
+        (ZSTD | WHOLE, 2, zstd.compress(b"abc")),
+        (ZSTD | WHOLE, 4, zstd.compress(b"abc")),
+    ],
+    ids=["not compressed", "torn", "more", "another frame", "too long", "too short"],
+)
+def test_part_when_it_is_no_frame_of_its_own_then_is_refused(flags: int, length: int, part: bytes) -> None:
+    payload = RAW_LENGTH.pack(length) + part
+    with pytest.raises(FormatError):
+        list(Decoder().feed(HEADER.pack(1, flags, len(payload)) + payload))
 
 
 def test_plain_payload_when_encoded_then_is_not_copied() -> None:

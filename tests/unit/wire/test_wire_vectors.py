@@ -10,7 +10,7 @@ from pdelta.app.bundle import pack_records
 from pdelta.errors import FormatError
 from pdelta.transports.contact import read_facts
 from pdelta.wire import messages
-from pdelta.wire.frames import END, Decoder, Encoder
+from pdelta.wire.frames import END, ZSTD, Decoder, Encoder
 from pdelta.wire.messages import Type
 from pdelta.wire.session import Role, Session
 
@@ -40,7 +40,7 @@ def test_frames_when_in_the_vectors_then_decode_one_after_the_other() -> None:
 
 def test_plain_frames_when_encoded_then_are_the_vectors() -> None:
     for vector in _load("frames.json")["valid"]:
-        if "zstd" in vector["name"] or "history" in vector["name"]:
+        if int(vector["frame"][2:4], 16) & ZSTD:
             continue
         parts = Encoder().encode(vector["type"], [bytes.fromhex(vector["payload"])], end=vector["end"])
         assert b"".join(map(bytes, parts)).hex() == vector["frame"]
