@@ -232,6 +232,25 @@ def test_hard_link_when_it_leaves_the_tree_then_the_outside_name_and_the_undo_da
     assert (outside.stat().st_ino, (desk.dest / "folder/a").stat().st_nlink) == (inode, 1)
 
 
+@pytest.mark.parametrize("mode", [0o555, 0o444, 0o070])
+def test_folder_when_it_takes_the_place_of_a_file_then_it_has_its_mode_though_its_owner_may_not_write(
+    desk: Desk, mode: int
+) -> None:
+    desk.write({"a": "a file"})
+    desk.push()
+    (desk.source / "a").unlink()
+    desk.write({"a": Directory({"inside": "x"}, mode=mode)})
+    desk.push()
+    assert stat.S_IMODE((desk.dest / "a").stat().st_mode) == mode
+    assert desk.state() == desk.source_state()
+    os.chmod(desk.source / "a", 0o755)
+    shutil.rmtree(desk.source / "a")
+    desk.write({"a": "a file again"})
+    desk.push()
+    desk.rollback()
+    assert stat.S_IMODE((desk.dest / "a").stat().st_mode) == mode
+
+
 def test_hard_links_when_pushed_then_groups_are_exact_and_come_back(desk: Desk) -> None:
     desk.write({"a": "content", "b": HardLink("a"), "folder": {"c": HardLink("a")}, "x": "x"})
     desk.push()

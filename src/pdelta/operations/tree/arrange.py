@@ -171,7 +171,7 @@ class Arranger:
             inode, ctime_ns = found.st_ino, found.st_ctime_ns
             yield Move(Action.METADATA, path, b"", before, inode, after, inode, before_ctime_ns=ctime_ns)
             return
-        if path in self._whole or (before is None and after.kind == Kind.DIRECTORY):
+        if path in self._whole or after.kind == Kind.DIRECTORY:
             yield Move(Action.METADATA, path, b"", after, 0, after, 0)
 
     # -- moves --------------------------------------------------------------------------------------------------
