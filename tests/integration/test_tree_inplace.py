@@ -3,12 +3,12 @@
 import os
 import random
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from pdelta.errors import ExecutionError, IntegrityError, TransportError
+from pdelta.errors import DriftError, ExecutionError, IntegrityError, TransportError
 from pdelta.filesystem.commit import Committer
 from pdelta.formats.history import PushWish, encode_wish
 from pdelta.formats.intent import Action, Move
@@ -339,3 +339,42 @@ def test_ledger_when_it_is_of_the_version_before_then_its_undo_data_is_used(pair
     pair.write(edited(NEW, (7, b"again")))
     push(pair.source, pair.dest, inplace=True)
     assert pair.equal()
+
+
+class Meddling:
+    """A source during whose transfer somebody else writes to the destination."""
+
+    def __init__(self, source: Source, meddle: Callable[[], None]) -> None:
+        self._source, self._meddle = source, meddle
+
+    def read_pages(self, ids: Iterable[bytes]) -> Mapping[bytes, bytes]:
+        return self._source.read_pages(ids)
+
+    def read_ranges(self, wants: Iterable[Want]) -> Iterator[bytes | memoryview]:
+        self._meddle()
+        yield from self._source.read_ranges(wants)
+
+
+def overwrite(file: Path, offset: int, *, hidden: bool) -> None:
+    """Write as somebody else does, who may set the time back."""
+    status = file.stat()
+    with file.open("r+b") as opened_file:
+        opened_file.seek(offset)
+        opened_file.write(b"foreign")
+    if hidden:
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("offset", [10, SIZE // 4])
+def test_push_when_somebody_writes_during_the_transfer_then_the_edit_stays(
+    pair: Pair, offset: int, *, hidden: bool
+) -> None:
+    """Also where the patch would write: what is kept of the old content is not what the patch must find there."""
+    pair.write(NEW)
+    with scanned(pair.source) as (found, source):
+        meddling = Meddling(source, lambda: overwrite(pair.file, offset, hidden=hidden))
+        with opened(pair.dest, meddling) as operation, pytest.raises((DriftError, ExecutionError), match=r"disk\.img"):
+            fulfil(operation, PushWish(wanted=found.snapshot, inplace=True))
+    assert pair.file.read_bytes() == edited(OLD, (offset, b"foreign"))
+    assert numbers(pair.dest) == [1]

@@ -48,7 +48,7 @@ class Arrangement(msgspec.Struct):
         moves: The moves without inode numbers of what is staged.
         folders: Staging folders outside ``.pdelta`` that must be made first.
         copies: (slot of the copy, path) of displaced content whose inode cannot be kept.
-        patched: (slot, path, ranges) of content that patches displace.
+        patched: (slot, path, entry, patch) of files whose displaced ranges are kept.
         displaced_bytes: Size of what will be kept as undo data.
     """
 
@@ -56,7 +56,7 @@ class Arrangement(msgspec.Struct):
     moves: list[Move] = msgspec.field(default_factory=list)
     folders: list[bytes] = msgspec.field(default_factory=list)
     copies: list[tuple[bytes, bytes, Entry]] = msgspec.field(default_factory=list)
-    patched: list[tuple[bytes, bytes, Patch]] = msgspec.field(default_factory=list)
+    patched: list[tuple[bytes, bytes, Entry, Patch]] = msgspec.field(default_factory=list)
     displaced_bytes: int = 0
 
 
@@ -218,7 +218,7 @@ class Arranger:
         leader = self._leader(edit.path)
         slot, copy = (STAGING + b"/" + purpose + _digest(leader) for purpose in (b"patch-", b"ranges-"))
         if leader == edit.path:
-            result.patched.append((copy, edit.path, patch))
+            result.patched.append((copy, edit.path, before, patch))
             result.displaced_bytes += patch.displaced_bytes
         inode, ctime_ns = found.st_ino, found.st_ctime_ns
         return Move(Action.PATCH, edit.path, slot, before, inode, after, inode, b"", copy, ctime_ns, patch.ranges)

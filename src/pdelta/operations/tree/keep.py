@@ -7,7 +7,7 @@ a size or a time.
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from pdelta.errors import PdeltaError
 from pdelta.filesystem.copy import copy_range
@@ -18,6 +18,7 @@ from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.state import remove
 from pdelta.model.names import join_path, parent_of
 from pdelta.model.snapshot import Entry, Kind
+from pdelta.operations.tree.recheck import drifted
 from pdelta.tree.inplace import Range
 from pdelta.tree.override import Finder
 from pdelta.tree.reader import TreeReader
@@ -42,8 +43,15 @@ class Keeper:
         finder, start = Finder(self._tree, entry), len(path) + 1
         replicate(self._root, path, self._root, slot, lambda below: finder.find(below[start:]) is not None)
 
-    def keep_ranges(self, slot: bytes, path: bytes, ranges: Iterable[Range], *, sync: bool) -> None:
-        """Keep what a patch will displace, at its own offsets in a file that is a hole elsewhere."""
+    def keep_ranges(self, slot: bytes, path: bytes, entry: Entry, ranges: Sequence[Range], *, sync: bool) -> None:
+        """Keep what a patch will displace, at its own offsets in a file that is a hole elsewhere.
+
+        What was kept is proved: a patch takes a file for one that was cut off where it holds what was kept, so an edit
+        must not get in.
+
+        Raises:
+            DriftError: Somebody wrote there while new content was staged; nothing was changed.
+        """
         remove(self._root, slot)
         source = self._root.open_file(path)
         try:
@@ -54,6 +62,8 @@ class Keeper:
                 os.ftruncate(target, found.st_size)
                 for offset, length in ranges:
                     copy_range(source, offset, target, offset, length)
+                if not has_ranges(target, entry, ranges, self._tree):
+                    raise drifted(path)
                 if sync:
                     os.fsync(target)
             finally:

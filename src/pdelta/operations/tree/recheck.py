@@ -42,14 +42,15 @@ def _recheck(root: Directory, tree: TreeReader, top: bytes, entry: Entry) -> Non
                 names = [name for name in folder.names() if not name.startswith(STAGE_PREFIX)]
                 found = {name: folder.lstat(name) for name in names}
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise _drifted(path) from error
+            raise drifted(path) from error
         for name in recorded.keys() | found.keys():
             status, known = found.get(name), recorded.get(name)
             if status is None or known is None or not is_same(status, status.st_ino, known):
-                raise _drifted(join_path(path, name))
+                raise drifted(join_path(path, name))
         waiting += [(join_path(path, name), known) for name, known in recorded.items() if known.kind == Kind.DIRECTORY]
 
 
-def _drifted(path: bytes) -> DriftError:
+def drifted(path: bytes) -> DriftError:
+    """Give the error for what somebody changed while new content was staged."""
     text = f"{os.fsdecode(path)!r} changed while new content was staged; nothing was changed, what is staged is kept"
     return DriftError(text, hint="somebody else writes to this tree; run the command again")

@@ -170,8 +170,8 @@ class Transaction:
             for slot, path, entry in arrangement.copies:
                 self._keeper.copy(slot, path, entry)
                 self._failpoint("stage.copy")
-            for slot, path, patch in arrangement.patched:
-                self._keeper.keep_ranges(slot, path, patch.displaced, sync=durable and few)
+            for slot, path, before, patch in arrangement.patched:
+                self._keeper.keep_ranges(slot, path, before, patch.displaced, sync=durable and few)
                 self._failpoint("stage.ranges")
         with translated("sync what was staged"):
             if durable:
