@@ -215,15 +215,16 @@ def test_push_when_somebody_writes_during_the_patch_then_everything_is_reversed(
     assert numbers(pair.dest) == [1]
 
 
+@pytest.mark.parametrize("offset", [10, 2_000_000])
 def test_push_when_somebody_writes_and_sets_the_time_back_then_it_is_seen_all_the_same(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, offset: int
 ) -> None:
-    """In place or not: size and time are those of the record, and the ctime is not."""
+    """In place or not, and where the patch writes or not: size and time are those of the record, the ctime is not."""
     forward = Committer.forward
 
     def interfere(committer: Committer, moves: list[Move]) -> list[bytes]:
         with pair.file.open("r+b") as file:
-            file.seek(2_000_000)
+            file.seek(offset)
             file.write(b"foreign")
         os.utime(pair.file, ns=(1, mtime_ns))
         return forward(committer, moves)
@@ -235,7 +236,7 @@ def test_push_when_somebody_writes_and_sets_the_time_back_then_it_is_seen_all_th
             patch.setattr(Committer, "forward", interfere)
             with pytest.raises(ExecutionError, match=r"disk\.img"):
                 push(pair.source, pair.dest, inplace=patched)
-        assert pair.file.read_bytes() == edited(OLD, (2_000_000, b"foreign"))
+        assert pair.file.read_bytes() == edited(OLD, (offset, b"foreign"))
         pair.file.write_bytes(OLD)
         os.utime(pair.file, ns=(1, mtime_ns))
 

@@ -261,7 +261,7 @@ class Committer:
         found = self._look(move.path)
         if found is None or found.st_ino != move.before_inode or not stat.S_ISREG(found.st_mode):
             return False
-        exact = is_same(found, move.before_inode, move.before) and found.st_ctime_ns == move.before_ctime_ns
+        exact = _is_untouched(found, move)
         if exact and found.st_nlink > self._names[move.before_inode]:
             return False
         # The time is set last, so the after's own says that all is written, unless it is the before's too.
@@ -332,7 +332,8 @@ class Committer:
         if not stat.S_ISREG(found.st_mode):
             return False
         with self._patching(move, found) as (fd, old_fd, new_fd):
-            known = is_same(found, move.after_inode, after) or is_same(found, move.before_inode, before)
+            # The before's time alone proves nothing: somebody may have written and set it back.
+            known = is_same(found, move.after_inode, after) or _is_untouched(found, move)
             if not known and not is_patched_in_part(fd, old_fd, new_fd, move, self._tree):
                 return False
             self._write_ranges(fd, old_fd, displaced_ranges(move.ranges, before.size, after.size), before)
@@ -399,6 +400,11 @@ class Committer:
 
 def _times(move: Move) -> set[int]:
     return {entry.mtime_ns for entry in (move.before, move.after) if entry is not None}
+
+
+def _is_untouched(found: os.stat_result, move: Move) -> bool:
+    """Whether a file that is to be patched is as it was when the intent was made, by its ctime too."""
+    return is_same(found, move.before_inode, move.before) and found.st_ctime_ns == move.before_ctime_ns
 
 
 def _is_folder(entry: Entry | None) -> bool:
