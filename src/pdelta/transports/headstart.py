@@ -74,8 +74,12 @@ class Headstarts:
             environment: Where the home folder is, which says which ssh configuration holds.
             folder: For kept connections; need not exist.
         """
+        try:
+            here = os.getcwd()
+        except OSError:
+            return  # somebody removed it, which most commands need not know
         self._folder = folder
-        self._key = (os.getcwd(), environment.get("HOME", ""), *words)
+        self._key = (here, environment.get("HOME", ""), *words)
         if not _is_private(folder):
             return
         self._known = _read(f"{folder}/{FILE}")

@@ -75,6 +75,19 @@ def test_begin_when_the_folder_is_not_ours_alone_then_nothing_runs_and_nothing_i
     assert not Path(folder, FILE).exists()
 
 
+def test_begin_when_the_working_folder_is_gone_then_nothing_runs_and_nothing_breaks(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(folder)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    found = begun(folder)
+    assert found.take(ECHO) is None
+    found.end()
+
+
 def test_begin_when_a_configuration_is_gone_then_nothing_runs(folder: str, tmp_path: Path) -> None:
     config = tmp_path / "ssh.conf"
     config.touch()
