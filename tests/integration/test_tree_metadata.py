@@ -240,13 +240,13 @@ def test_folder_when_it_takes_the_place_of_a_file_then_it_has_its_mode_though_it
     desk.push()
     (desk.source / "a").unlink()
     desk.write({"a": Directory({"inside": "x"}, mode=mode)})
-    desk.push()
+    desk.push(yes=True)
     assert stat.S_IMODE((desk.dest / "a").stat().st_mode) == mode
     assert desk.state() == desk.source_state()
     os.chmod(desk.source / "a", 0o755)
     shutil.rmtree(desk.source / "a")
     desk.write({"a": "a file again"})
-    desk.push()
+    desk.push(yes=True)
     desk.rollback()
     assert stat.S_IMODE((desk.dest / "a").stat().st_mode) == mode
 
