@@ -3,13 +3,13 @@
 Called inside the ledger's transaction, after the last rename. Reads no content.
 """
 
-import os
 from collections.abc import Sequence
 
 import msgspec
 
+from pdelta.filesystem.batch import batch_calls
 from pdelta.filesystem.directories import DirectoryCache
-from pdelta.filesystem.fingerprint import RACY, pack_all
+from pdelta.filesystem.fingerprint import RACY, fields_of_file
 from pdelta.filesystem.index import Index, IndexRow, fields_of
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.syscalls import filesystem_id
@@ -92,6 +92,7 @@ class _Rows:
         self._foreign = foreign
         self._filesystems = {root.device: filesystem_id(root.fd)}
         self._rows: list[tuple[IndexRow, list[tuple[bytes, Entry]]]] = []
+        self._calls = batch_calls()
 
     def record(self, path: bytes, tree: TreeReader, directory: bytes, names: set[bytes] | None) -> None:
         """Record one folder; ``names`` are those whose old fingerprints are void, None means all."""
@@ -120,16 +121,14 @@ class _Rows:
         No clock is asked whether a fingerprint is racy: whoever writes to a file after this look gives it a time of
         modification that its entry does not have.
         """
-        lstat, fd = os.lstat, folder.fd
-        try:
-            statuses = [lstat(entry.name, dir_fd=fd) for entry in entries]
-        except FileNotFoundError:
-            found = [folder.lstat(entry.name) for entry in entries]
-            missing = os.fstat(fd)
-            statuses = [status or missing for status in found]
+        if not entries:
+            return []
+        looks = self._calls.look(folder.fd, [entry.name for entry in entries])
         items = []
-        for packed, status, entry in zip(pack_all(statuses), statuses, entries, strict=True):
-            other = entry.kind == 1 and (status.st_size != entry.size or status.st_mtime_ns != entry.mtime_ns)
+        for place, entry in enumerate(entries):
+            packed = looks.fingerprint(place)
+            size, mtime_ns, _ = fields_of_file(packed)
+            other = entry.kind == Kind.FILE and (size != entry.size or mtime_ns != entry.mtime_ns)
             if other or (self._foreign and join_path(path, entry.name) in self._foreign):
                 items.append((RACY, entry))
             else:

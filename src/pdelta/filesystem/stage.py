@@ -17,6 +17,7 @@ from blake3 import blake3
 
 from pdelta.errors import DriftError, IntegrityError
 from pdelta.filesystem.answers import Answers
+from pdelta.filesystem.batch import batch_calls
 from pdelta.filesystem.commit import attributes_of
 from pdelta.filesystem.copy import write_all
 from pdelta.filesystem.directories import DirectoryCache
@@ -26,6 +27,7 @@ from pdelta.filesystem.metadata import Attributes, read_xattrs_of, set_attribute
 from pdelta.filesystem.patching import PatchedSource, patched
 from pdelta.filesystem.proved import PlacedChunk, copy_chunks, outside
 from pdelta.filesystem.safe import Directory
+from pdelta.filesystem.small import ROOM_BYTES, SmallFiles
 from pdelta.model.event import Event, Observer, silent
 from pdelta.model.failpoint import FailPoint, never
 from pdelta.model.names import quoted
@@ -38,7 +40,6 @@ from pdelta.tree.recipe import Origin, Part, Place
 _PIECE_BYTES: Final = 1 << 20
 _ONCE: Final = b"\0\0\0\1"
 _SYMLINK: Final = int(Kind.SYMLINK)
-_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class StageItem(NamedTuple):
@@ -135,6 +136,8 @@ class Stager:
         self._open_origin: tuple[bytes, int] | None = None
         self._threads = Threads(jobs)
         self._again: list[tuple[StageItem, list[PlacedChunk]]] = []
+        self._awaited: set[bytes] = set()
+        self._small = SmallFiles(batch_calls(), self._made_small, sync=sync, threaded=jobs > 1)
 
     def stage(self, items: Callable[[], Iterable[StageItem]]) -> Staged:
         """Make every item, folders before what is in them.
@@ -153,6 +156,7 @@ class Stager:
             with translated("stage the new content"):
                 return self._stage(items)
         finally:
+            self._small.close()
             self._close_origin()
             self._threads.close()
             if self._patched is not None:
@@ -175,6 +179,7 @@ class Stager:
                 item = ahead.popleft()
                 kind = item.entry.kind
                 if item.link:
+                    self._small.finish()
                     self._make_link(item)
                 elif kind == 1:
                     self._make_file(item, answers)
@@ -186,6 +191,7 @@ class Stager:
                     folders.append(item)
             self._observer(Event("apply", done))
         answers.finish()
+        self._small.finish()
         self._fetch_again()
         for item in reversed(folders):
             self._finish_folder(item)
@@ -296,13 +302,12 @@ class Stager:
         self._report(item, folder, name)
 
     def _make_small(self, item: StageItem, answers: Answers) -> bool:
-        """Make a new file of one chunk that must be fetched; most files of most trees are such.
-
-        Measured: 20,000 files of 12 KB took 1.5 s of processor time on the general way, 0.9 s on this one.
-        """
+        """Make a new file of one chunk that must be fetched, with others; most files of most trees are such."""
         entry = item.entry
         size, content = entry.size, entry.content
         if len(content) != RUN_LENGTH_BYTES or item.parts[0].place or len(item.parts) != 1 or entry.extra:
+            return False
+        if size > ROOM_BYTES:
             return False
         if (
             item.replaces
@@ -316,26 +321,21 @@ class Stager:
         if blake3(data).digest() != content[:ID_LENGTH_BYTES]:
             raise _wrong_bytes(item.path, 0)
         folder, _, name = item.slot.rpartition(b"/")
-        directory = self._folders.directory(folder)
-        fd = os.open(name, _CREATE, 0o600, dir_fd=directory.fd)
-        try:
-            if os.write(fd, data) != size:
-                write_all(fd, data, 0)
-            os.fchmod(fd, entry.mode)
-            os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
-            if self._sync:
-                os.fsync(fd)
-            if item.reported:
-                self._staged.inodes[item.slot] = os.fstat(fd).st_ino
-        finally:
-            os.close(fd)
+        if item.reported:
+            self._awaited.add(item.slot)
+        self._small.add(item.slot, self._folders.directory(folder).fd, folder, name, entry, data)
         self._staged.fetched_bytes += size
         return True
 
+    def _made_small(self, slot: bytes, inode: int) -> None:
+        if slot in self._awaited:
+            self._awaited.discard(slot)
+            self._staged.inodes[slot] = inode
+        self._staged.files += 1
+        self._failpoint("stage.file")
+
     def _make_file(self, item: StageItem, answers: Answers) -> None:
         if item.parts and self._make_small(item, answers):
-            self._staged.files += 1
-            self._failpoint("stage.file")
             return
         folder, name = self._folders.parent(item.slot)
         arrived = self._arrived.get(item.slot)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pdelta.filesystem.batch import BatchCalls, batch_calls, native
+from pdelta.filesystem.batch.port import FACT
 from pdelta.filesystem.batch.pure import PureCalls
 from pdelta.filesystem.fingerprint import FINGERPRINT_BYTES, pack_all
 
@@ -176,6 +177,62 @@ def test_read_when_the_buffer_is_too_short_then_nothing_is_written_behind_it(cal
     with pytest.raises(OSError, match="too large") as caught:
         calls.read(folder, names, prints, bytearray(7))
     assert caught.value.errno == errno.EOVERFLOW
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_create_when_names_are_free_then_files_are_as_they_were_asked_for(
+    calls: BatchCalls, tmp_path: Path, *, sync: bool
+) -> None:
+    wanted = [
+        (b"empty", b"", 0, 0o600),
+        (b"\xff\n", b"four", -1, 0o4711),
+        (b"n" * 255, b"x" * 70_000, 1_800_000_000_123_456_789, 0o444),
+        (b"-", b"last", -1_500_000_000, 0o000),
+    ]
+    data = bytearray(b"".join(content for _, content, _, _ in wanted) + b"behind")
+    fd = os.open(tmp_path, os.O_RDONLY)
+    facts = [FACT.pack(len(content), mtime_ns, mode) for _, content, mtime_ns, mode in wanted]
+    inodes = calls.create(fd, [name for name, _, _, _ in wanted], facts, data, sync=sync)
+    os.close(fd)
+    assert len(os.listdir(tmp_path)) == 4
+    for (name, content, mtime_ns, mode), inode in zip(wanted, inodes, strict=True):
+        status = os.lstat(os.fsencode(tmp_path) + b"/" + name)
+        assert (status.st_mtime_ns, status.st_atime_ns, status.st_ino) == (mtime_ns, mtime_ns, inode)
+        assert stat.S_IMODE(status.st_mode) == mode
+        assert stat.S_ISREG(status.st_mode)
+        os.chmod(os.fsencode(tmp_path) + b"/" + name, 0o600)
+        assert (tmp_path / os.fsdecode(name)).read_bytes() == content
+
+
+def test_create_when_one_fails_then_it_is_named_and_those_before_it_are_whole(
+    calls: BatchCalls, tmp_path: Path
+) -> None:
+    (tmp_path / "target").write_bytes(b"untouched")
+    (tmp_path / "taken").symlink_to("target")
+    fd = os.open(tmp_path, os.O_RDONLY)
+    facts = [FACT.pack(3, 0, 0o644)] * 3
+    with pytest.raises(FileExistsError) as caught:
+        calls.create(fd, [b"first", b"taken", b"third"], facts, bytearray(b"onetwosix"), sync=False)
+    assert os.fsencode(caught.value.filename) == b"taken"
+    with pytest.raises(OSError, match="name too long") as caught_long:
+        calls.create(fd, [b"n" * 256], facts[:1], bytearray(b"one"), sync=False)
+    os.close(fd)
+    assert caught_long.value.errno == errno.ENAMETOOLONG
+    assert sorted(os.listdir(tmp_path)) == ["first", "taken", "target"]
+    assert (tmp_path / "first").read_bytes() == b"one"
+    assert (tmp_path / "target").read_bytes() == b"untouched"
+
+
+def test_create_when_the_contents_are_too_short_then_nothing_behind_them_is_read(
+    calls: BatchCalls, tmp_path: Path
+) -> None:
+    fd = os.open(tmp_path, os.O_RDONLY)
+    facts = [FACT.pack(3, 0, 0o644), FACT.pack(4, 0, 0o644)]
+    with pytest.raises(OSError, match="too large") as caught:
+        calls.create(fd, [b"first", b"second"], facts, bytearray(b"sixsix"), sync=False)
+    os.close(fd)
+    assert caught.value.errno == errno.EOVERFLOW
+    assert os.listdir(tmp_path) == ["first"]
 
 
 @pytest.mark.parametrize("damage", ["missing", "garbage", "another library", "another version"])

@@ -21,9 +21,10 @@
 #include <unistd.h>
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
     PRINT_BYTES = 36, /* size, mtime, ctime, inode, mode: see fingerprint.py */
     MORE_BYTES = 32,  /* device, blocks, links, owner, group, nothing: see port.py */
+    FACT_BYTES = 20,  /* size, mtime, mode of a file that is made: see port.py */
     NAME_ROOM = 256,
     LIST_ROOM = 1 << 16
 };
@@ -296,6 +297,77 @@ int64_t pdelta_read(int fd, const char *names, int64_t length, int64_t count, co
             return -EOVERFLOW;
         good[i] = take(&names, end, name) && read_whole(fd, name, prints, buffer);
         buffer += size;
+        room -= size;
+    }
+    return count;
+}
+
+static uint32_t get32(const uint8_t *from)
+{
+    return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
+}
+
+static struct timespec time_of(int64_t nanoseconds)
+{
+    struct timespec time = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+    if (time.tv_nsec < 0) {
+        time.tv_nsec += 1000000000;
+        time.tv_sec--;
+    }
+    return time;
+}
+
+static int write_whole(int file, const uint8_t *from, int64_t size)
+{
+    while (size) {
+        ssize_t done = write(file, from, (size_t)size);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return done ? -errno : -EIO;
+        from += done;
+        size -= done;
+    }
+    return 0;
+}
+
+static int create(int fd, const char *name, const uint8_t *fact, const uint8_t *from, int sync, uint8_t *inode)
+{
+    struct timespec time = time_of(get64(fact + 8)), times[2] = {time, time};
+    struct stat status;
+    int file = openat(fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (file < 0)
+        return -errno;
+    int error = write_whole(file, from, get64(fact));
+    if (!error && (fchmod(file, get32(fact + 16)) || futimens(file, times) || (sync && fsync(file)) ||
+                   fstat(file, &status)))
+        error = -errno;
+    if (close(file) && !error)
+        error = -errno;
+    if (!error)
+        put64(inode, status.st_ino);
+    return error;
+}
+
+/*
+ * Make files of one folder from what lies one behind the other; `done` counts those
+ * that are whole, so that it is the number of the one that failed.
+ */
+int64_t pdelta_create(int fd, const char *names, int64_t length, int64_t count, const uint8_t *facts,
+                      const uint8_t *data, int64_t room, int sync, uint8_t *inodes, int64_t *done)
+{
+    const char *end = names + length;
+    char name[NAME_ROOM];
+
+    for (*done = 0; *done < count; ++*done, facts += FACT_BYTES, inodes += 8) {
+        int64_t size = get64(facts);
+        if (size < 0 || size > room)
+            return -EOVERFLOW;
+        int error = take(&names, end, name) ? create(fd, name, facts, data, sync, inodes) : -ENAMETOOLONG;
+        if (error)
+            return error;
+        data += size;
         room -= size;
     }
     return count;

@@ -5,12 +5,13 @@ The library is bound to no version of Python: it is plain C, loaded by ctypes.
 
 import ctypes
 import os
+import struct
 from collections.abc import Sequence
 
 from pdelta.filesystem.batch.port import MORE, Listing, Looks
 from pdelta.filesystem.fingerprint import FINGERPRINT_BYTES
 
-VERSION = 1
+VERSION = 2
 FILE = os.path.join(os.path.dirname(__file__), "calls.so")
 
 
@@ -43,6 +44,12 @@ class NativeCalls:
         self._read = library.pdelta_read
         self._read.argtypes = (ctypes.c_int, ctypes.c_char_p, number, number, ctypes.c_char_p, data, number, data)
         self._read.restype = number
+        self._create = library.pdelta_create
+        self._create.argtypes = (
+            *(ctypes.c_int, ctypes.c_char_p, number, number, ctypes.c_char_p),
+            *(data, number, ctypes.c_int, data, ctypes.POINTER(number)),
+        )
+        self._create.restype = number
 
     def list(self, fd: int) -> Listing:
         """List a folder and look at every name in it."""
@@ -70,6 +77,20 @@ class NativeCalls:
         place = (ctypes.c_char * len(buffer)).from_buffer(buffer)
         _checked(self._read(fd, joined, len(joined), count, fingerprints, place, len(buffer), good))
         return good.raw
+
+    def create(
+        self, fd: int, names: Sequence[bytes], facts: Sequence[bytes], data: bytearray, *, sync: bool
+    ) -> tuple[int, ...]:
+        """Make new regular files with their contents, modes and times."""
+        joined, count, done = b"/".join(names), len(names), ctypes.c_int64()
+        inodes = ctypes.create_string_buffer(8 * count)
+        place = (ctypes.c_char * len(data)).from_buffer(data)
+        result = self._create(
+            *(fd, joined, len(joined), count, b"".join(facts), place, len(data), sync, inodes, ctypes.byref(done))
+        )
+        if result < 0:
+            raise OSError(-result, os.strerror(-result), names[done.value])
+        return struct.unpack(f"<{count}Q", inodes.raw)
 
 
 def load() -> NativeCalls | None:

@@ -13,6 +13,9 @@ from pdelta.filesystem.fingerprint import FINGERPRINT_BYTES
 MORE: Final = Struct("<QQIIII")
 """Device, blocks of 512 bytes, links, owner, group and nothing: what a fingerprint leaves out of a status."""
 
+FACT: Final = Struct("<qqI")
+"""Size in bytes, mtime in nanoseconds and permission bits of a file that is to be made."""
+
 _PRINT: Final = Struct("<qqqQI")
 
 
@@ -113,5 +116,25 @@ class BatchCalls(Protocol):
 
         Raises:
             OSError: The buffer is too short.
+        """
+        ...
+
+    def create(
+        self, fd: int, names: Sequence[bytes], facts: Sequence[bytes], data: bytearray, *, sync: bool
+    ) -> tuple[int, ...]:
+        """Make new regular files with their contents, modes and times.
+
+        Args:
+            fd: Descriptor of their folder.
+            names: Their names there, which nothing has.
+            facts: Packed by ``FACT``, one for each.
+            data: The contents, one behind the other.
+            sync: Whether each is brought to the disk.
+
+        Returns:
+            The inode number of each.
+
+        Raises:
+            OSError: One can't be made; its ``filename`` is the name, and those before it are whole.
         """
         ...

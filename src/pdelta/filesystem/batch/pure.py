@@ -8,10 +8,12 @@ import os
 import stat
 from collections.abc import Sequence
 
-from pdelta.filesystem.batch.port import MORE, Listing, Looks
+from pdelta.filesystem.batch.port import FACT, MORE, Listing, Looks
+from pdelta.filesystem.copy import write_all
 from pdelta.filesystem.fingerprint import FINGERPRINT_BYTES, pack_all, pack_file
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_LINKS = 0xFFFFFFFF
 _ABSENT = bytes(FINGERPRINT_BYTES), bytes(MORE.size)
 
@@ -74,6 +76,37 @@ class PureCalls:
             good[place] = _read_whole(fd, name, wanted, view[begin : begin + size])
             begin += size
         return bytes(good)
+
+    def create(
+        self, fd: int, names: Sequence[bytes], facts: Sequence[bytes], data: bytearray, *, sync: bool
+    ) -> tuple[int, ...]:
+        """Make new regular files with their contents, modes and times."""
+        begin, view = 0, memoryview(data)
+        inodes: list[int] = []
+        for name, fact in zip(names, facts, strict=True):
+            size, mtime_ns, mode = FACT.unpack(fact)
+            if begin + size > len(view):
+                raise OSError(errno.EOVERFLOW, os.strerror(errno.EOVERFLOW), name)
+            try:
+                inodes.append(_create(fd, name, view[begin : begin + size], mtime_ns, mode, sync=sync))
+            except OSError as error:
+                error.filename = name
+                raise
+            begin += size
+        return tuple(inodes)
+
+
+def _create(fd: int, name: bytes, content: memoryview, mtime_ns: int, mode: int, *, sync: bool) -> int:
+    opened = os.open(name, _CREATE, 0o600, dir_fd=fd)
+    try:
+        write_all(opened, content, 0)
+        os.fchmod(opened, mode)
+        os.utime(opened, ns=(mtime_ns, mtime_ns))
+        if sync:
+            os.fsync(opened)
+        return os.fstat(opened).st_ino
+    finally:
+        os.close(opened)
 
 
 def _looks(statuses: Sequence[os.stat_result]) -> Looks:
