@@ -98,6 +98,23 @@ def test_rollback_when_taken_then_the_former_tree_is_back_and_can_be_left_again(
     ]
 
 
+@pytest.mark.parametrize("command", ["push", "rollback"])
+def test_changes_when_there_are_many_then_20_are_listed_unless_more_are_asked_for(
+    cli: Cli, tree: MakeTree, command: str
+) -> None:
+    source = tree("app", {"stays": File(b"stays"), **{f"file {number:02}": File(b"x") for number in range(30)}})
+    destination = source.with_name("live")
+    plain = ("push", source, destination) if command == "push" else ("rollback", destination)
+    if command == "rollback":
+        cli("push", source, destination)
+    told = cli(*plain, "--dry-run", "--yes") if command == "push" else cli(*plain, "--dry-run")
+    assert told.out.count("file ") == 20
+    assert "more" in told.out
+    assert "30" in told.out or "31" in told.out, "the counts are complete"
+    assert cli(*plain, "--dry-run", "-v").out.count("file ") == 30
+    assert len(cli(*plain, "--dry-run", "--json").json()["changes"]) == 31
+
+
 def test_verify_when_a_byte_is_damaged_then_it_is_named_with_exit_4(cli: Cli, tree: MakeTree) -> None:
     source = tree("app", APP)
     destination = source.with_name("live")

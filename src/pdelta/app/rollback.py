@@ -22,6 +22,7 @@ class RollbackOptions(msgspec.Struct, frozen=True):
     undo: bool = True
     note: str = ""
     dry_run: bool = False
+    listed: int = 1000
 
 
 def roll_back(where: str, options: RollbackOptions, context: Context, link: Link) -> TreeOutcome:
@@ -52,6 +53,7 @@ def roll_back(where: str, options: RollbackOptions, context: Context, link: Link
             who=context.who,
             origin=context.host,
             note=options.note,
+            listed=options.listed,
         )
         performed = perform(tree, wish, context, number=facts.number, dry_run=options.dry_run, durable=options.durable)
         outcome = tree_outcome("rollback", tree, performed, time.monotonic() - started_s)

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
-from typing import IO
+from typing import IO, Final
 
 import click
 
@@ -17,6 +17,9 @@ from pdelta.model.event import Event, Observer
 
 VERBOSE = 1
 TRACEBACK = 2
+SHOWN: Final = 20
+"""Changes that are told where not all are asked for."""
+_EVERYTHING: Final = 1000
 _FINDINGS_SHOWN = 20
 
 
@@ -38,6 +41,11 @@ class Console:
     def width(self) -> int | None:
         """Columns of the terminal that results go to; None where they go elsewhere."""
         return shutil.get_terminal_size().columns if self._out.isatty() else None
+
+    @property
+    def listed(self) -> int:
+        """How many changes a command's result must bring: those that will be told."""
+        return _EVERYTHING if self.json or self.verbosity > 0 else SHOWN
 
     def configure(self, *, json: bool, quiet: bool, verbosity: int) -> None:
         """Take over the options that every command has."""

@@ -134,6 +134,7 @@ def command(
             )
         },
         check=check,
+        listed=console.listed,
     )
     # What tells the result is imported late: the host was contacted before what that needs was loaded.
     if manifest is not None:

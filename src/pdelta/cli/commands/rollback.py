@@ -60,6 +60,6 @@ def command(
     from pdelta.app.rollback import RollbackOptions, roll_back
     from pdelta.cli.outcome import tell_outcome
 
-    wanted = RollbackOptions(to=to, drift=drift, durable=durable, note=note, dry_run=dry_run)
+    wanted = RollbackOptions(to=to, drift=drift, durable=durable, note=note, dry_run=dry_run, listed=console.listed)
     result = roll_back(where, wanted, context, link)
     return tell_outcome(console, result)

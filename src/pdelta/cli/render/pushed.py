@@ -8,12 +8,12 @@ import click
 import msgspec
 
 from pdelta.app.outcome import TreeOutcome
+from pdelta.cli.console import SHOWN
 from pdelta.cli.render.amount import counted, duration, share, size
 from pdelta.cli.render.change import change_lines, released_lines, totals
 from pdelta.cli.render.document import path_fields, plain
 from pdelta.cli.render.safe import shown
 
-LISTED: Final = 20
 _DONE: Final = {"push": "pushed", "rollback": "rolled back", "repair": "repaired"}
 _WOULD: Final = {"push": "would push", "rollback": "would roll back", "repair": "would repair"}
 
@@ -38,7 +38,7 @@ def lines(result: TreeOutcome, *, verbose: bool) -> Iterator[str]:
         yield from _unchanged(result)
         return
     where = shlex.quote(result.destination)
-    limit = 0 if verbose else LISTED
+    limit = 0 if verbose else SHOWN
     more = f"pdelta show {where} {result.number}" if result.number else "-v lists them"
     yield from change_lines(result.changes, result.change_count, limit=limit, more=more)
     if result.changes:
@@ -93,13 +93,13 @@ def _notes(result: TreeOutcome) -> Iterator[str]:
         yield f"  first finished what was interrupted: {shown(result.recovered)}"
     if result.trusted:
         yield _dim(f"  {shown(result.trusted)}  (--check-dest compares it)")
-    yield from released_lines(result.released, limit=LISTED)
-    for problem in result.problems[:LISTED]:
+    yield from released_lines(result.released, limit=SHOWN)
+    for problem in result.problems[:SHOWN]:
         yield click.style(f"  left out: {shown(problem.path)}: {shown(problem.message)}", fg="yellow")
-    if len(result.problems) > LISTED:
-        yield click.style(f"  left out: {len(result.problems) - LISTED:,} more paths", fg="yellow")
+    if len(result.problems) > SHOWN:
+        yield click.style(f"  left out: {len(result.problems) - SHOWN:,} more paths", fg="yellow")
     notes = [finding for finding in result.findings if not finding.blocks]
-    for finding in notes[:LISTED]:
+    for finding in notes[:SHOWN]:
         yield click.style(f"  note: {shown(finding.message)}", fg="yellow")
 
 
