@@ -418,6 +418,41 @@ def test_repair_when_the_undo_data_is_damaged_too_then_the_error_says_that_nobod
     assert (destination / "a").read_text() == "damaged"
 
 
+def test_rollback_when_undo_data_is_damaged_then_it_is_named_and_nothing_is_left_behind(
+    cli: Cli, tree: MakeTree
+) -> None:
+    source = tree("app", {"a": "1" * 500_000})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    (source / "a").write_bytes(os.urandom(500_000))
+    cli("push", source, destination)
+    now = tree_state(destination)
+    kept = next(path for path in (destination / ".pdelta/undo/2").iterdir() if path.stat().st_size == 500_000)
+    with kept.open("r+b") as file:
+        file.write(b"XXXX")
+    refused = cli("rollback", destination, status=66).err
+    assert f"the undo data '.pdelta/undo/2/{kept.name}' is damaged, so 'a' cannot be brought back" in refused
+    assert "nothing was changed" in refused
+    assert "push it from its source" in refused
+    assert tree_state(destination) == now
+    assert "nothing was interrupted" in cli("recover", destination).out
+
+
+def test_rollback_when_undo_data_of_the_newest_entry_is_lost_then_an_older_state_that_is_whole_is_not_denied(
+    cli: Cli, tree: MakeTree
+) -> None:
+    source = tree("app", {"a": "1"})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    (source / "a").write_text("2")
+    cli("push", source, destination)
+    (source / "a").write_text("3")
+    cli("push", "--no-undo", source, destination)
+    assert "rollback --to N reaches one or refuses" in cli("rollback", destination, status=3).err
+    cli("rollback", "--to", "1", destination)
+    assert (destination / "a").read_text() == "1"
+
+
 def test_recover_gc_and_doctor_when_all_is_well_then_they_say_so(cli: Cli, tree: MakeTree) -> None:
     source = tree("app", APP)
     destination = source.with_name("live")

@@ -405,9 +405,10 @@ class Stager:
         self._staged.reused_bytes += part.length
         if wrong:
             if self._source is None:
-                text = f"{quoted(part.origin.path)} no longer holds what is recorded of it; nothing was changed"
                 if part.origin.place == Place.KEPT:
-                    raise IntegrityError(text + ": the undo data is damaged")
+                    kept = f"the undo data {quoted(part.origin.path)} is damaged"
+                    raise IntegrityError(f"{kept}, so {quoted(item.path)} cannot be brought back; nothing was changed")
+                text = f"{quoted(part.origin.path)} no longer holds what is recorded of it; nothing was changed"
                 raise DriftError(text, hint="pdelta verify names every such path; --repair-from SRC mends them")
             self._again.append((item, wrong))
 

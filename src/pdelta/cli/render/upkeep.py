@@ -26,7 +26,7 @@ def recovery_lines(where: str, report: RecoverReport) -> Iterator[str]:
             way = "finished" if report.direction == "forward" else "undone"
             yield f"{_good('recovered')}  entry {report.number} of {shown(where)} was {way}"
         case "staged":
-            yield f"{_good('nothing to recover')}  content of an unfinished transfer is kept; the same push goes on"
+            yield f"{_good('nothing to recover')}  staged content of a stopped run is kept; the same command goes on"
         case _:
             yield f"{_good('nothing to recover')}  nothing was interrupted at {shown(where)}"
     for path in report.foreign:

@@ -380,13 +380,16 @@ class TreeOperation:
 
     def _transact(self, calculation: Calculation, entry: HistoryEntry, wish: Wish) -> "tuple[HistoryEntry, Staged]":
         transaction = self._transaction()
+        # What a rollback needs is here or nowhere: whoever asks for one has no source.
+        source = None if isinstance(wish, RollbackWish) else self._source
         try:
-            return transaction.run(calculation, entry, self._source, wish)
+            return transaction.run(calculation, entry, source, wish)
         except IntegrityError as error:
             if entry.verb != Verb.ROLLBACK or self._ledger is None:
                 raise
             from pdelta.operations.tree import reach
 
+            transaction.clear_staging()
             raise IntegrityError(error.message, hint=reach.advice(self._ledger, transaction.proves)) from error
 
     def _undo_root(self) -> Directory | None:

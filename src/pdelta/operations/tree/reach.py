@@ -93,7 +93,7 @@ def looks_kept(root: Directory) -> Stands:
 
 
 def reachable(ledger: Ledger, stands: Stands) -> int:
-    """Give the oldest entry whose state undo data still leads back to; the newest entry's own number if none does.
+    """Give the oldest entry to which undo data leads back entry by entry; the newest entry's own number if none does.
 
     Args:
         ledger: History and list of undo data.
@@ -109,11 +109,14 @@ def reachable(ledger: Ledger, stands: Stands) -> int:
 
 
 def advice(ledger: Ledger, stands: Stands) -> str:
-    """Say which states a rollback can still reach."""
+    """Say which states a rollback can surely reach still."""
     newest = ledger.newest()
     oldest = reachable(ledger, stands)
     if newest is None or oldest >= newest.number:
-        return "no earlier state can be reached from here; push it from its source"
+        # Older undo data may still hold all that an older state needs: that takes a comparison with each.
+        return (
+            "no earlier state is sure to be whole: rollback --to N reaches one or refuses; or push it from its source"
+        )
     first = "the state before the first entry" if oldest == 0 else f"the state after entry {oldest}"
     return f"{first} and every later one can still be reached: pdelta rollback --to {oldest} or higher"
 

@@ -314,10 +314,12 @@ class ReleaseOperation(TreeOperation):
     def _transact(self, calculation: Calculation, entry: HistoryEntry, wish: Wish) -> tuple[HistoryEntry, Staged]:
         transaction = self._transaction()
         try:
-            return transaction.run(calculation, entry, self._source, undo=wish.undo, durable=wish.durable)
+            source = None if isinstance(wish, RollbackWish) else self._source
+            return transaction.run(calculation, entry, source, undo=wish.undo, durable=wish.durable)
         except IntegrityError as error:
             if entry.verb != Verb.ROLLBACK:
                 raise
+            transaction.clear_staging()
             raise IntegrityError(error.message, hint=transaction.advice()) from error
 
     def _advice(self, root: Directory, ledger: Ledger) -> str:
