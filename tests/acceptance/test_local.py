@@ -1,6 +1,7 @@
 """Push, diff, history, rollback and verify between two folders of one machine, as a user types them."""
 
 import fcntl
+import json
 import os
 import shutil
 import time
@@ -509,6 +510,24 @@ def test_push_when_two_run_at_once_then_one_waits_and_both_arrive(cli: Cli, tree
     assert [process.returncode for process in started] == [0, 0], said
     assert sorted(os.listdir(destination)) == [".pdelta", "one", "two", "zero"]
     assert cli("doctor", "--json", destination).json()["healthy"]
+
+
+def test_push_when_two_push_the_same_at_once_then_the_second_says_that_nothing_was_to_be_done(
+    cli: Cli, tree: MakeTree
+) -> None:
+    source = tree("app", {"a": "1"})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    (source / "a").write_text("2")
+    with (destination / ".pdelta" / "lock").open("r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        started = [cli.start("push", "--json", "--wait", source, destination) for _ in range(2)]
+        # Time to calculate; who comes later finds nothing to do anyway.
+        time.sleep(1.5)
+    told = [json.loads(process.communicate(timeout=60)[0]) for process in started]
+    assert sorted(result["changed"] for result in told) == [False, True]
+    assert [result["number"] for result in told] == [2, 2]
+    assert [entry["number"] for entry in cli("history", "--json", destination).json()["entries"]] == [1, 2]
 
 
 def test_push_when_another_run_holds_the_destination_then_exit_is_7(cli: Cli, tree: MakeTree) -> None:

@@ -185,7 +185,10 @@ def _execute(
     if report.failure is not None:
         raise report.failure
     delta, body, warnings = before
-    facts = report.steps[0].facts
+    step, facts = report.steps[0], report.steps[0].facts
+    if not step.touched or facts.get("run", wish.run) != wish.run:
+        # Another run, waited for perhaps, did the same first: this one found it done, and changed nothing.
+        return Performed(findings=warnings, number=int(facts.get("number") or tree.tree.describe().number))
     return Performed(delta, body, warnings, wish.run, facts, int(facts.get("number") or body.number + 1))
 
 
