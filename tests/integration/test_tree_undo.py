@@ -132,6 +132,22 @@ def test_limits_when_undo_data_would_break_them_then_the_push_refuses_unless_tol
     assert desk.push().refusals == ["undo-space"]
 
 
+def test_limits_when_undo_data_would_break_one_then_it_is_named_with_what_this_command_can_do(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "UNDO_SHARE", 0)
+    desk.write({"a": "version 6"})
+    (pushed,) = (finding for finding in desk.push().findings if finding.blocks)
+    assert pushed.message == "keeping 9 B of undo data would take more than 0 % of the file system, 0 B"
+    assert "--no-undo" in pushed.hint
+    (rolled,) = (finding for finding in desk.rollback().findings if finding.blocks)
+    assert "--no-undo" not in rolled.hint
+    monkeypatch.setattr(preflight, "UNDO_SHARE", 20)
+    monkeypatch.setattr(preflight, "FREE_SHARE", 100)
+    (pushed,) = (finding for finding in desk.push().findings if finding.blocks)
+    assert "B free, less than 100 % of the file system, " in pushed.message
+
+
 # -- damage -------------------------------------------------------------------------------------------------------
 
 

@@ -3,26 +3,15 @@
 from datetime import UTC, datetime
 from typing import Final
 
-_UNITS: Final = ("kB", "MB", "GB", "TB", "PB", "EB")
-_STEP: Final = 1000
+from pdelta.model.amount import size
+
+__all__ = ("counted", "duration", "moment", "moment_iso", "number", "share", "size")
+
 _ALL: Final = 1.005
 """What is a little more than all is all: content that can't be compressed travels with a few words around it."""
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
-
-
-def size(count: int) -> str:
-    """Give a number of bytes in decimal units, for example ``48.3 kB``."""
-    if abs(count) < _STEP:
-        return f"{count} B"
-    value = float(count)
-    for unit in _UNITS:
-        value /= _STEP
-        # 999.95 would be rounded to 1000.0 of the same unit.
-        if abs(value) < _STEP - 0.05 or unit == _UNITS[-1]:
-            return f"{value:.1f} {unit}"
-    raise AssertionError(count)
 
 
 def number(count: int) -> str:

@@ -15,6 +15,7 @@ from pdelta.filesystem.safe import Directory
 from pdelta.formats.history import PushWish
 from pdelta.formats.page import PagedTree
 from pdelta.formats.report import TreeBody
+from pdelta.model.amount import size
 from pdelta.model.finding import Finding
 from pdelta.model.names import STATE_NAME, join_path, parent_of, quoted
 from pdelta.model.snapshot import HOLES, Entry, Kind
@@ -240,14 +241,21 @@ def _space(
             needed += _size(edit.path, edit.after, tree, stored=True)
         displaced += _size(edit.path, edit.before, tree)
     if needed > free:
-        text = f"{needed} bytes are needed and {free} are free"
+        text = f"{size(needed)} are needed and {size(free)} are free"
         yield Finding("space", text, hint="free some space (pdelta gc drops old undo data)")
     elif body.wish.undo and displaced:
         after = free - needed
-        if displaced * 100 > total * UNDO_SHARE or after * 100 < total * FREE_SHARE:
-            text = f"keeping {displaced} bytes of undo data would leave {max(0, after)} of {total} bytes free"
+        if displaced * 100 > total * UNDO_SHARE:
+            limit = f"take more than {UNDO_SHARE} % of the file system, {size(total * UNDO_SHARE // 100)}"
+        elif after * 100 < total * FREE_SHARE:
+            limit = f"leave {size(after)} free, less than {FREE_SHARE} % of the file system, "
+            limit += size(total * FREE_SHARE // 100)
+        else:
+            return
+        hint = "free some space (pdelta gc drops old undo data)"
+        if isinstance(body.wish, PushWish):
             hint = "free some space, or give --no-undo: then this cannot be rolled back"
-            yield Finding("undo-space", text, hint=hint)
+        yield Finding("undo-space", f"keeping {size(displaced)} of undo data would {limit}", hint=hint)
 
 
 def _size(path: bytes, entry: Entry | None, tree: PagedTree, *, stored: bool = False) -> int:

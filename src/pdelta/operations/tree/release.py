@@ -28,6 +28,7 @@ from pdelta.filesystem.syscalls import filesystem_type
 from pdelta.formats.history import HistoryEntry, PushWish, RepairWish, RollbackWish, UndoState, Verb, Wish
 from pdelta.formats.page import PagedTree
 from pdelta.formats.report import CollectReport, Retention, TreeBody, decode_body
+from pdelta.model.amount import size
 from pdelta.model.delta import Delta
 from pdelta.model.event import Observer, silent
 from pdelta.model.failpoint import FailPoint, never
@@ -462,7 +463,7 @@ class ReleaseOperation(TreeOperation):
         free = status.f_bavail * status.f_frsize
         if needed <= free:
             return []
-        text = f"a whole release needs up to {needed} bytes and {free} are free"
+        text = f"a whole release needs up to {size(needed)}, and {size(free)} are free"
         return [Finding("space", text, hint="free some space (pdelta gc drops old releases)")]
 
     def _lost(self, body: TreeBody, calculation: Calculation) -> list[Finding]:
