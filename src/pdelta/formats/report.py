@@ -4,6 +4,8 @@ Called by ``operations.tree``, which makes these values, by ``operations.remote`
 which carries them, and by ``app``, which shows them.
 """
 
+from typing import Final
+
 import msgspec
 
 from pdelta.errors import FormatError
@@ -11,6 +13,9 @@ from pdelta.formats.history import Counts, Wish
 from pdelta.model.change import Change
 from pdelta.model.finding import Finding
 from pdelta.model.snapshot import Chunking, Selection
+
+STAT_DATA: Final = "contents by stat data"
+"""What ``TreeBody.trusted`` says where every name was looked at, and contents were taken for what stat data says."""
 
 
 class TreeBody(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -15,6 +15,7 @@ from pdelta.cli.render.safe import shown, shown_text
 from pdelta.cli.render.table import cell_width, table_lines
 from pdelta.errors import PreflightError
 from pdelta.formats.history import Counts, HistoryEntry
+from pdelta.formats.report import STAT_DATA
 from pdelta.model.change import Change
 
 
@@ -217,3 +218,19 @@ def test_console_when_a_refusal_is_shown_then_its_findings_are_listed_safely() -
     console.failure(PreflightError("no", findings=("a\x1b[2J",), hint="look"))
     assert err.getvalue() == "error: no\n  · a\\x1b[2J\nhint: look\n"
     assert json.loads(out.getvalue())["error"]["findings"] == ["a\x1b[2J"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "trusted", "told"),
+    [
+        ("push", "destination trusted since entry 1", "--check-dest compares it"),
+        ("push", STAT_DATA, "--checksum reads them"),
+        ("rollback", "destination trusted since entry 1", "pdelta verify compares it"),
+        ("rollback", STAT_DATA, "pdelta verify reads them"),
+    ],
+)
+def test_result_when_something_was_trusted_then_what_would_look_at_it_is_named(
+    verb: str, trusted: str, told: str
+) -> None:
+    result = TreeOutcome(verb, "there", changed=True, number=2, trusted=trusted)
+    assert f"  {trusted}  ({told})" in [click.unstyle(line) for line in pushed.lines(result, verbose=False)]

@@ -13,6 +13,7 @@ from pdelta.cli.render.amount import counted, duration, share, size
 from pdelta.cli.render.change import change_lines, released_lines, totals
 from pdelta.cli.render.document import path_fields, plain
 from pdelta.cli.render.safe import shown
+from pdelta.formats.report import STAT_DATA
 
 _DONE: Final = {"push": "pushed", "rollback": "rolled back", "repair": "repaired"}
 _WOULD: Final = {"push": "would push", "rollback": "would roll back", "repair": "would repair"}
@@ -92,7 +93,7 @@ def _notes(result: TreeOutcome) -> Iterator[str]:
     if result.recovered:
         yield f"  first finished what was interrupted: {shown(result.recovered)}"
     if result.trusted:
-        yield _dim(f"  {shown(result.trusted)}  (--check-dest compares it)")
+        yield _dim(f"  {shown(result.trusted)}  ({_closer_look(result)})")
     yield from released_lines(result.released, limit=SHOWN)
     for problem in result.problems[:SHOWN]:
         yield click.style(f"  left out: {shown(problem.path)}: {shown(problem.message)}", fg="yellow")
@@ -101,6 +102,14 @@ def _notes(result: TreeOutcome) -> Iterator[str]:
     notes = [finding for finding in result.findings if not finding.blocks]
     for finding in notes[:SHOWN]:
         yield click.style(f"  note: {shown(finding.message)}", fg="yellow")
+
+
+def _closer_look(result: TreeOutcome) -> str:
+    """Say what would look at what was trusted."""
+    contents = result.trusted == STAT_DATA
+    if result.verb == "rollback":
+        return f"pdelta verify {'reads them' if contents else 'compares it'}"
+    return "--checksum reads them" if contents else "--check-dest compares it"
 
 
 def _counts(result: TreeOutcome) -> dict[str, int]:

@@ -30,7 +30,15 @@ from pdelta.formats.history import (
     encode_wish,
 )
 from pdelta.formats.page import PagedTree
-from pdelta.formats.report import CheckReport, CollectReport, RecoverReport, Retention, TreeFacts, decode_body
+from pdelta.formats.report import (
+    STAT_DATA,
+    CheckReport,
+    CollectReport,
+    RecoverReport,
+    Retention,
+    TreeFacts,
+    decode_body,
+)
 from pdelta.model.change import Change
 from pdelta.model.delta import Delta
 from pdelta.model.event import Event, Observer, silent
@@ -474,7 +482,7 @@ class TreeOperation:
             return (
                 held,
                 inspect.observe_all(self._overlay, held, found, adopt=not isinstance(wish, RepairWish)),
-                "" if check == "bytes" else "contents by stat data",
+                "" if check == "bytes" else STAT_DATA,
             )
         found = self._scan(root, None, checksum=False)
         return inspect.adopt(self._overlay, found), Observation(), ""

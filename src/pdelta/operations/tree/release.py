@@ -27,7 +27,7 @@ from pdelta.filesystem.state import BACKWARD, INTENT, LEDGER, StateFolder, remov
 from pdelta.filesystem.syscalls import filesystem_type
 from pdelta.formats.history import HistoryEntry, PushWish, RepairWish, RollbackWish, UndoState, Verb, Wish
 from pdelta.formats.page import PagedTree
-from pdelta.formats.report import CollectReport, Retention, TreeBody, decode_body
+from pdelta.formats.report import STAT_DATA, CollectReport, Retention, TreeBody, decode_body
 from pdelta.model.amount import size
 from pdelta.model.delta import Delta
 from pdelta.model.event import Observer, silent
@@ -350,7 +350,7 @@ class ReleaseOperation(TreeOperation):
                 for path in observation.found
                 if path not in observation.drifted
             ]
-        return held, observation, "" if everything else "contents by stat data"
+        return held, observation, "" if everything else STAT_DATA
 
     def _delta(self, calculation: Calculation, wish: Wish, entry: HistoryEntry | None, trusted: str) -> Delta:
         if self._found.standing == Standing.FOLDER and calculation.before_id == calculation.after_id:
