@@ -212,10 +212,11 @@ def explain_exit(host: str, status: int | None, said: str, *, become: str = "") 
     last = "; ".join(line.strip() for line in said.splitlines()[-3:] if line.strip())
     hint = next((text for sign, text in _HINTS if sign in said), "")
     if status == 127:
-        missing = "sudo or python3" if become else "python3"
+        missing, advice = "python3", "install Python 3.11 or newer there"
+        if become and "python3" not in said:
+            missing, advice = "sudo", f"install sudo there, or connect as {become} itself, without --become"
         return TransportError(
-            f"{host} has no {missing} in its PATH" + (f": {last}" if last else ""),
-            hint=hint or "install Python 3.11 or newer there",
+            f"{host} has no {missing} in its PATH" + (f": {last}" if last else ""), hint=hint or advice
         )
     if status == 255:
         return TransportError(

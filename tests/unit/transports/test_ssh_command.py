@@ -127,3 +127,16 @@ def test_end_of_ssh_when_explained_then_names_host_cause_and_next_step(
     assert error.message.startswith("web1")
     assert text in error.message
     assert hint in error.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "hint"),
+    [
+        ("bash: line 1: sudo: command not found", "web1 has no sudo", "install sudo there, or connect as app itself"),
+        ("sh: 1: python3: not found", "web1 has no python3", "install Python"),
+    ],
+)
+def test_end_of_sudo_when_something_is_missing_then_that_is_named(said: str, text: str, hint: str) -> None:
+    error = explain_exit("web1", 127, said, become="app")
+    assert text in error.message
+    assert hint in error.hint
