@@ -315,6 +315,19 @@ def test_push_when_an_option_is_impossible_then_exit_is_2(cli: Cli, tree: MakeTr
 
 
 @pytest.mark.parametrize(
+    ("option", "partner"),
+    [("--as-written", "-f MANIFEST"), ("--write-deltas", "-f MANIFEST"), ("--convert", "--release")],
+)
+def test_push_when_an_option_lacks_the_one_that_it_belongs_to_then_exit_is_2_and_names_it(
+    cli: Cli, tree: MakeTree, option: str, partner: str
+) -> None:
+    source = tree("app", {"a": "1"})
+    destination = source.with_name("live")
+    assert f"error: {option} belongs to {partner}" in cli("push", option, source, destination, status=2).err
+    assert not destination.exists()
+
+
+@pytest.mark.parametrize(
     ("option", "advice"), [("--become", "sudo pdelta"), ("--become=deploy", "sudo -u deploy pdelta")]
 )
 def test_become_when_the_destination_is_on_this_machine_then_exit_is_2(

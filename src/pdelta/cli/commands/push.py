@@ -1,5 +1,6 @@
 """``pdelta push SRC DEST`` and ``pdelta push -f manifest.json``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +113,7 @@ def command(
 
     link = msgspec.structs.replace(link, compress=options["compress"], bwlimit=options["bwlimit"])
     check = "bytes" if options["checksum"] else "stat" if options["check_dest"] else "trust"
-    if options["inplace"] and (options["release"] or options["convert"]):
-        message = "--inplace patches files where they are, and --release makes a tree of its own"
-        raise UsageError(message, hint="Give one of them.")
+    _refuse_contradictions(options, alone=manifest is None)
     wanted = PushOptions(
         **{
             name: options[name]
@@ -146,10 +145,23 @@ def command(
 
         wish = ManifestWish(as_written=options["as_written"], write_only=options["write_deltas"])
         return tell_manifest(console, push_manifest(manifest, wish, source_options("", options), wanted, context, link))
-    if src is None or dest is None or options["as_written"] or options["write_deltas"]:
+    if src is None or dest is None:
         message = "push needs SRC and DEST, or -f MANIFEST"
         raise UsageError(message, hint="For example: pdelta push ./app deploy@web1:/opt/app")
     result = push_tree(source_options(src, options), dest, wanted, context, link)
     from pdelta.cli.outcome import tell_outcome
 
     return tell_outcome(console, result)
+
+
+def _refuse_contradictions(options: Mapping[str, Any], *, alone: bool) -> None:
+    """Refuse options that need another one, or exclude one another; ``alone`` is without a manifest."""
+    if options["inplace"] and (options["release"] or options["convert"]):
+        message = "--inplace patches files where they are, and --release makes a tree of its own"
+        raise UsageError(message, hint="Give one of them.")
+    if options["convert"] and not options["release"]:
+        raise UsageError("--convert belongs to --release; nothing was changed", hint="Give both of them, or neither.")
+    for name, option_name in (("as_written", "--as-written"), ("write_deltas", "--write-deltas")):
+        if alone and options[name]:
+            message = f"{option_name} belongs to -f MANIFEST; nothing was changed"
+            raise UsageError(message, hint=f"For example: pdelta push -f manifest.json {option_name}")
