@@ -87,6 +87,18 @@ def test_collect_when_undo_data_goes_then_pages_that_nobody_needs_go_too(desk: D
     assert desk.rollback(4).refusals == []
 
 
+def test_collect_when_a_run_left_staged_content_then_what_it_took_is_counted(desk: Desk) -> None:
+    desk.write({"large": "x" * 50_000})
+    desk.failpoint = CrashAt(1, "stage.synced")
+    with pytest.raises(SimulatedCrash):
+        desk.push()
+    desk.failpoint = lambda _name: None
+    report = collect(desk, keep=10)
+    assert report.staged
+    assert report.freed_bytes >= 50_000
+    assert collect(desk, keep=10) == CollectReport(kept_bytes=report.kept_bytes)
+
+
 def test_collect_when_the_oldest_that_may_go_is_young_then_later_ones_are_looked_at_too(desk: Desk) -> None:
     assert collect(desk, keep=5).entries == ()
     assert undo_states(desk) == [UndoState.KEPT] * 5

@@ -33,6 +33,8 @@ RECORD: Final = b"record"
 OWN_STATE: Final = "Let that user run pdelta (sudo -u here, --become on a host)."
 
 _POLL_S: Final = 0.05
+_BLOCK_BYTES: Final = 512
+"""What ``st_blocks`` counts in, whatever the file system."""
 
 
 class StateFolder:
@@ -224,6 +226,26 @@ def remove(root: Directory, path: bytes) -> None:
             folders.forget(path)
             folder, name = folders.parent(path)
             folder.rmdir(name)
+
+
+def allocated_bytes(root: Directory, path: bytes) -> int:
+    """Give what the files below one of pdelta's own folders take of the disk; 0 where there is none."""
+    total = 0
+    with DirectoryCache(root) as folders:
+        waiting = [path]
+        while waiting:
+            path = waiting.pop()
+            try:
+                folder = _opened(folders, path)
+                for name in folder.names():
+                    found = folder.lstat(name)
+                    if found is not None and stat.S_ISDIR(found.st_mode):
+                        waiting.append(join_path(path, name))
+                    elif found is not None:
+                        total += found.st_blocks * _BLOCK_BYTES
+            except FileNotFoundError:
+                continue
+    return total
 
 
 def _unlinked(folder: Directory, name: bytes) -> bool:

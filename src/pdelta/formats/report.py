@@ -146,7 +146,7 @@ class CollectReport(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         entries: Numbers whose undo data was removed.
-        freed_bytes: Its size.
+        freed_bytes: Its size, and what staged content took of the disk.
         kept_bytes: Undo data that is left.
         pages: Snapshot pages that were removed.
         staged: Whether staged content of an unfinished transfer was removed.

@@ -21,7 +21,7 @@ from pdelta.filesystem.release import Place as ReleasePlace
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.scan import Scan, ScanOptions
 from pdelta.filesystem.stage import Staged, StageItem, Stager
-from pdelta.filesystem.state import BACKWARD, INTENT, STAGING, StateFolder, remove
+from pdelta.filesystem.state import BACKWARD, INTENT, STAGING, StateFolder, allocated_bytes, remove
 from pdelta.filesystem.syscalls import sync_filesystem
 from pdelta.formats.history import HistoryEntry, UndoState, decode_history_entry, encode_history_entry
 from pdelta.formats.page import PagedTree
@@ -325,6 +325,10 @@ class ReleaseTransaction:
         """Remove what an unfinished transfer left."""
         remove(self._place.inside, STATE + b"/" + STAGING)
         remove_copies(self._place.inside)
+
+    def staged_bytes(self) -> int:
+        """Give what an unfinished transfer left takes of the disk."""
+        return allocated_bytes(self._place.inside, STATE + b"/" + STAGING)
 
     def staged(self) -> Record | None:
         """Give the record of what an unfinished transfer left, or None."""

@@ -39,6 +39,7 @@ def collect(root: Directory, ledger: Ledger, limits: Retention, transaction: Tra
     _remove_forgotten(root, ledger)
     staged = transaction.staged() is not None
     if staged:
+        freed += transaction.staged_bytes()
         transaction.clear_staging()
     pages = _sweep(ledger)
     left = sum(entry.undo_bytes for entry in ledger.entries() if entry.undo == UndoState.KEPT)

@@ -21,7 +21,17 @@ from pdelta.filesystem.metadata import set_attributes_of
 from pdelta.filesystem.reindex import reindex
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.stage import Staged, Stager
-from pdelta.filesystem.state import BACKWARD, INTENT, RECORD, STAGING, UNDO, StateFolder, make_unseen, remove
+from pdelta.filesystem.state import (
+    BACKWARD,
+    INTENT,
+    RECORD,
+    STAGING,
+    UNDO,
+    StateFolder,
+    allocated_bytes,
+    make_unseen,
+    remove,
+)
 from pdelta.filesystem.syscalls import sync_filesystem
 from pdelta.formats.history import HistoryEntry, UndoState, Wish, decode_history_entry, encode_history_entry
 from pdelta.formats.intent import Action, Intent, Move, decode_intent, encode_intent
@@ -188,6 +198,12 @@ class Transaction:
         for folder in record.folders if record is not None else ():
             remove(self._root, folder)
         remove(self._root, STAGING_PATH)
+
+    def staged_bytes(self) -> int:
+        """Give what an unfinished transfer left takes of the disk."""
+        record = self.staged()
+        places = (STAGING_PATH, *(record.folders if record is not None else ()))
+        return sum(allocated_bytes(self._root, place) for place in places)
 
     def staged(self) -> Record | None:
         """Give the record of what an unfinished transfer left, or None."""
