@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pdelta.errors import PdeltaError
+from pdelta.errors import PdeltaError, PreflightError
+from pdelta.formats.report import Retention
 from pdelta.operations.tree import preflight
 from tests.fixtures.desk import Desk
 from tests.fixtures.trees import Sparse
@@ -128,6 +129,21 @@ def test_destination_when_it_is_read_only_then_that_is_said_and_nothing_is_chang
     finally:
         subprocess.run(["mount", "-o", "remount,rw", desk.dest.parent], check=True)
     assert desk.push().refusals == []
+
+
+def test_recover_and_collect_when_the_tree_is_read_only_then_they_refuse_by_its_name(small: Desk) -> None:
+    desk = small
+    desk.write({"a": "a"})
+    desk.push()
+    subprocess.run(["mount", "-o", "remount,ro", desk.dest.parent], check=True)
+    try:
+        with desk.operation() as operation, pytest.raises(PreflightError, match="mounted read-only") as caught:
+            operation.recover()
+        assert str(desk.dest) in caught.value.message
+        with desk.operation() as operation, pytest.raises(PreflightError, match="mounted read-only"):
+            operation.collect(Retention(keep=10))
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", desk.dest.parent], check=True)
 
 
 def test_first_push_when_the_disk_is_full_then_the_next_one_begins_anew(small: Desk) -> None:

@@ -114,6 +114,21 @@ class StateFolder:
         os.pwrite(fd, b"process %d\n" % os.getpid(), 0)
         self._lock_fd = fd
 
+    def lock_at_once(self, name: str) -> None:
+        """Hold the tree alone as ``lock`` does, without waiting, for work that no pre-flight precedes.
+
+        Args:
+            name: Of the tree, for messages.
+
+        Raises:
+            PreflightError: Nothing can be written there.
+            LockedError: Another run holds it.
+        """
+        if os.fstatvfs(self.folder.fd).f_flag & os.ST_RDONLY:
+            text = f"{name} is on a file system that is mounted read-only; nothing was changed"
+            raise PreflightError(text, hint="remount it for writing")
+        self.lock(0.0)
+
     @property
     def locked(self) -> bool:
         """Whether this object holds the lock."""

@@ -292,12 +292,13 @@ class TreeOperation:
         """Finish or undo a commit that was cut off; what a broken transfer staged is kept.
 
         Raises:
-            LockedError: Another run holds the tree.
+            PreflightError: The tree cannot be written to.
+            LockedError: Another run holds it.
         """
         self._open()
         if self._state is None or self._ledger is None:
             return RecoverReport("nothing")
-        self._state.lock(0.0)
+        self._state.lock_at_once(self._name())
         done = self._transaction().recover()
         if done is not None:
             return RecoverReport("commit", done[0], done[1], done[2])
@@ -315,7 +316,7 @@ class TreeOperation:
         self._open()
         if self._state is None or self._ledger is None or self._root is None:
             raise unmanaged(self._name())
-        self._state.lock(0.0)
+        self._state.lock_at_once(self._name())
         self._recover_locked()
         with translated("remove undo data"):
             return retention.collect(self._undo_root() or self._root, self._ledger, limits, self._transaction())
