@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _TOLD: Final = frozenset({"unfinished", "unmanaged"})
 """What the facts of the tree have said already."""
 
+STAGED_KEPT: Final = "staged content of an unfinished run is kept: the same command goes on, pdelta gc removes it"
+
 LISTED: Final = 10
 """How many runs that have not ended are told one by one."""
 
@@ -142,11 +144,9 @@ def _destination(where: str, tree: OpenTree) -> Iterator[Check]:
         told = f"entry {facts.number} is the newest" if facts.managed else "pdelta has not pushed there yet"
         yield Check("history", good=True, message=told)
         hint = f"pdelta recover {shlex.quote(where)}"
-        told = (
-            "a commit has begun and not ended: a run is at work, or was killed"
-            if facts.unfinished
-            else "nothing is unfinished"
-        )
+        told = "no commit was cut off" + (f"; {STAGED_KEPT}" if facts.staged else "")
+        if facts.unfinished:
+            told = "a commit has begun and not ended: a run is at work, or was killed"
         yield Check("unfinished", good=not facts.unfinished, message=told, hint=hint)
         for finding in tree.tree.examine():
             if finding.code in _TOLD:

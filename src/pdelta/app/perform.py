@@ -192,14 +192,15 @@ def _execute(
     return Performed(delta, body, warnings, wish.run, facts, int(facts.get("number") or body.number + 1))
 
 
-def end_open_runs(journal: Journal, tree: OpenTree, operations: Mapping[str, Operation]) -> None:
-    """Close the records of runs on this tree whose process died; the tree itself was seen to before.
+def end_open_runs(journal: Journal, tree: OpenTree, operations: Mapping[str, Operation]) -> int:
+    """Close the records of runs on this tree whose process died, and count them; the tree was seen to before.
 
     A run that is still alive is left to its process: the tree's own lock decides who goes first.
 
     Raises:
         NeedsOperatorError: A run changed the tree, and where it stands can't be told.
     """
+    ended = 0
     for run in journal.open_runs():
         recorded, _, _ = journal.read(run)
         if any(step.target != tree.target for step in recorded.steps):
@@ -211,6 +212,8 @@ def end_open_runs(journal: Journal, tree: OpenTree, operations: Mapping[str, Ope
         except NeedsOperatorError:
             if not _abandon(journal, tree, run):
                 raise
+        ended += 1
+    return ended
 
 
 def _abandon(journal: Journal, tree: OpenTree, run: str) -> bool:

@@ -9,19 +9,22 @@ KEEP = 10
 """How many entries' undo data stays when no limit is given."""
 
 
-def recover_tree(where: str, context: Context, link: Link) -> RecoverReport:
+def recover_tree(where: str, context: Context, link: Link) -> tuple[RecoverReport, int]:
     """Finish or undo what a killed run left in a tree, and close its record in the journal.
+
+    Returns:
+        What was found in the tree, and how many records were closed.
 
     Raises:
         NeedsOperatorError: Somebody changed what the killed run was about to change; it is named.
         LockedError: That run is still alive.
     """
     with open_tree(where, context, link) as tree:
-        report = tree.tree.recover()
+        report, ended = tree.tree.recover(), 0
         if (context.runs / JOURNAL).exists():
             with open_journal(context) as journal:
-                end_open_runs(journal, tree, {"tree": tree.tree})
-        return report
+                ended = end_open_runs(journal, tree, {"tree": tree.tree})
+        return report, ended
 
 
 def collect_tree(

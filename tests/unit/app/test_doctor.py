@@ -3,16 +3,21 @@
 import os
 from pathlib import Path
 
+import click
 import pytest
 
 from pdelta.app.compose import JOURNAL, open_journal
 from pdelta.app.context import Context, Link
 from pdelta.app.doctor import LISTED, Check, examine
+from pdelta.app.upkeep import recover_tree
+from pdelta.cli.render.upkeep import recovery_lines
 from pdelta.formats.plan import freeze
 from pdelta.model.delta import Delta
 from pdelta.model.plan import OnFailure, Step
 from pdelta.model.run import Direction
 from pdelta.model.target import Target
+from pdelta.testing.failpoints import CrashAt, SimulatedCrash
+from tests.fixtures.desk import Desk
 
 
 @pytest.fixture
@@ -91,3 +96,29 @@ def test_doctor_when_the_journal_is_damaged_then_that_is_told(tmp_path: Path, co
     (context.runs / JOURNAL).write_bytes(b"rubbish" * 1000)
     (found,) = _journal_checks(tmp_path / "one", context)
     assert not found.good
+
+
+def test_doctor_and_recover_when_a_run_was_killed_while_it_staged_then_they_agree(
+    tmp_path: Path, context: Context
+) -> None:
+    desk = Desk(tmp_path)
+    desk.write({"a": "1"})
+    desk.failpoint = CrashAt(1, "stage.synced")
+    with pytest.raises(SimulatedCrash):
+        desk.push()
+    leave_open(context, "run:killed", desk.dest)
+    kept = "staged content of an unfinished run is kept: the same command goes on"
+    (run,) = _journal_checks(desk.dest, context)
+    assert (run.good, run.message) == (False, "run:killed has not ended")
+    assert f"no commit was cut off; {kept}" in _unfinished(desk.dest, context)
+    first = "".join(map(click.unstyle, recovery_lines("there", *recover_tree(str(desk.dest), context, Link()))))
+    assert first.startswith(f"recovered  1 run that had not ended, now closed in the journal; {kept}")
+    (run,) = _journal_checks(desk.dest, context)
+    assert (run.good, run.message) == (True, "every run on this destination has ended")
+    assert f"no commit was cut off; {kept}" in _unfinished(desk.dest, context)
+    again = "".join(map(click.unstyle, recovery_lines("there", *recover_tree(str(desk.dest), context, Link()))))
+    assert again.startswith(f"nothing to recover  {kept}")
+
+
+def _unfinished(where: Path, context: Context) -> str:
+    return next(check.message for check in examine(str(where), context, Link()).checks if check.name == "unfinished")

@@ -22,5 +22,5 @@ def command(console: Console, context: Context, *, where: str, link: Link) -> No
     """Finish or undo what a killed or interrupted command left at a destination; harmless when there is nothing."""
     from pdelta.app.upkeep import recover_tree
 
-    report = recover_tree(where, context, link)
-    console.result(upkeep.recovery_fields(where, report), lambda: upkeep.recovery_lines(where, report))
+    report, ended = recover_tree(where, context, link)
+    console.result(upkeep.recovery_fields(where, report, ended), lambda: upkeep.recovery_lines(where, report, ended))

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from pdelta.app.doctor import DoctorReport
+from pdelta.app.doctor import STAGED_KEPT, DoctorReport
 from pdelta.app.fetch import Fetched
 from pdelta.app.hashes import ExportReport, ImportReport
 from pdelta.cli.render.amount import counted, size
@@ -14,21 +14,24 @@ from pdelta.cli.render.safe import shown
 from pdelta.formats.report import CollectReport, RecoverReport
 
 
-def recovery_fields(where: str, report: RecoverReport) -> dict[str, Any]:
+def recovery_fields(where: str, report: RecoverReport, ended: int) -> dict[str, Any]:
     """Give the JSON document of a recovery."""
-    return {"where": where, **plain(report), "foreign": [path_fields(path) for path in report.foreign]}
+    foreign = [path_fields(path) for path in report.foreign]
+    return {"where": where, **plain(report), "foreign": foreign, "ended_runs": ended}
 
 
-def recovery_lines(where: str, report: RecoverReport) -> Iterator[str]:
-    """Say what an interrupted command had left, and what became of it."""
+def recovery_lines(where: str, report: RecoverReport, ended: int) -> Iterator[str]:
+    """Say what an interrupted command had left, and what became of it; ``ended`` runs were closed in the journal."""
+    closed = f"{counted(ended, 'run')} that had not ended, now closed in the journal"
+    headline = f"{_good('recovered')}  {closed}" if ended else _good("nothing to recover")
     match report.found:
         case "commit":
             way = "finished" if report.direction == "forward" else "undone"
             yield f"{_good('recovered')}  entry {report.number} of {shown(where)} was {way}"
         case "staged":
-            yield f"{_good('nothing to recover')}  staged content of a stopped run is kept; the same command goes on"
+            yield f"{headline}{';' if ended else ' '} {STAGED_KEPT}"
         case _:
-            yield f"{_good('nothing to recover')}  nothing was interrupted at {shown(where)}"
+            yield headline if ended else f"{headline}  nothing was interrupted at {shown(where)}"
     for path in report.foreign:
         yield click.style(f"  left alone, somebody changed it meanwhile: {shown(path)}", fg="yellow")
 
@@ -48,7 +51,7 @@ def collection_lines(report: CollectReport) -> Iterator[str]:
     if entries:
         yield f"  entries that can no longer be taken back: {entries}"
     if report.staged:
-        yield "  content of an unfinished transfer was removed"
+        yield "  staged content of an unfinished run was removed"
 
 
 def doctor_lines(report: DoctorReport) -> Iterator[str]:
