@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -552,6 +553,28 @@ def test_push_when_another_run_holds_the_destination_then_exit_is_7(cli: Cli, tr
         fcntl.flock(lock, fcntl.LOCK_EX)
         cli("push", source, destination, status=7)
         assert (destination / "a").read_text() == "1"
+    cli("push", source, destination)
+    assert (destination / "a").read_text() == "2"
+    assert cli("doctor", "--json", destination).json()["healthy"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_push_when_stopped_then_it_names_the_destination_and_where_that_stands(
+    cli: Cli, tree: MakeTree, number: signal.Signals
+) -> None:
+    source = tree("app", {"a": "1"})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    (source / "a").write_text("2")
+    with (destination / ".pdelta" / "lock").open("r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = cli.start("push", "--wait", source, destination)
+        time.sleep(2)
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 130, said
+    assert f"error: stopped on request; {destination} is as it was" in said
+    assert "hint: What was sent is kept there; the same command goes on" in said
     cli("push", source, destination)
     assert (destination / "a").read_text() == "2"
     assert cli("doctor", "--json", destination).json()["healthy"]

@@ -5,6 +5,7 @@ Push, rollback and repair differ in the wish and in the source alone; all of the
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,7 @@ from pdelta.engine.planner import plan
 from pdelta.engine.preflight import preflight, refusal, refuse
 from pdelta.engine.recovery import recover
 from pdelta.errors import (
+    CancelledError,
     DriftError,
     ExecutionError,
     LockedError,
@@ -155,9 +157,27 @@ def perform(
             blocking = tuple(finding for finding in findings if finding.blocks)
             return Performed(delta, body, (*blocking, *warnings), number=body.number)
         refuse(findings)
-        return _execute(tree, calculated, wish, context, durable=durable, before=(delta, body, warnings))
+        try:
+            return _execute(tree, calculated, wish, context, durable=durable, before=(delta, body, warnings))
+        except KeyboardInterrupt as error:
+            raise _stopped(tree, body.number) from error
     except TransportError as error:
         raise TransportError(error.message, hint=f"{error.hint} {KEPT}".strip()) from error
+
+
+def _stopped(tree: OpenTree, number: int) -> CancelledError:
+    """Say where a tree stands whose run a person stopped; ``number`` was its newest entry before."""
+    state = "is the old tree or the new one, never a mixture"
+    # A host cannot be asked in the middle of a call.
+    with suppress(PdeltaError):
+        facts = tree.tree.describe()
+        if facts.unfinished:
+            state = "is being changed: the next command finishes or undoes that"
+        elif facts.number == number:
+            state = "is as it was"
+        else:
+            state = f"holds entry {facts.number}"
+    return CancelledError(f"stopped on request; {tree.destination.text} {state}", hint=KEPT)
 
 
 def _execute(

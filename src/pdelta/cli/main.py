@@ -33,7 +33,8 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         import signal
 
         # An interpreter that is ending would die of it, and lose the exit status.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         HEADSTARTS.end()
 
 
@@ -50,6 +51,11 @@ def _run(words: list[str]) -> int:
 
             return serve_forced(roots)
     HEADSTARTS.begin(words, os.environ, control_folder(os.environ))
+    if words[:1] != ["agent"]:
+        import signal
+
+        # Whoever ends a command so wants it to stop as Ctrl-C does, and to hear where it stopped.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     _import_msgspec()
     from pdelta.cli.command_line import run
 
