@@ -50,12 +50,13 @@ def read_settings(config: Path | None, *, environment: Mapping[str, str] | None 
 
     Raises:
         FormatError: The project file is malformed.
-        UsageError: The named project file isn't there.
+        UsageError: The named project file isn't there, or the working folder itself was removed.
     """
     values = os.environ if environment is None else environment
     cache = _folder(values, "XDG_CACHE_HOME", ".cache")
     state = _folder(values, "XDG_STATE_HOME", ".local/state")
-    file = config if config is not None else _find(Path.cwd())
+    here = _working_folder()
+    file = config if config is not None else _find(here)
     host = os.uname().nodename
     return Settings(
         cache=cache,
@@ -102,6 +103,13 @@ def _user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError("the working folder was removed", hint="Change to a folder that is there (cd).") from error
 
 
 def _find(start: Path) -> Path | None:

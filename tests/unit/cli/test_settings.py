@@ -30,6 +30,18 @@ def test_runs_when_there_is_a_project_file_above_then_they_are_beside_it(
     assert settings.project.hosts["web"].address == "deploy@web"
 
 
+def test_settings_when_the_working_folder_is_removed_then_it_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for config in (None, tmp_path / "pdelta.toml"):
+        with pytest.raises(UsageError, match="working folder was removed"):
+            read_settings(config, environment={"HOME": str(tmp_path)})
+
+
 def test_project_file_when_named_and_absent_then_it_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         read_settings(tmp_path / "none.toml", environment={"HOME": "/h"})
