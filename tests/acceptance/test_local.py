@@ -251,6 +251,23 @@ def test_push_when_a_path_cannot_be_read_then_the_rest_is_pushed_and_exit_is_4(c
     cli("push", source, destination)
 
 
+def test_push_when_a_time_is_too_far_then_its_path_is_left_out_and_exit_is_4(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"a": "1", "late": "2", "folder": {"b": "3"}})
+    destination = source.with_name("live")
+    os.utime(source / "folder", ns=(0, 10**19))
+    if (source / "folder").stat().st_mtime_ns != 10**19:
+        pytest.skip("this file system has no such time")
+    os.utime(source / "late", ns=(0, 10**19))
+    pushed = cli("push", "--json", source, destination, status=4)
+    assert sorted(problem["path"] for problem in pushed.json()["problems"]) == ["folder", "late"]
+    assert {path.name for path in destination.iterdir()} == {".pdelta", "a"}
+    cli("verify", destination)
+    os.utime(source / "late")
+    os.utime(source / "folder")
+    cli("push", source, destination)
+    cli("verify", destination)
+
+
 def test_push_when_only_a_fifo_is_left_out_then_exit_is_0(cli: Cli, tree: MakeTree) -> None:
     source = tree("app", {"a": "1", "pipe": Fifo()})
     pushed = cli("push", "--json", source, source.with_name("live"))

@@ -17,6 +17,10 @@ FINGERPRINT_BYTES: Final = 36
 RACY: Final = bytes(FINGERPRINT_BYTES)
 """Equal to no fingerprint: stored where a change might have gone unseen, so that the name is read again."""
 
+FIRST_NS: Final = -(1 << 63)
+LAST_NS: Final = (1 << 63) - 1
+"""Of the year 1677 and of 2262: a time before or after them counts as one of them, and has no place in a snapshot."""
+
 _LAYOUT: Final = struct.Struct("<qqqQI")
 _FIELDS: Final = attrgetter("st_size", "st_mtime_ns", "st_ctime_ns", "st_ino", "st_mode")
 
@@ -91,18 +95,26 @@ def pack_all(statuses: Iterable[Fields]) -> list[bytes]:
     Args:
         statuses: Of names that nothing followed (``lstat``).
     """
-    return [
-        bytes(8) + packed[8:] if packed[33] & 0xF0 == _DIRECTORY else packed
-        for packed in starmap(_LAYOUT.pack, map(_FIELDS, statuses))
-    ]
+    rows = list(map(_FIELDS, statuses))
+    try:
+        every = list(starmap(_LAYOUT.pack, rows))
+    except struct.error:
+        every = [_LAYOUT.pack(size, nearest(mtime), nearest(ctime), *rest) for size, mtime, ctime, *rest in rows]
+    return [bytes(8) + packed[8:] if packed[33] & 0xF0 == _DIRECTORY else packed for packed in every]
 
 
 _DIRECTORY: Final = stat.S_IFDIR >> 8
 
 
+def nearest(time_ns: int) -> int:
+    """Give the time that counts in place of one that 64 bits do not hold; any other as it is."""
+    return min(max(time_ns, FIRST_NS), LAST_NS)
+
+
 def pack_file(status: os.stat_result) -> bytes:
     """Give the packed fingerprint of what is no directory."""
-    return _LAYOUT.pack(*_FIELDS(status))
+    size, mtime_ns, ctime_ns, inode, mode = _FIELDS(status)
+    return _LAYOUT.pack(size, nearest(mtime_ns), nearest(ctime_ns), inode, mode)
 
 
 def fields_of_file(packed: bytes) -> tuple[int, int, int]:

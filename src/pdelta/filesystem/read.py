@@ -19,7 +19,7 @@ from blake3 import blake3
 from pdelta.chunking.chunker import Chunk, chunk_bytes, chunks
 from pdelta.filesystem.batch import BatchCalls, Looks, Status, batch_calls
 from pdelta.filesystem.failure import UnreadError, unread
-from pdelta.filesystem.fingerprint import fields_of_file, pack_all
+from pdelta.filesystem.fingerprint import FIRST_NS, LAST_NS, fields_of_file, nearest, pack_all
 from pdelta.filesystem.large import LargeFile, Threads
 from pdelta.filesystem.metadata import travels
 from pdelta.formats.page import PagedTree, build_content
@@ -36,6 +36,7 @@ XATTRS_LIMIT_BYTES: Final = 128 << 10
 _SMALL_BYTES: Final = 1 << 20
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FILE: Final = int(Kind.FILE)  # reading an enum's member costs more than the rest of an entry
+_FARTHEST: Final = (FIRST_NS.to_bytes(8, "little", signed=True), LAST_NS.to_bytes(8, "little"))
 _RUN: Final = Struct(">32sII")
 _NO_XATTRS: Final = frozenset({errno.ENOTSUP, errno.ENODATA, errno.EPERM})
 
@@ -108,7 +109,7 @@ class Reader:
     def bare_folder(self, status: os.stat_result | Status, name: bytes) -> Entry:
         """Give the entry of a directory without its content and its optional fields."""
         mode = self._mode(status.st_mode & 0o7777, True)  # noqa: FBT003 - a directory
-        return Entry(name, Kind.DIRECTORY, mode, status.st_mtime_ns, 0, b"")
+        return Entry(name, Kind.DIRECTORY, mode, nearest(status.st_mtime_ns), 0, b"")
 
     def symlink(self, fd: int, name: bytes, status: os.stat_result | Status) -> Found:
         """Read a symbolic link.
@@ -121,6 +122,7 @@ class Reader:
                 target = os.readlink(name, dir_fd=fd)
                 extra, pages = ({}, []) if self._plain else self._extra(status, _place(fd, name))
                 again = os.lstat(name, dir_fd=fd)
+                check_time(again)
                 before, after = pack_all((status, again))
                 if before == after:
                     entry = Entry(name, Kind.SYMLINK, 0, status.st_mtime_ns, len(target), target, extra)
@@ -154,9 +156,9 @@ class Reader:
         raise UnreadError("changing", f"the file changed while it was read, {ATTEMPTS} times")
 
     def is_small(self, fingerprint: bytes, looks: Looks, place: int) -> bool:
-        """Whether ``small`` may read a regular file: it is short, has one name and no hole, and nothing optional."""
+        """Whether ``small`` may read a regular file: short, of one name and an ordinary time, no hole, no option."""
         size = int.from_bytes(fingerprint[:8], "little")
-        if size > _SMALL_BYTES or not self._plain:
+        if size > _SMALL_BYTES or not self._plain or fingerprint[8:16] in _FARTHEST:
             return False
         status = looks.status_of(place)
         return status.st_nlink == 1 and (size < HOLE_BYTES or status.st_blocks * 512 >= size)
@@ -210,6 +212,7 @@ class Reader:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise UnreadError("changing", "it was a regular file and is none any more")
+        check_time(status)
         size = status.st_size
         if known is not None:
             content, pages, length = known.content, list[tuple[bytes, bytes]](), 0
@@ -271,6 +274,16 @@ class Reader:
             # An empty list says that there are none, which is more than an absent field says.
             extra[XATTRS] = _read_xattrs(place)
         return extra, pages
+
+
+def check_time(status: os.stat_result) -> None:
+    """Refuse a time that no snapshot holds: it would arrive as another one.
+
+    Raises:
+        UnreadError: It is before 1677 or after 2262.
+    """
+    if not FIRST_NS <= status.st_mtime_ns <= LAST_NS:
+        raise UnreadError("unreadable", "its time is not between 1677-09-21 and 2262-04-11, as a snapshot needs it")
 
 
 def find_holes(fd: int, size: int) -> list[list[int]]:

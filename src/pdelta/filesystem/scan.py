@@ -31,7 +31,7 @@ from pdelta.filesystem.index import (
     names_digest,
     totals_of,
 )
-from pdelta.filesystem.read import Found, Reader
+from pdelta.filesystem.read import Found, Reader, check_time
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.settle import Items, Left, LostError, Settler
 from pdelta.filesystem.walk import DIRECTORY, REGULAR, SYMLINK, Folder
@@ -248,6 +248,7 @@ class _Walk:
         """Open a folder's record and list it; the descriptor is closed if that fails."""
         folder = Folder(path, fd, status, b"")
         try:
+            check_time(status)
             folder.filesystem = self._filesystem(status.st_dev, fd)
             folder.row = self._find_row(path, folder.filesystem, status.st_ino)
             folder.whole = self._changed is None or path in self._changed or (parent is not None and parent.whole)

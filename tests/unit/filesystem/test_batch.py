@@ -12,7 +12,7 @@ import pytest
 from pdelta.filesystem.batch import BatchCalls, batch_calls, native
 from pdelta.filesystem.batch.port import FACT
 from pdelta.filesystem.batch.pure import PureCalls
-from pdelta.filesystem.fingerprint import FINGERPRINT_BYTES, pack_all
+from pdelta.filesystem.fingerprint import FINGERPRINT_BYTES, LAST_NS, pack_all, pack_file
 
 
 @pytest.fixture(params=["native", "pure"])
@@ -55,6 +55,24 @@ def test_list_when_names_are_of_every_kind_then_each_is_what_lstat_says(calls: B
     assert listing.kinds == sum(1 << kind for kind in kinds)
     assert len(kinds) == 4
     assert calls.list(folder) == listing, "a second look begins from the first name again"
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "counts_as"),
+    [(LAST_NS, LAST_NS), (LAST_NS + 1, LAST_NS), (10**19, LAST_NS), (-(10**9) - 1, -(10**9) - 1)],
+)
+def test_list_when_a_time_is_far_then_it_counts_as_the_last_that_there_is(
+    calls: BatchCalls, folder: int, time_ns: int, counts_as: int
+) -> None:
+    os.utime("file", ns=(0, time_ns), dir_fd=folder)
+    if os.stat("file", dir_fd=folder).st_mtime_ns != time_ns:
+        pytest.skip("this file system has no such time")
+    listing = calls.list(folder)
+    place = listing.names.split(b"/").index(b"file")
+    assert listing.looks.status_of(place).st_mtime_ns == counts_as
+    assert listing == PureCalls().list(folder)
+    assert calls.look(folder, [b"file"]).fingerprint(0) == pack_file(os.stat("file", dir_fd=folder))
+    assert calls.read(folder, [b"file"], listing.looks.fingerprint(place), bytearray(4)) == b"\1"
 
 
 def test_list_when_the_folder_is_empty_or_none_then_nothing_or_an_error(calls: BatchCalls, tmp_path: Path) -> None:

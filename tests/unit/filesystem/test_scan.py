@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pdelta.errors import UsageError
+from pdelta.errors import FilesystemError, UsageError
 from pdelta.filesystem.batch import BatchCalls
 from pdelta.filesystem.batch.pure import PureCalls
 from pdelta.filesystem.failure import UnreadError
@@ -247,6 +247,27 @@ def test_scan_when_special_files_then_reported_and_left_out(bench: Bench) -> Non
     assert sorted((p.path, p.kind) for p in found.problems) == [(b"pipe", "special"), (b"sock", "special")]
     assert found.root.top.content == expected
     assert bench.scan().read_bytes == 0
+
+
+def test_scan_when_times_are_too_far_for_a_snapshot_then_reported_and_left_out(bench: Bench) -> None:
+    fill(bench.root)
+    first = bench.scan()
+    assert {b"a", b"a/one"} <= set(bench.entries(first))
+    (bench.root / "link").symlink_to("nowhere")
+    (bench.root / "late").mkdir()
+    (bench.root / "late/below").touch()
+    for name in ("link", "late", "a/one"):
+        os.utime(bench.root / name, ns=(0, 10**19), follow_symlinks=False)
+    if (bench.root / "late").stat().st_mtime_ns != 10**19:
+        pytest.skip("this file system has no such time")
+    found = bench.scan()
+    far = [b"a/one", b"late", b"link"]
+    assert sorted((p.path, p.kind) for p in found.problems) == [(path, "unreadable") for path in far]
+    assert set(bench.entries(found)) == set(bench.entries(first)) - {b"a/one"}
+    assert len(bench.scan().problems) == 3, "the index does not vouch for them"
+    os.utime(bench.root, ns=(0, 10**19))
+    with pytest.raises(FilesystemError, match="its time is not between"):
+        bench.scan()
 
 
 def test_scan_when_reserved_names_then_never_seen_and_nested_reported(bench: Bench) -> None:

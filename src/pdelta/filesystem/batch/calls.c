@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 enum {
-    VERSION = 2,
+    VERSION = 3,
     PRINT_BYTES = 36, /* size, mtime, ctime, inode, mode: see fingerprint.py */
     MORE_BYTES = 32,  /* device, blocks, links, owner, group, nothing: see port.py */
     FACT_BYTES = 20,  /* size, mtime, mode of a file that is made: see port.py */
@@ -69,9 +69,17 @@ static int64_t get64(const uint8_t *from)
     return (int64_t)value;
 }
 
+/* Nanoseconds since the epoch; a time that 64 bits do not hold is the first or the last that they do. */
 static uint64_t nanoseconds(struct timespec time)
 {
-    return (uint64_t)((int64_t)time.tv_sec * 1000000000 + time.tv_nsec);
+    int64_t seconds = time.tv_sec, rest = time.tv_nsec, value;
+    if (seconds < 0) { /* so that both parts have one sign, and only the sum can overflow */
+        seconds++;
+        rest -= 1000000000;
+    }
+    if (__builtin_mul_overflow(seconds, (int64_t)1000000000, &value) || __builtin_add_overflow(value, rest, &value))
+        value = seconds < 0 ? INT64_MIN : INT64_MAX;
+    return (uint64_t)value;
 }
 
 static void pack_print(uint8_t *to, const struct stat *status)

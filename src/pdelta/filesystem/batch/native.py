@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pdelta.filesystem.batch.port import MORE, Listing, Looks
 from pdelta.filesystem.fingerprint import FINGERPRINT_BYTES
 
-VERSION = 2
+VERSION = 3
 FILE = os.path.join(os.path.dirname(__file__), "calls.so")
 
 
