@@ -74,8 +74,11 @@ def _losses(body: TreeBody, calculation: Calculation, tree: PagedTree) -> Iterat
         return
     if wish.max_delete is not None:
         if body.deleted > wish.max_delete:
-            text = f"{body.deleted} files would be deleted, more than --max-delete {wish.max_delete}"
-            yield Finding("loss", text, hint="look at the list (--dry-run), then raise the limit or give --yes")
+            gone = "1 file" if body.deleted == 1 else f"{body.deleted} files"
+            text = f"{gone} would be deleted, more than --max-delete {wish.max_delete}: {_lost(calculation)}"
+            yield Finding(
+                "loss", text, hint="if that is meant, raise the limit or give --yes (-n -v lists all of them)"
+            )
         return
     held = walk(tree, b"", calculation.before.top.content)
     files = (1 for _, entry in held if entry.kind != Kind.DIRECTORY)
@@ -84,10 +87,14 @@ def _losses(body: TreeBody, calculation: Calculation, tree: PagedTree) -> Iterat
     count = sum(islice(files, most))
     if calculation.emptied or body.deleted > LOSS_FILES or body.deleted * 100 > count * LOSS_SHARE:
         count += sum(files)
-        gone = [edit.path for edit in calculation.edits if edit.after is None]
-        names = ", ".join(quoted(name) for name in gone[:_LISTED]) + (" …" if len(gone) > _LISTED else "")
-        text = f"{body.deleted} of {count} {'file' if count == 1 else 'files'} would be deleted: {names}"
+        text = f"{body.deleted} of {count} {'file' if count == 1 else 'files'} would be deleted: {_lost(calculation)}"
         yield Finding("loss", text, hint="if that is meant, give --yes or --max-delete N; rollback can bring them back")
+
+
+def _lost(calculation: Calculation) -> str:
+    gone = [edit.path for edit in calculation.edits if edit.after is None]
+    more = f" … {len(gone) - _LISTED} more (-n -v lists them)" if len(gone) > _LISTED else ""
+    return ", ".join(quoted(name) for name in gone[:_LISTED]) + more
 
 
 def _special_bits(calculation: Calculation, tree: PagedTree) -> Iterator[Finding]:
