@@ -102,6 +102,9 @@ def test_manifest_when_only_its_deltas_are_wanted_then_nothing_is_pushed(
     assert told["written"]
     assert json.loads(manifest.read_text())["deltas"] == told["deltas"]
     assert len(told["deltas"]) == 2
+    shown = cli("push", "--write-deltas", "-f", manifest).out
+    assert f"2 deltas were written into {manifest}\n  apply them: pdelta push -f {manifest} --as-written\n" in shown
+    assert "were written" not in cli("push", "--as-written", "-n", "-f", manifest).out
     assert not (tmp_path / "live").exists()
     for other in ("--dry-run", "--as-written"):
         cli("push", "--write-deltas", other, "-f", manifest, status=2)
@@ -221,3 +224,16 @@ def test_manifest_when_malformed_then_exit_is_65(cli: Cli, tmp_path: Path, text:
     file = tmp_path / "manifest.json"
     file.write_text(text)
     assert "Traceback" not in cli("push", "-f", file, status=65).err
+
+
+def test_manifest_and_hashes_when_malformed_then_the_error_names_the_file(
+    cli: Cli, manifest: Path, tmp_path: Path
+) -> None:
+    hashes = tmp_path / "previous_hashes.json"
+    hashes.write_text('{"a": "no hash"}')
+    refused = cli("import-hashes", "--manifest", manifest, hashes, status=65).err
+    assert f"'{hashes}': the hash of 'a' is not 64 hexadecimal digits\nhint: Correct the file" in refused
+    manifest.write_text('{"base_dir": 3}')
+    for command in (("push", "-f", manifest), ("import-hashes", "--manifest", manifest, hashes)):
+        hashes.write_text("{}")
+        assert f"'{manifest}': the manifest's 'base_dir' is not a string" in cli(*command, status=65).err

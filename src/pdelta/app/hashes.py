@@ -3,7 +3,8 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,7 @@ from blake3 import blake3
 
 from pdelta.app.context import Context
 from pdelta.app.memory import write_atomically
-from pdelta.errors import FilesystemError, UsageError
+from pdelta.errors import FilesystemError, FormatError, UsageError
 from pdelta.filesystem.safe import Directory
 from pdelta.formats.hashes import parse_hashes, render_hashes
 from pdelta.formats.sync_manifest import UPDATE, ManifestDelta, SyncManifest, parse_manifest
@@ -73,9 +74,9 @@ def import_hashes(file: Path, manifest: Path | None, context: Context) -> Import
         FormatError: One of the files is malformed.
         UsageError: A file, or the base folder, isn't there.
     """
-    hashes = parse_hashes(read_file(file))
+    hashes = read_hashes(file)
     chosen = manifest or file.with_name("manifest.json")
-    parsed = parse_manifest(read_file(chosen))
+    parsed = read_manifest(chosen)
     base = base_folder(parsed, chosen)
     now = hash_tree(base, parsed.ignore)
     keep_hints(context, base, hashes)
@@ -99,7 +100,7 @@ def export_hashes(file: Path, manifest: Path, context: Context) -> ExportReport:
         UsageError: The manifest or its base folder isn't there.
         FilesystemError: The file can't be written; it is as it was.
     """
-    parsed = parse_manifest(read_file(manifest))
+    parsed = read_manifest(manifest)
     base = base_folder(parsed, manifest)
     hashes = hash_tree(base, parsed.ignore)
     backup = write_hashes(file, hashes)
@@ -185,6 +186,35 @@ def read_file(file: Path) -> bytes:
         raise FilesystemError(f"{str(file)!r} can't be read: {error.strerror}") from error
 
 
+def read_manifest(file: Path) -> SyncManifest:
+    """Read a manifest.
+
+    Raises:
+        FormatError: It is malformed; the message names file and field.
+        UsageError: It isn't there.
+        FilesystemError: It can't be read.
+    """
+    data = read_file(file)
+    with _naming(file):
+        return parse_manifest(data)
+
+
+def read_hashes(file: Path) -> dict[bytes, str]:
+    """Read a file of hashes; raises as ``read_manifest`` does."""
+    data = read_file(file)
+    with _naming(file):
+        return parse_hashes(data)
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except FormatError as error:
+        hint = error.hint or "Correct the file; nothing was changed."
+        raise FormatError(f"{str(file)!r}: {error.message}", hint=hint) from error
+
+
 def keep_hints(context: Context, base: bytes, hashes: dict[bytes, str]) -> None:
     """Keep hashes of a base folder beside the journal."""
     write_atomically(_hints(context, base), render_hashes(hashes))
@@ -199,7 +229,7 @@ def renew_hints(context: Context, base: bytes, deltas: Iterable[ManifestDelta]) 
     file = _hints(context, base)
     if not file.exists():
         return
-    hashes = parse_hashes(read_file(file))
+    hashes = read_hashes(file)
     for delta in deltas:
         if delta.action == UPDATE:
             hashes[delta.file] = delta.hash

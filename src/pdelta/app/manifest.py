@@ -9,7 +9,7 @@ import msgspec
 
 from pdelta.app.context import Context, Link
 from pdelta.app.destination import remote_address
-from pdelta.app.hashes import ORIGIN, base_folder, read_file, renew_hints
+from pdelta.app.hashes import ORIGIN, base_folder, read_manifest, renew_hints
 from pdelta.app.manifest_deltas import calculate_deltas, refuse_unless_equal, refuse_unless_there
 from pdelta.app.memory import write_atomically
 from pdelta.app.options import PushOptions, SourceOptions
@@ -17,7 +17,7 @@ from pdelta.app.outcome import TreeOutcome
 from pdelta.app.perform import refusal_of
 from pdelta.app.push import push_tree
 from pdelta.errors import UsageError
-from pdelta.formats.sync_manifest import ManifestDelta, SyncManifest, parse_manifest, render_manifest
+from pdelta.formats.sync_manifest import ManifestDelta, SyncManifest, render_manifest
 from pdelta.model.change import Change
 from pdelta.model.snapshot import Rule
 
@@ -44,12 +44,14 @@ class ManifestOutcome(msgspec.Struct, frozen=True):
         file: The manifest, as it was typed.
         deltas: Those between source and destination before the push, sorted by file; as written, those of the manifest.
         written: Whether the manifest holds them now.
+        waiting: Whether they were written to be executed by a later push.
     """
 
     outcome: TreeOutcome
     file: str
     deltas: tuple[ManifestDelta, ...]
     written: bool
+    waiting: bool = False
 
 
 def push_manifest(
@@ -79,7 +81,7 @@ def push_manifest(
     if wish.write_only and (wish.as_written or options.dry_run):
         text = "--write-deltas changes the manifest and --as-written does not, nor does --dry-run; nothing was changed"
         raise UsageError(text, hint="Give one of them.")
-    manifest = parse_manifest(read_file(file))
+    manifest = read_manifest(file)
     base = base_folder(manifest, file)
     rules = tuple(Rule(pattern.encode("utf-8", "surrogateescape"), dialect=ORIGIN) for pattern in manifest.ignore)
     source = msgspec.structs.replace(source, path=os.fsdecode(base), rules=(*rules, *source.rules))
@@ -101,7 +103,7 @@ def push_manifest(
     _write_back(file, manifest, fresh)
     if wish.write_only or not planned.changed:
         outcome = msgspec.structs.replace(planned, dry_run=planned.changed)
-        return ManifestOutcome(outcome, str(file), told, written=True)
+        return ManifestOutcome(outcome, str(file), told, written=True, waiting=planned.changed)
     outcome = push_tree(source, address, options, context, link)
     renew_hints(context, base, deltas)
     return ManifestOutcome(outcome, str(file), told, written=True)

@@ -124,7 +124,7 @@ def load_object(text: str, what: str) -> dict[str, Any]:
         message = f"{what} is not valid JSON: {error}"
         raise FormatError(message, hint="Correct the file; nothing was changed.") from error
     if not isinstance(value, dict):
-        message = f"{what} is a JSON {type(value).__name__}, not an object"
+        message = f"{what} is no JSON object"
         raise FormatError(message)
     return value
 
@@ -199,7 +199,7 @@ def _text_field(document: Mapping[str, Any], name: str, *, default: str | None =
         message = f"the manifest has no {name!r}"
         raise FormatError(message, hint="It needs base_dir, remote_host and remote_dir.")
     if not isinstance(value, str):
-        message = f"the manifest's {name!r} is a {type(value).__name__}, not a string"
+        message = f"the manifest's {name!r} is not a string"
         raise FormatError(message)
     return value
 

@@ -1,5 +1,6 @@
 """What became of the deltas of a sync manifest, for people and as JSON."""
 
+import shlex
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -26,6 +27,11 @@ def fields(result: ManifestOutcome) -> dict[str, Any]:
 def lines(result: ManifestOutcome, *, verbose: bool) -> Iterator[str]:
     """Give the lines for people; the deltas themselves only where they stand in no file that could be read."""
     count, file = counted(len(result.deltas), "delta"), shown(result.file)
+    if result.waiting:
+        yield f"  {count} {'was' if len(result.deltas) == 1 else 'were'} written into {file}"
+        command = f"pdelta push -f {shlex.quote(result.file)} --as-written"
+        yield click.style("  apply them: ", fg="bright_black") + click.style(shown(command), fg="cyan")
+        return
     if result.written:
         yield f"  {count} in {file}"
         return
