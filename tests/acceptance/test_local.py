@@ -387,6 +387,8 @@ def test_commands_when_the_tree_has_no_history_then_they_say_so(cli: Cli, tmp_pa
     for command in (("rollback",), ("verify",), ("show",)):
         assert "pdelta has not pushed" in cli(*command, tmp_path, status=2).err or command == ("rollback",)
     assert cli("history", "--json", tmp_path).json()["entries"] == []
+    assert f"{tmp_path} has no history: pdelta has not pushed here yet" in cli("history", tmp_path).out
+    assert f"{tmp_path}/none is not there" in cli("history", tmp_path / "none", status=2).err
 
 
 def test_show_when_asked_then_it_lists_every_change(cli: Cli, tree: MakeTree) -> None:

@@ -19,9 +19,16 @@ class ShownEntry(msgspec.Struct, frozen=True):
 
 
 def read_history(where: str, context: Context, link: Link) -> Sequence[HistoryEntry]:
-    """Give every entry of a tree, oldest first; none for a tree that pdelta never wrote to."""
+    """Give every entry of a tree, oldest first; none for a tree that pdelta never wrote to.
+
+    Raises:
+        UsageError: There is no such folder, and no history of one.
+    """
     with open_tree(where, context, link) as tree:
-        return list(tree.tree.history())
+        entries = list(tree.tree.history())
+        if not entries and not tree.tree.describe().exists:
+            raise UsageError(f"{where} is not there", hint="Look at the path; a first push makes the folder.")
+        return entries
 
 
 def show_entry(where: str, number: int | None, context: Context, link: Link) -> ShownEntry:
@@ -39,7 +46,8 @@ def show_entry(where: str, number: int | None, context: Context, link: Link) -> 
     with open_tree(where, context, link) as tree:
         entries = {entry.number: entry for entry in tree.tree.history()}
         if not entries:
-            raise UsageError(f"{where} has no history: pdelta has not pushed there yet")
+            text = f"{where} has no history: pdelta has not pushed here yet"
+            raise UsageError(text, hint="pdelta push SRC DEST makes the first entry")
         chosen = max(entries) if number is None else number
         if chosen not in entries:
             raise UsageError(f"{where} has no entry {chosen}", hint=f"It has {min(entries)} to {max(entries)}.")

@@ -141,7 +141,7 @@ def test_history_when_shown_then_no_line_is_wider_than_the_terminal(width: int) 
         to=3,
         counts=Counts(added=120, changed=4, moved=1),
     )
-    lines = [click.unstyle(line) for line in history.lines([entry, entry], width=width)]
+    lines = [click.unstyle(line) for line in history.lines("tree", [entry, entry], width=width)]
     assert max(map(cell_width, lines)) <= width
     text = "\n".join(lines)
     for cell in ("rollback to 3", "+120 ~4 >1", "reversible", "deploy@build-server-7"):
@@ -162,12 +162,12 @@ def test_history_when_somebody_asked_from_somewhere_then_the_machine_is_told_onc
     who: str, origin: str, told: str
 ) -> None:
     entry = HistoryEntry(1, "run:x", "push", 0, who, origin, "", b"", b"", b"")
-    assert list(history.lines([entry], width=None))[1].endswith(f"reversible  {told}")
+    assert list(history.lines("tree", [entry], width=None))[1].endswith(f"reversible  {told}")
 
 
 def test_history_when_there_is_no_terminal_then_an_entry_is_a_line() -> None:
     entry = HistoryEntry(1, "run:x", "push", 0, "me", "here", "long " * 50, b"", b"", b"")
-    assert len(list(history.lines([entry], width=None))) == 2
+    assert len(list(history.lines("tree", [entry], width=None))) == 2
 
 
 @pytest.mark.parametrize(("text", "width"), [("ascii", 5), ("Grüße", 5), ("u\u0308", 1), ("漢字", 4), ("", 0)])

@@ -25,4 +25,4 @@ def command(console: Console, context: Context, *, where: str, last: int | None,
     entries = read_history(where, context, link)
     if last is not None:
         entries = entries[-last:]
-    console.result(history.fields(where, entries), lambda: history.lines(entries, width=console.width))
+    console.result(history.fields(where, entries), lambda: history.lines(where, entries, width=console.width))

@@ -22,15 +22,16 @@ def fields(where: str, entries: Sequence[HistoryEntry]) -> dict[str, Any]:
     return {"where": where, "entries": [_entry(entry) for entry in entries]}
 
 
-def lines(entries: Sequence[HistoryEntry], *, width: int | None) -> Iterator[str]:
+def lines(where: str, entries: Sequence[HistoryEntry], *, width: int | None) -> Iterator[str]:
     """Give the history as a table, oldest first.
 
     Args:
+        where: The destination, as it was typed.
         entries: What is listed.
         width: Columns of the terminal; None where there is none.
     """
     if not entries:
-        yield "no history: pdelta has not pushed here yet"
+        yield f"{shown(where)} has no history: pdelta has not pushed here yet"
         return
     rows = [
         (
