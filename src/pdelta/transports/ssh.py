@@ -218,6 +218,11 @@ def explain_exit(host: str, status: int | None, said: str, *, become: str = "") 
         return TransportError(
             f"{host} has no {missing} in its PATH" + (f": {last}" if last else ""), hint=hint or advice
         )
+    if status == 2 and "Unknown option: -I" in said:
+        return TransportError(
+            f"{host}: its python3 is older than 3.11: it does not know the option -I",
+            hint="install Python 3.11 or newer there, so that python3 in the PATH is it",
+        )
     if status == 255:
         return TransportError(
             f"{host}: ssh could not connect, or lost the connection" + (f": {last}" if last else ""),

@@ -117,6 +117,7 @@ def test_configuration_when_written_twice_then_is_one_private_file(short_path: P
         (127, "bash: python3: command not found", "no python3", "3.11"),
         (1, "sudo: a password is required", "status 1", "sudo"),
         (None, "", "the agent ended", "again"),
+        (2, "Unknown option: -I\nusage: python3 [option]", "older than 3.11", "install Python 3.11 or newer there"),
         (137, "", "status 137", "again"),
     ],
 )
