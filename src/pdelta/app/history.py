@@ -50,5 +50,5 @@ def show_entry(where: str, number: int | None, context: Context, link: Link) -> 
             raise UsageError(text, hint="pdelta push SRC DEST makes the first entry")
         chosen = max(entries) if number is None else number
         if chosen not in entries:
-            raise UsageError(f"{where} has no entry {chosen}", hint=f"It has {min(entries)} to {max(entries)}.")
+            raise UsageError(f"{where} has no entry {chosen}", hint=f"The newest is {max(entries)}.")
         return ShownEntry(entries[chosen], tuple(tree.tree.show(chosen)))
