@@ -456,6 +456,31 @@ def test_nested_managed_tree_when_its_folder_goes_then_it_stays_whole_and_is_rep
     assert inner.changes() == []
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["first-push", "later"])
+def test_nested_managed_tree_when_the_destination_is_looked_at_then_it_is_named_and_not_recorded(
+    desk: Desk, tmp_path: Path, *, first: bool
+) -> None:
+    (tmp_path / "second").mkdir()
+    desk.write({"keep": "k"})
+    if not first:
+        desk.push()
+    desk.write_dest({"mine": {"own": "o"}})
+    inner = Desk(tmp_path / "second", dest=desk.dest / "mine/inner")
+    inner.write({"x": "x"})
+    inner.push()
+    done = desk.push(check="stat")
+    assert done.refusals == []
+    assert [(found.code, found.subject) for found in done.findings] == [("nested", b"mine/inner")]
+    inner.write({"x": "new", "y": "y"})
+    inner.push()
+    assert desk.changes() == []
+    before = inner.state()
+    desk.push(check="stat", delete=True, yes=True)
+    assert desk.names("mine") == {"inner"}
+    assert inner.state() == before
+    assert inner.changes() == []
+
+
 def test_ignored_drift_when_a_folder_is_checked_then_it_is_nothing(desk: Desk) -> None:
     rules = ignoring(b"*.log")
     desk.write({"a": "a", "folder": {"b": "b"}})

@@ -17,12 +17,13 @@ from pdelta.formats.page import PagedTree, build_directory
 from pdelta.model.change import Change
 from pdelta.model.event import Observer
 from pdelta.model.finding import Finding
+from pdelta.model.names import quoted
 from pdelta.model.snapshot import ADOPTED, Kind, Root
 from pdelta.operations.tree.calculate import Overlay
 from pdelta.tree.compare import is_adopted, metadata_difference
 from pdelta.tree.merge import Edit, Merge, Policy, merge
 from pdelta.tree.order import is_below
-from pdelta.tree.override import Finder, find
+from pdelta.tree.override import Finder, find, override
 from pdelta.tree.reader import walk
 
 
@@ -36,6 +37,41 @@ def look_at_all(
     """Scan the tree with its own parameters; give the scan and the index that it filled."""
     used = index if index is not None else Index(sqlite3.connect(":memory:", isolation_level=None))
     return scan(root, options, overlay, used, observer), used
+
+
+def without_nested(overlay: Overlay, held: Root | None, found: Scan) -> tuple[Scan, list[Finding]]:
+    """Leave managed trees of their own out of a scan, and name them; one that is recorded as wanted stays.
+
+    Args:
+        overlay: Reads pages, and takes new ones.
+        held: The record; None for an unmanaged tree.
+        found: The scan.
+    """
+    if not found.nested:
+        return found, []
+    tree = PagedTree(overlay)
+    finder = None if held is None else Finder(tree, held.top)
+    out: set[bytes] = set()
+    for path in sorted(found.nested):
+        if is_below(path, out) or (finder is not None and _is_wanted(finder, path)):
+            continue
+        out.add(path)
+    top = override(tree, found.root.top, dict.fromkeys(out), build_directory, overlay)
+    findings = [
+        Finding(
+            "nested",
+            f"{quoted(path)} is a managed tree of its own: it stays, and is not recorded here",
+            blocks=False,
+            subject=path,
+        )
+        for path in sorted(out)
+    ]
+    return msgspec.structs.replace(found, root=msgspec.structs.replace(found.root, top=top)), findings
+
+
+def _is_wanted(finder: Finder, path: bytes) -> bool:
+    lineage = finder.lineage(path)
+    return len(lineage) == path.count(b"/") + 1 and not any(map(is_adopted, lineage))
 
 
 def adopt(overlay: Overlay, found: Scan) -> Root:

@@ -283,6 +283,7 @@ class TreeOperation:
         with translated("read the tree"):
             options = self._scan_options(held, checksum=True, jobs=jobs)
             found, _ = inspect.look_at_all(self._root, self._overlay, None, self._observer, options)
+        found, _ = self._own(held, found)
         result = self._differences(held, found.root)
         findings = tuple(Finding(problem.kind, problem.message, subject=problem.path) for problem in found.problems)
         changes = tuple(inspect.report_changes(self._overlay, result, found.problems))
@@ -479,14 +480,18 @@ class TreeOperation:
         from pdelta.operations.tree import inspect
 
         if entry is not None:
-            found = self._scan(held, self._index(), checksum=check == "bytes")
-            return (
-                held,
-                inspect.observe_all(self._overlay, held, found, adopt=not isinstance(wish, RepairWish)),
-                "" if check == "bytes" else STAT_DATA,
-            )
-        found = self._scan(root, None, checksum=False)
-        return inspect.adopt(self._overlay, found), Observation(), ""
+            found, nested = self._own(held, self._scan(held, self._index(), checksum=check == "bytes"))
+            observation = inspect.observe_all(self._overlay, held, found, adopt=not isinstance(wish, RepairWish))
+            observation.findings += nested
+            return held, observation, "" if check == "bytes" else STAT_DATA
+        found, nested = self._own(None, self._scan(root, None, checksum=False))
+        return inspect.adopt(self._overlay, found), Observation(findings=nested), ""
+
+    def _own(self, held: Root | None, found: "Scan") -> "tuple[Scan, list[Finding]]":
+        """Leave out of a scan what belongs to other managed trees, and name them."""
+        from pdelta.operations.tree import inspect
+
+        return inspect.without_nested(self._overlay, held, found)
 
     def _scan(self, like: Root, index: Index | None, *, checksum: bool) -> "Scan":
         from pdelta.operations.tree import inspect

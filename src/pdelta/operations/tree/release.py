@@ -280,6 +280,11 @@ class ReleaseOperation(TreeOperation):
         self._nested = found.nested
         return found
 
+    def _own(self, held: Root | None, found: Scan) -> tuple[Scan, list[Finding]]:
+        """Leave nothing out: a release is copied whole, so pre-flight refuses another managed tree in it."""
+        del held
+        return found, []
+
     def _take_scan(self, ledger: Ledger) -> None:
         """Keep nothing of a scan: a release's fingerprints are recorded with it."""
         del ledger
