@@ -122,7 +122,7 @@ def test_push_when_the_connection_is_slow_then_the_limit_holds(
 ) -> None:
     options, address, folder = remote
     source = tree("app", {"noise": os.urandom(300_000)})
-    cli("history", *options, address)
+    cli("history", *options, address, status=2)  # the agent is there from now on
     told = cli("push", "--json", *options, "--bwlimit", "200K", source, address).json()
     assert told["duration_s"] > 0.8
     assert tree_state(folder) == tree_state(source)
