@@ -13,6 +13,7 @@ from pdelta.formats.report import CollectReport, Retention
 from pdelta.operations.tree import preflight
 from pdelta.testing.failpoints import CrashAt, SimulatedCrash
 from tests.fixtures.desk import Desk
+from tests.fixtures.trees import Directory, File
 
 
 @pytest.fixture
@@ -312,3 +313,22 @@ class _Kill:
     def __call__(self, name: str, /) -> None:
         if name == self._name:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_moved_file_when_power_was_lost_after_its_time_and_before_its_rename_then_recovery_moves_it(
+    desk: Desk,
+) -> None:
+    content = bytes(range(256)) * 40
+    desk.write({"old": Directory({"z": File(content, mtime_ns=77)}), "stays": "x"})
+    desk.push()
+    (desk.source / "new").mkdir()
+    (desk.source / "old/z").rename(desk.source / "new/z")
+    (desk.source / "old").rmdir()
+    os.utime(desk.source / "new/z", ns=(88, 88))
+    desk.failpoint = CrashAt(1, "intent.written")
+    with pytest.raises(SimulatedCrash):
+        desk.push(yes=True)
+    desk.failpoint = lambda _name: None
+    os.utime(desk.dest / "old/z", ns=(88, 88))
+    desk.push(yes=True)
+    assert desk.state() == desk.source_state()

@@ -184,10 +184,14 @@ class Committer:
         found = self._look(move.path)
         if self._is_after(found, move):
             return True
-        if found is not None or not self._is_after(self._look(move.slot), move):
+        waiting = self._look(move.slot)
+        if found is not None or not self._is_after(waiting, move):
             return False
-        if move.action == Action.MOVE and not self._was(self._look(move.slot), move.slot, move.after, move):
-            return False
+        if move.action == Action.MOVE:
+            # A power loss may have kept the final time, which was set after the rename, and lost the rename.
+            dressed = self._dressed.get(move.path)
+            if not (self._was(waiting, move.slot, move.after, move) or self._was(waiting, move.slot, dressed, move)):
+                return False
         self._rename(move.slot, move.path)
         return True
 
