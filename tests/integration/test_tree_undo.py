@@ -332,3 +332,28 @@ def test_moved_file_when_power_was_lost_after_its_time_and_before_its_rename_the
     os.utime(desk.dest / "old/z", ns=(88, 88))
     desk.push(yes=True)
     assert desk.state() == desk.source_state()
+
+
+def test_moved_file_when_power_was_lost_while_its_move_was_taken_back_then_recovery_takes_back_its_time_too(
+    desk: Desk,
+) -> None:
+    content = bytes(range(256)) * 40
+    desk.write({"old": Directory({"z": File(content, mtime_ns=77)}), "stays": "x"})
+    desk.push()
+    before = desk.state()
+    (desk.source / "new").mkdir()
+    (desk.source / "old/z").rename(desk.source / "new/z")
+    (desk.source / "old").rmdir()
+    os.utime(desk.source / "new/z", ns=(88, 88))
+    desk.failpoint = CrashAt(1, "intent.written")
+    with pytest.raises(SimulatedCrash):
+        desk.push(yes=True)
+    desk.failpoint = lambda _name: None
+    # All was carried out and something failed; the final time is on the disk, and the rename there and back is not.
+    (desk.dest / ".pdelta/intent").rename(desk.dest / ".pdelta/intent-backward")
+    os.utime(desk.dest / "old/z", ns=(88, 88))
+    with desk.operation() as operation:
+        report = operation.recover()
+    assert (report.direction, report.foreign) == ("backward", ())
+    assert desk.state() == before
+    assert desk.changes() == []

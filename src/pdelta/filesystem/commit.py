@@ -76,8 +76,7 @@ class Committer:
         Raises:
             FilesystemError: A call failed; the moves so far stand.
         """
-        # What a move brought may have its final metadata already, where this is not the first attempt.
-        self._dressed = {m.path: m.after for m in moves if m.action == Action.METADATA and m.after is not None}
+        self._dressed = _dressed(moves)
         self._gone = {move.path for move in moves if move.action in _DISPLACING}
         self._names = Counter(move.before_inode for move in moves if move.action == Action.PATCH)
         return self._run(moves, _FORWARD)
@@ -91,6 +90,7 @@ class Committer:
         Raises:
             FilesystemError: A call failed; the moves so far stand.
         """
+        self._dressed = _dressed(moves)
         self._brought = {move.path for move in moves if move.action in _BRINGING}
         foreign = self._run(reversed(moves), _BACKWARD)
         # A folder's metadata comes first on this way, and the renames in it have changed its time since.
@@ -289,7 +289,16 @@ class Committer:
         if is_same(found, move.after_inode, move.after) and slot is None:
             self._rename(move.path, move.slot)
             return True
-        return found is None and is_same(slot, move.after_inode, move.after)
+        if found is not None:
+            return False
+        if is_same(slot, move.after_inode, move.after):
+            return True
+        # As in `_create`: the final time reached the disk, and the rename did not, or was taken back.
+        dressed = self._dressed.get(move.path)
+        if move.after is None or not self._was(slot, move.slot, dressed, move):
+            return False
+        set_attributes_of(*self._folders.parent(move.slot), attributes_of(move.after))
+        return True
 
     def _unswap(self, move: Move) -> bool:
         found = self._look(move.path)
@@ -400,6 +409,11 @@ class Committer:
             return True
         set_attributes_of(*self._folders.parent(move.path), attributes_of(wanted))
         return True
+
+
+def _dressed(moves: Sequence[Move]) -> dict[bytes, Entry]:
+    """Give the final metadata of what moves bring, which it may have already, where this is not the first attempt."""
+    return {move.path: move.after for move in moves if move.action == Action.METADATA and move.after is not None}
 
 
 def _times(move: Move) -> set[int]:
