@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from struct import Struct
 from typing import Any, Final
 
@@ -34,6 +35,10 @@ XATTRS_LIMIT_BYTES: Final = 128 << 10
 """All attributes of one name: they are part of its entry, and an entry must fit into a page."""
 
 _SMALL_BYTES: Final = 1 << 20
+_TOGETHER_BYTES: Final = 512 << 10
+"""Small files are read together up to this: half of a core's cache."""
+_MEDIUM_BYTES: Final = 32 << 10
+"""Files of this size on average are worth a second thread."""
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FILE: Final = int(Kind.FILE)  # reading an enum's member costs more than the rest of an entry
 _FARTHEST: Final = (FIRST_NS.to_bytes(8, "little", signed=True), LAST_NS.to_bytes(8, "little"))
@@ -165,37 +170,46 @@ class Reader:
 
     def small(
         self, fd: int, names: Sequence[bytes], fingerprints: Sequence[bytes]
-    ) -> "Iterator[tuple[Entry, Pages] | None]":
+    ) -> "list[tuple[Entry, Pages] | None]":
         """Read small files of one folder together, in as few calls as can be.
+
+        Measured for 2,000 files of 250 KB in the page cache, two shared cores: 0.4 s on one thread, 0.25 s on two. The
+        time of smaller ones goes into entries, which is Python's.
 
         Args:
             fd: Descriptor of the folder.
             names: Of files for which ``is_small`` holds.
             fingerprints: As they were looked at: what is read is believed only if a file still has its own.
 
-        Yields:
+        Returns:
             Entry and pages of each; None where ``file`` must do it.
         """
-        begin = total = 0
-        for place, fingerprint in enumerate(fingerprints):
-            size = int.from_bytes(fingerprint[:8], "little")
-            if total + size > _SMALL_BYTES:
-                yield from self._read_together(fd, names[begin:place], fingerprints[begin:place])
-                begin = place
-                total = 0
-            total += size
-        yield from self._read_together(fd, names[begin:], fingerprints[begin:])
+        groups, sizes = _together([int.from_bytes(fingerprint[:8], "little") for fingerprint in fingerprints])
+        found: list[list[tuple[Entry, Pages] | None]] = [[] for _ in groups]
+
+        def work(number: int, buffer: memoryview) -> None:
+            begin, end = groups[number]
+            found[number] = self._read_together(fd, names[begin:end], fingerprints[begin:end], buffer)
+
+        total = sum(sizes)
+        if len(groups) == 1 or total < _MEDIUM_BYTES * len(names):
+            for number in range(len(groups)):
+                work(number, self._view)
+        else:
+            self._threads.each(range(len(groups)), work, max(sizes), total)
+        return list(chain.from_iterable(found))
 
     def _read_together(
-        self, fd: int, names: Sequence[bytes], fingerprints: Sequence[bytes]
-    ) -> "Iterator[tuple[Entry, Pages] | None]":
-        good = self._calls.read(fd, names, b"".join(fingerprints), self._buffer)
-        begin, view, minimum = 0, self._view, self._chunking.minimum
+        self, fd: int, names: Sequence[bytes], fingerprints: Sequence[bytes], view: memoryview
+    ) -> "list[tuple[Entry, Pages] | None]":
+        good = self._calls.read(fd, names, b"".join(fingerprints), view)
+        begin, minimum = 0, self._chunking.minimum
+        found: list[tuple[Entry, Pages] | None] = []
         for name, fingerprint, is_good in zip(names, fingerprints, good, strict=True):
             size, mtime_ns, mode = fields_of_file(fingerprint)
             end = begin + size
             if not is_good:
-                yield None
+                found.append(None)
             else:
                 pages: Pages = []
                 if size <= minimum:
@@ -205,8 +219,9 @@ class Reader:
                 mode &= 0o7777
                 if self._selection.chmod:
                     mode = self._mode(mode, False)  # noqa: FBT003 - no directory
-                yield Entry(name, _FILE, mode, mtime_ns, size, content), pages
+                found.append((Entry(name, _FILE, mode, mtime_ns, size, content), pages))
             begin = end
+        return found
 
     def _attempt(self, fd: int, name: bytes, previous: bytes, known: Entry | None) -> Found | None:
         status = os.fstat(fd)
@@ -274,6 +289,22 @@ class Reader:
             # An empty list says that there are none, which is more than an absent field says.
             extra[XATTRS] = _read_xattrs(place)
         return extra, pages
+
+
+def _together(sizes: Sequence[int]) -> tuple[list[tuple[int, int]], list[int]]:
+    """Give the (first, last + 1) of consecutive files that fit into a buffer together, and how much they are."""
+    groups: list[tuple[int, int]] = []
+    totals: list[int] = []
+    begin = total = 0
+    for place, size in enumerate(sizes):
+        if total and total + size > _TOGETHER_BYTES:
+            groups.append((begin, place))
+            totals.append(total)
+            begin, total = place, 0
+        total += size
+    groups.append((begin, len(sizes)))
+    totals.append(total)
+    return groups, totals
 
 
 def check_time(status: os.stat_result) -> None:

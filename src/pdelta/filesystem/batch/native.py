@@ -70,7 +70,7 @@ class NativeCalls:
         _checked(self._look(fd, joined, len(joined), count, prints, more))
         return Looks(prints.raw, more.raw)
 
-    def read(self, fd: int, names: Sequence[bytes], fingerprints: bytes, buffer: bytearray) -> bytes:
+    def read(self, fd: int, names: Sequence[bytes], fingerprints: bytes, buffer: bytearray | memoryview) -> bytes:
         """Read whole files, one behind the other."""
         joined, count = b"/".join(names), len(names)
         good = ctypes.create_string_buffer(count)

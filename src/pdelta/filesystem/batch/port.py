@@ -102,7 +102,7 @@ class BatchCalls(Protocol):
         """
         ...
 
-    def read(self, fd: int, names: Sequence[bytes], fingerprints: bytes, buffer: bytearray) -> bytes:
+    def read(self, fd: int, names: Sequence[bytes], fingerprints: bytes, buffer: bytearray | memoryview) -> bytes:
         """Read whole regular files, one behind the other, each as long as its fingerprint says.
 
         Args:

@@ -64,7 +64,7 @@ class PureCalls:
         pairs = [_ABSENT if status is None else _looks([status]) for status in found]
         return Looks(b"".join([one for one, _ in pairs]), b"".join([more for _, more in pairs]))
 
-    def read(self, fd: int, names: Sequence[bytes], fingerprints: bytes, buffer: bytearray) -> bytes:
+    def read(self, fd: int, names: Sequence[bytes], fingerprints: bytes, buffer: bytearray | memoryview) -> bytes:
         """Read whole files, one behind the other."""
         view, begin = memoryview(buffer), 0
         good = bytearray(len(names))
