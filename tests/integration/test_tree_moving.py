@@ -125,6 +125,23 @@ def test_duplicates_when_they_are_all_new_then_each_is_fetched_once_at_most(desk
     assert desk.state() == before
 
 
+def test_duplicates_when_each_is_one_chunk_then_each_is_fetched_once_at_most(desk: Desk) -> None:
+    desk.write({"n1": content(50, 9000), "n2": content(50, 9000), "other": {"n3": content(50, 9000), "n4": "else"}})
+    finish(desk, fetched_at_most=9004)
+
+
+def test_copies_when_what_they_are_made_of_is_damaged_then_that_alone_is_fetched(desk: Desk) -> None:
+    damaged = desk.dest / "folder/two"
+    status = damaged.stat()
+    damaged.write_bytes(content(77))
+    os.utime(damaged, ns=(status.st_atime_ns, status.st_mtime_ns))
+    shutil.copytree(desk.source / "folder", desk.source / "copy")
+    done = desk.push()
+    assert (done.refusals, done.fetched_bytes) == ([], 60_000)
+    for name in ("one", "two", "sub/three", "sub/small"):
+        assert (desk.dest / "copy" / name).read_bytes() == (desk.source / "copy" / name).read_bytes()
+
+
 def test_files_when_swapped_then_nothing_is_fetched(desk: Desk) -> None:
     (desk.source / "a").rename(desk.source / "t")
     (desk.source / "b").rename(desk.source / "a")

@@ -32,8 +32,8 @@ def copy_chunks(
     chunks: Sequence[PlacedChunk],
     holes: Sequence[Span],
     threads: Threads,
-) -> list[PlacedChunk]:
-    """Copy consecutive chunks; give those that the source does not hold, in order: what is in their place is undefined.
+) -> tuple[list[PlacedChunk], int]:
+    """Copy consecutive chunks.
 
     Measured for 2 GiB in the page cache on two shared cores: 1.2 s; copying in the kernel and reading again took 3.2 s.
 
@@ -45,17 +45,23 @@ def copy_chunks(
         holes: Parts of the target that are not written; the source holds zeros there.
         threads: Who copies.
 
+    Returns:
+        Those that the source does not hold, in order: what is in their place is undefined. And how many bytes of the
+        file are shared with the source now, rather than copied.
+
     Raises:
         OSError: The disk is full or fails.
     """
     if not chunks:
-        return []
+        return [], 0
     begin, end = chunks[0].offset, chunks[-1].offset + chunks[-1].length
     skipped = list(holes)
+    shared = 0
     for offset, length in outside(begin, end - begin, holes):
         first, size = share_range(source_fd, offset + shift, target_fd, offset, length)
         if size:
             skipped.append((first, first + size))
+            shared += size
     skipped.sort()
     wrong: list[PlacedChunk] = []
 
@@ -75,7 +81,7 @@ def copy_chunks(
 
     room = max(PIECE_BYTES, *[chunk.length for chunk in chunks])
     threads.each(_pieces(chunks), work, min(room, end - begin), end - begin)
-    return sorted(wrong)
+    return sorted(wrong), shared
 
 
 def outside(offset: int, length: int, spans: Sequence[Span]) -> Iterator[tuple[int, int]]:

@@ -18,7 +18,8 @@ ROOM_BYTES: Final = 512 << 10
 """How much is made at once."""
 
 _FEW: Final = 8
-"""So few files are made by the caller: a thread's turn takes as long."""
+_LITTLE_BYTES: Final = 64 << 10
+"""So few files, of so little, are made by the caller: a thread's turn takes as long."""
 
 Made = Callable[[bytes, int], None]
 
@@ -45,29 +46,40 @@ class SmallFiles:
         self._running: tuple[Future[tuple[int, ...]], _Batch] | None = None
         self._batch = _Batch()
         self._other = _Batch()
+        self._taken: set[bytes] = set()
 
-    def add(
-        self, slot: bytes, folder_fd: int, folder: bytes, name: bytes, entry: Entry, data: bytes | memoryview
-    ) -> None:
-        """Take a file.
+    def room(self, folder_fd: int, folder: bytes, size: int) -> memoryview:
+        """Give where the content of the next file goes; ``add`` takes it, and without that it is forgotten.
 
         Args:
-            slot: Its path.
             folder_fd: Descriptor of its folder; may be closed afterwards.
             folder: The folder's path, by which files of one are told.
-            name: Its name there.
-            entry: Gives mode and time.
-            data: What it holds, ``ROOM_BYTES`` at most; copied.
+            size: Its length in bytes, ``ROOM_BYTES`` at most.
 
         Raises:
             OSError: An earlier file could not be made; its ``filename`` is the name.
         """
         batch = self._batch
-        if batch.fd < 0 or batch.folder != folder or batch.filled + len(data) > ROOM_BYTES:
+        if batch.fd < 0 or batch.folder != folder or batch.filled + size > ROOM_BYTES:
             self._flush()
             batch = self._batch
             batch.begin(folder_fd, folder)
-        batch.add(slot, name, entry, data)
+        return batch.room(size)
+
+    def add(self, slot: bytes, name: bytes, entry: Entry) -> None:
+        """Take the file whose content is in the room that was given last.
+
+        Args:
+            slot: Its path.
+            name: Its name in the folder.
+            entry: Gives size, mode and time.
+        """
+        self._batch.add(slot, name, entry)
+        self._taken.add(slot)
+
+    def holds(self, slot: bytes) -> bool:
+        """Whether a file was taken and is perhaps not made yet."""
+        return slot in self._taken
 
     def finish(self) -> None:
         """Make what was taken.
@@ -92,7 +104,7 @@ class SmallFiles:
         if batch.fd < 0:
             return
         self._wait()
-        if not self._threaded or len(batch.names) < _FEW:
+        if not self._threaded or (len(batch.names) < _FEW and batch.filled < _LITTLE_BYTES):
             self._tell(batch, batch.make(self._calls, sync=self._sync))
             return
         if self._pool is None:
@@ -110,6 +122,7 @@ class SmallFiles:
     def _tell(self, batch: "_Batch", inodes: tuple[int, ...]) -> None:
         slots = batch.slots
         batch.end()
+        self._taken.difference_update(slots)
         for slot, inode in zip(slots, inodes, strict=True):
             self._made(slot, inode)
 
@@ -132,13 +145,16 @@ class _Batch:
         self.fd = os.dup(folder_fd)
         self.folder = folder
 
-    def add(self, slot: bytes, name: bytes, entry: Entry, data: bytes | memoryview) -> None:
-        """Take a file that there is room for."""
-        begin, self.filled = self.filled, self.filled + len(data)
-        self._room[begin : self.filled] = data
+    def room(self, size: int) -> memoryview:
+        """Give where the content of the next file goes."""
+        return memoryview(self._room)[self.filled : self.filled + size]
+
+    def add(self, slot: bytes, name: bytes, entry: Entry) -> None:
+        """Take a file whose content is there."""
+        self.filled += entry.size
         self.slots.append(slot)
         self.names.append(name)
-        self._facts.append(FACT.pack(len(data), entry.mtime_ns, entry.mode))
+        self._facts.append(FACT.pack(entry.size, entry.mtime_ns, entry.mode))
 
     def make(self, calls: BatchCalls, *, sync: bool) -> tuple[int, ...]:
         """Make them."""

@@ -19,10 +19,10 @@ from pdelta.errors import DriftError, IntegrityError
 from pdelta.filesystem.answers import Answers
 from pdelta.filesystem.batch import batch_calls
 from pdelta.filesystem.commit import attributes_of
-from pdelta.filesystem.copy import write_all
+from pdelta.filesystem.copy import BLOCK_BYTES, write_all
 from pdelta.filesystem.directories import DirectoryCache
 from pdelta.filesystem.failure import translated
-from pdelta.filesystem.large import Threads
+from pdelta.filesystem.large import Threads, read_full
 from pdelta.filesystem.metadata import Attributes, read_xattrs_of, set_attributes, set_attributes_of
 from pdelta.filesystem.patching import PatchedSource, patched
 from pdelta.filesystem.proved import PlacedChunk, copy_chunks, outside
@@ -137,6 +137,8 @@ class Stager:
         self._threads = Threads(jobs)
         self._again: list[tuple[StageItem, list[PlacedChunk]]] = []
         self._awaited: set[bytes] = set()
+        # By file system: whether two files can share blocks there, which takes no room and is not to be missed.
+        self._shares: dict[int, bool] = {}
         self._small = SmallFiles(batch_calls(), self._made_small, sync=sync, threaded=jobs > 1)
 
     def stage(self, items: Callable[[], Iterable[StageItem]]) -> Staged:
@@ -302,29 +304,47 @@ class Stager:
         self._report(item, folder, name)
 
     def _make_small(self, item: StageItem, answers: Answers) -> bool:
-        """Make a new file of one chunk that must be fetched, with others; most files of most trees are such."""
-        entry = item.entry
-        size, content = entry.size, entry.content
-        if len(content) != RUN_LENGTH_BYTES or item.parts[0].place or len(item.parts) != 1 or entry.extra:
+        """Make a new file that is one part, with others; most files of most trees are such."""
+        entry, part = item.entry, item.parts[0]
+        if entry.size > ROOM_BYTES or len(item.parts) != 1 or entry.extra or part.place == Place.ZERO:
             return False
-        if size > ROOM_BYTES:
+        if item.replaces or item.base is not None or item.patched is not None or item.slot in self._arrived:
             return False
-        if (
-            item.replaces
-            or item.base is not None
-            or item.patched is not None
-            or content[36:40] != _ONCE
-            or item.slot in self._arrived
-        ):
-            return False
-        data = answers.take(size)
-        if blake3(data).digest() != content[:ID_LENGTH_BYTES]:
-            raise _wrong_bytes(item.path, 0)
         folder, _, name = item.slot.rpartition(b"/")
+        made_in = self._folders.directory(folder)
+        if part.origin is None:
+            self._fetch_small(item, part, answers, self._small.room(made_in.fd, folder, entry.size))
+        elif self._shares.get(made_in.device, True):
+            return False
+        else:
+            try:
+                origin = self._origin(part.origin)
+            except FileNotFoundError:
+                return False
+            if not self._copy_small(item, part, origin, self._small.room(made_in.fd, folder, entry.size)):
+                return False
         if item.reported:
             self._awaited.add(item.slot)
-        self._small.add(item.slot, self._folders.directory(folder).fd, folder, name, entry, data)
-        self._staged.fetched_bytes += size
+        self._small.add(item.slot, name, entry)
+        return True
+
+    def _fetch_small(self, item: StageItem, part: Part, answers: Answers, room: memoryview) -> None:
+        for chunk in self._chunks(item.entry, part):
+            data = answers.take(chunk.length)
+            if blake3(data).digest() != chunk.id:
+                raise _wrong_bytes(item.path, chunk.offset)
+            room[chunk.offset : chunk.offset + chunk.length] = data
+        self._staged.fetched_bytes += part.length
+
+    def _copy_small(self, item: StageItem, part: Part, origin: int, room: memoryview) -> bool:
+        """Read a whole file from another one here; false where that is not what it should be."""
+        have = read_full(origin, part.origin_offset, room)
+        if have != part.length:
+            return False
+        for chunk in self._chunks(item.entry, part):
+            if blake3(room[chunk.offset : chunk.offset + chunk.length]).digest() != chunk.id:
+                return False
+        self._staged.reused_bytes += part.length
         return True
 
     def _made_small(self, slot: bytes, inode: int) -> None:
@@ -399,7 +419,9 @@ class Stager:
             return
         shift = part.origin_offset - part.offset
         try:
-            wrong = copy_chunks(self._origin(part.origin), shift, fd, chunks, holes, self._threads)
+            wrong, shared = copy_chunks(self._origin(part.origin), shift, fd, chunks, holes, self._threads)
+            if not shift and part.length >= BLOCK_BYTES:
+                self._shares[os.fstat(fd).st_dev] = bool(shared)
         except FileNotFoundError:
             wrong = chunks
         self._staged.reused_bytes += part.length
@@ -493,6 +515,8 @@ class Stager:
     def _origin(self, origin: Origin) -> int:
         if self._open_origin is None or self._open_origin[0] != origin.path:
             self._close_origin()
+            if self._small.holds(origin.path):
+                self._small.finish()
             self._open_origin = (origin.path, self._root.open_file(origin.path))
         return self._open_origin[1]
 

@@ -55,7 +55,7 @@ def test_copy_when_the_source_holds_all_then_all_is_there_and_nothing_else(
 ) -> None:
     source = bytes(100 + shift) + WANTED[100:]
     pair = Pair(tmp_path, WANTED, source)
-    assert copy_chunks(pair.source, shift, pair.target, placed(WANTED, 100, LENGTHS), [], threads) == []
+    assert copy_chunks(pair.source, shift, pair.target, placed(WANTED, 100, LENGTHS), [], threads) == ([], 0)
     end = 100 + sum(LENGTHS)
     assert pair.made == bytes(100) + WANTED[100:end] + bytes(len(WANTED) - end)
 
@@ -69,7 +69,7 @@ def test_copy_when_chunks_are_others_then_they_are_named_and_the_rest_is_there(
     for chunk in bad:
         source[chunk.offset + chunk.length - 1] ^= 1
     pair = Pair(tmp_path, WANTED, bytes(source))
-    assert copy_chunks(pair.source, 0, pair.target, chunks, [], threads) == bad
+    assert copy_chunks(pair.source, 0, pair.target, chunks, [], threads) == (bad, 0)
     for chunk in set(chunks) - set(bad):
         assert pair.made[chunk.offset :][: chunk.length] == WANTED[chunk.offset :][: chunk.length]
 
@@ -77,7 +77,7 @@ def test_copy_when_chunks_are_others_then_they_are_named_and_the_rest_is_there(
 def test_copy_when_the_source_is_shorter_then_what_lies_behind_is_named(tmp_path: Path, threads: Threads) -> None:
     chunks = placed(WANTED, 100, LENGTHS)
     pair = Pair(tmp_path, WANTED, WANTED[: chunks[5].offset + 1])
-    assert copy_chunks(pair.source, 0, pair.target, chunks, [], threads) == chunks[5:]
+    assert copy_chunks(pair.source, 0, pair.target, chunks, [], threads) == (chunks[5:], 0)
 
 
 def test_copy_when_there_are_holes_then_they_stay_holes(tmp_path: Path, threads: Threads) -> None:
@@ -86,7 +86,7 @@ def test_copy_when_there_are_holes_then_they_stay_holes(tmp_path: Path, threads:
     for begin, end in holes:
         wanted[begin:end] = bytes(end - begin)
     pair = Pair(tmp_path, bytes(wanted), bytes(wanted))
-    assert copy_chunks(pair.source, 0, pair.target, placed(bytes(wanted), 0, [50_000] * 8), holes, threads) == []
+    assert copy_chunks(pair.source, 0, pair.target, placed(bytes(wanted), 0, [50_000] * 8), holes, threads) == ([], 0)
     assert pair.made == wanted
     for begin, end in holes:
         assert os.lseek(pair.target, begin, os.SEEK_DATA) >= end
@@ -101,7 +101,7 @@ def test_copy_when_the_disk_refuses_then_the_error_comes_out(tmp_path: Path, thr
 
 def test_copy_when_there_is_nothing_then_nothing_happens(tmp_path: Path, threads: Threads) -> None:
     pair = Pair(tmp_path, b"", b"")
-    assert copy_chunks(pair.source, 0, pair.target, [], [], threads) == []
+    assert copy_chunks(pair.source, 0, pair.target, [], [], threads) == ([], 0)
 
 
 def test_outside_when_spans_touch_or_overlap_the_ends_then_only_what_is_free() -> None:

@@ -33,7 +33,8 @@ class Bench:
         fd = os.open(self.folder / folder, os.O_RDONLY)
         entry = Entry(name, Kind.FILE, 0o640, 123_456_789_000, len(data), b"")
         try:
-            self.made.add(folder.encode() + b"/" + name, fd, folder.encode(), name, entry, data)
+            self.made.room(fd, folder.encode(), len(data))[:] = data
+            self.made.add(folder.encode() + b"/" + name, name, entry)
         finally:
             os.close(fd)
 
@@ -88,3 +89,14 @@ def test_files_when_they_are_given_up_then_no_descriptor_stays_open(bench: Bench
         bench.add(("one", "other")[number // 10], b"%02d" % number, b"data")
     bench.made.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_room_when_it_was_asked_for_and_not_used_then_the_next_file_takes_it(bench: Bench) -> None:
+    bench.add("one", b"first", b"first")
+    fd = os.open(bench.folder / "one", os.O_RDONLY)
+    bench.made.room(fd, b"one", 5)[:] = b"wrong"
+    os.close(fd)
+    bench.add("one", b"second", b"2nd")
+    bench.made.finish()
+    assert [slot for slot, _ in bench.heard] == [b"one/first", b"one/second"]
+    assert (bench.folder / "one/second").read_bytes() == b"2nd"
