@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pdelta.filesystem.index import Index, Known
 from tests.fixtures.desk import Desk, ignoring
 from tests.fixtures.trees import File, Symlink
 
@@ -488,3 +489,25 @@ def test_ignored_drift_when_a_folder_is_checked_then_it_is_nothing(desk: Desk) -
     desk.write_dest({"folder": {"app.log": "mine"}})
     desk.write({"a": "new"})
     assert desk.push(rules, check="bytes").findings == []
+
+
+def test_folder_when_files_and_folders_alternate_in_it_then_its_index_is_loaded_once_a_pass(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.write({f"n{number}{end}": kind for number in range(30) for end, kind in ((".js", "x"), ("", {"index": "y"}))})
+    desk.push()
+    for path in desk.source.rglob("*"):
+        if path.is_file():
+            os.utime(path, ns=(88, 88))
+    loaded: list[bytes] = []
+    details = Index.details
+
+    def count(index: Index, path: bytes, digest: bytes | None = None) -> Known:
+        loaded.append(path)
+        return details(index, path, digest)
+
+    monkeypatch.setattr(Index, "details", count)
+    assert desk.push().refusals == []
+    # The scan, the look for drift, and the commit's record of what is there now.
+    assert loaded.count(b"") <= 3
+    assert loaded.count(b"n7") <= 3

@@ -24,6 +24,7 @@ from pdelta.model.names import is_reserved, join_path, quoted, split_path
 from pdelta.model.snapshot import ADOPTED, Entry, Kind
 from pdelta.tree.compare import metadata_difference, same_content, same_metadata
 from pdelta.tree.merge import Edit
+from pdelta.tree.order import is_below
 from pdelta.tree.reader import PageSink, TreeReader
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Observer:
         self._reader = reader
         self._ignored = ignored
         self._sink = sink
-        self._known: tuple[bytes, Known] | None = None
+        self._known: list[tuple[bytes, Known]] = []
         self._result = Observation()
 
     def close(self) -> None:
@@ -211,9 +212,14 @@ class Observer:
         if self._index is None:
             return None
         parent, name = split_path(path)
-        if self._known is None or self._known[0] != parent:
-            self._known = (parent, self._index.details(parent))
-        return self._known[1].get(name)
+        # Paths come in order, so what a folder holds is wanted again after what is below one of its folders.
+        known = self._known
+        if not known or known[-1][0] != parent:
+            while known and not is_below(parent, {known[-1][0]}):
+                known.pop()
+            if not known or known[-1][0] != parent:
+                known.append((parent, self._index.details(parent)))
+        return known[-1][1].get(name)
 
     # -- reading ------------------------------------------------------------------------------------------------
 
