@@ -46,7 +46,6 @@ class SmallFiles:
         self._running: tuple[Future[tuple[int, ...]], _Batch] | None = None
         self._batch = _Batch()
         self._other = _Batch()
-        self._taken: set[bytes] = set()
 
     def room(self, folder_fd: int, folder: bytes, size: int) -> memoryview:
         """Give where the content of the next file goes; ``add`` takes it, and without that it is forgotten.
@@ -75,11 +74,14 @@ class SmallFiles:
             entry: Gives size, mode and time.
         """
         self._batch.add(slot, name, entry)
-        self._taken.add(slot)
 
-    def holds(self, slot: bytes) -> bool:
-        """Whether a file was taken and is perhaps not made yet."""
-        return slot in self._taken
+    def content(self, slot: bytes) -> memoryview | None:
+        """Give what a file holds that was taken and is perhaps not made yet; None for others.
+
+        Not for long: the next file but one may be in its place.
+        """
+        found = self._batch.content(slot)
+        return self._running[1].content(slot) if found is None and self._running is not None else found
 
     def finish(self) -> None:
         """Make what was taken.
@@ -122,7 +124,6 @@ class SmallFiles:
     def _tell(self, batch: "_Batch", inodes: tuple[int, ...]) -> None:
         slots = batch.slots
         batch.end()
-        self._taken.difference_update(slots)
         for slot, inode in zip(slots, inodes, strict=True):
             self._made(slot, inode)
 
@@ -134,7 +135,7 @@ class _Batch:
         self.fd = -1
         self.folder = b""
         self.filled = 0
-        self.slots: list[bytes] = []
+        self.slots: dict[bytes, tuple[int, int]] = {}
         self.names: list[bytes] = []
         self._facts: list[bytes] = []
         self._room = bytearray()
@@ -151,10 +152,15 @@ class _Batch:
 
     def add(self, slot: bytes, name: bytes, entry: Entry) -> None:
         """Take a file whose content is there."""
+        self.slots[slot] = self.filled, self.filled + entry.size
         self.filled += entry.size
-        self.slots.append(slot)
         self.names.append(name)
         self._facts.append(FACT.pack(entry.size, entry.mtime_ns, entry.mode))
+
+    def content(self, slot: bytes) -> memoryview | None:
+        """Give what a file holds that was taken."""
+        found = self.slots.get(slot)
+        return None if found is None else memoryview(self._room)[found[0] : found[1]]
 
     def make(self, calls: BatchCalls, *, sync: bool) -> tuple[int, ...]:
         """Make them."""
@@ -165,4 +171,4 @@ class _Batch:
         if self.fd >= 0:
             os.close(self.fd)
         self.fd, self.filled = -1, 0
-        self.slots, self.names, self._facts = [], [], []
+        self.slots, self.names, self._facts = {}, [], []

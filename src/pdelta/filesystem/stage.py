@@ -304,43 +304,55 @@ class Stager:
         self._report(item, folder, name)
 
     def _make_small(self, item: StageItem, answers: Answers) -> bool:
-        """Make a new file that is one part, with others; most files of most trees are such."""
+        """Make a file that is one part, with others; most files of most trees are such."""
         entry, part = item.entry, item.parts[0]
         if entry.size > ROOM_BYTES or len(item.parts) != 1 or entry.extra or part.place == Place.ZERO:
             return False
-        if item.replaces or item.base is not None or item.patched is not None or item.slot in self._arrived:
+        if item.patched is not None or item.slot in self._arrived or self._inherited(item) is not None:
             return False
         folder, _, name = item.slot.rpartition(b"/")
         made_in = self._folders.directory(folder)
-        if part.origin is None:
-            self._fetch_small(item, part, answers, self._small.room(made_in.fd, folder, entry.size))
-        elif self._shares.get(made_in.device, True):
+        if part.origin is not None and self._shares.get(made_in.device, True):
             return False
-        else:
-            try:
-                origin = self._origin(part.origin)
-            except FileNotFoundError:
-                return False
-            if not self._copy_small(item, part, origin, self._small.room(made_in.fd, folder, entry.size)):
-                return False
+        room = self._small.room(made_in.fd, folder, entry.size)
+        if part.origin is None:
+            self._fetch_small(item, part, answers, room)
+        elif not self._copy_small(item, part, part.origin, room):
+            return False
         if item.reported:
             self._awaited.add(item.slot)
         self._small.add(item.slot, name, entry)
         return True
 
     def _fetch_small(self, item: StageItem, part: Part, answers: Answers, room: memoryview) -> None:
+        wrong: list[PlacedChunk] = []
         for chunk in self._chunks(item.entry, part):
             data = answers.take(chunk.length)
-            if blake3(data).digest() != chunk.id:
-                raise _wrong_bytes(item.path, chunk.offset)
-            room[chunk.offset : chunk.offset + chunk.length] = data
-        self._staged.fetched_bytes += part.length
+            if blake3(data).digest() == chunk.id:
+                room[chunk.offset : chunk.offset + chunk.length] = data
+                self._staged.fetched_bytes += chunk.length
+            else:
+                self._refuse_wrong(item, chunk)
+                wrong.append(chunk)
+        if wrong:
+            self._again.append((item, wrong))
 
-    def _copy_small(self, item: StageItem, part: Part, origin: int, room: memoryview) -> bool:
+    def _refuse_wrong(self, item: StageItem, chunk: PlacedChunk) -> None:
+        """Refuse wrong bytes, unless they were a patch, which a damaged base can spoil."""
+        if self._patched is None or item.base is None:
+            raise _wrong_bytes(item.path, chunk.offset)
+
+    def _copy_small(self, item: StageItem, part: Part, origin: Origin, room: memoryview) -> bool:
         """Read a whole file from another one here; false where that is not what it should be."""
-        have = read_full(origin, part.origin_offset, room)
-        if have != part.length:
-            return False
+        waiting = self._small.content(origin.path)
+        if waiting is not None and part.origin_offset + part.length <= len(waiting):
+            room[:] = waiting[part.origin_offset : part.origin_offset + part.length]
+        else:
+            try:
+                if read_full(self._origin(origin), part.origin_offset, room) != part.length:
+                    return False
+            except FileNotFoundError:
+                return False
         for chunk in self._chunks(item.entry, part):
             if blake3(room[chunk.offset : chunk.offset + chunk.length]).digest() != chunk.id:
                 return False
@@ -398,8 +410,7 @@ class Stager:
         for chunk in chunks:
             data = answers.take(chunk.length)
             if blake3(data).digest() != chunk.id:
-                if self._patched is None or item.base is None:
-                    raise _wrong_bytes(item.path, chunk.offset)
+                self._refuse_wrong(item, chunk)
                 wrong.append(chunk)
                 continue
             if holes:
@@ -488,13 +499,16 @@ class Stager:
             self._staged.inodes[item.slot] = os.fstat(fd).st_ino
 
     def _keep_owner(self, item: StageItem, folder: Directory, name: bytes) -> None:
-        """Give a file that replaces another the other's owner and access list, unless the snapshot says otherwise."""
+        if (inherited := self._inherited(item)) is not None:
+            set_attributes_of(folder, name, inherited)
+
+    def _inherited(self, item: StageItem) -> Attributes | None:
+        """Give owner and access list of the file that is replaced, unless the snapshot names others; None for ours."""
         if not item.replaces:
-            return
+            return None
         parent, old = self._folders.parent(item.replaces)
-        found = parent.lstat(old)
-        if found is None:
-            return
+        if (found := parent.lstat(old)) is None:
+            return None
         owner = None
         if OWNER not in item.entry.extra and (found.st_uid, found.st_gid) != (os.geteuid(), os.getegid()):
             owner = (found.st_uid, found.st_gid)
@@ -503,8 +517,7 @@ class Stager:
         xattrs = None
         if XATTRS not in item.entry.extra and item.entry.kind == Kind.FILE:
             xattrs = read_xattrs_of(parent, old) or None
-        if owner or xattrs:
-            set_attributes_of(folder, name, Attributes(owner=owner, xattrs=xattrs))
+        return Attributes(owner=owner, xattrs=xattrs) if owner or xattrs else None
 
     def _report(self, item: StageItem, folder: Directory, name: bytes) -> None:
         if item.reported:
@@ -515,7 +528,7 @@ class Stager:
     def _origin(self, origin: Origin) -> int:
         if self._open_origin is None or self._open_origin[0] != origin.path:
             self._close_origin()
-            if self._small.holds(origin.path):
+            if self._small.content(origin.path) is not None:
                 self._small.finish()
             self._open_origin = (origin.path, self._root.open_file(origin.path))
         return self._open_origin[1]
