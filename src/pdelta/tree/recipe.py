@@ -149,9 +149,13 @@ def candidates_below(tree: TreeReader, place: Place, top: bytes, directory: byte
         needs: What is looked for.
     """
     contents, chunks = needs.contents, needs.chunks
-    waiting = [(top, directory)]
+    waiting, loaded = [(top, directory)], set[bytes]()
     while waiting:
         folder, page = waiting.pop()
+        if page not in loaded:
+            pages = [page, *[page for _, page in waiting[: -_AHEAD - 1 : -1]]]
+            tree.load(pages)
+            loaded = set(pages)
         below = []
         for entry in tree.directory(page):
             content = entry.content
@@ -162,7 +166,6 @@ def candidates_below(tree: TreeReader, place: Place, top: bytes, directory: byte
                 if content in contents or (chunks and (several or content[:ID_LENGTH_BYTES] in chunks)):
                     yield Origin(place, join(folder, entry.name), entry)
         waiting += reversed(below)
-        tree.load([page for _, page in waiting[-_AHEAD:]])
 
 
 def _gather_runs(origin: Origin, wanted: set[bytes], found: dict[bytes, tuple[Origin, int]], tree: TreeReader) -> None:
