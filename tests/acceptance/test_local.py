@@ -418,6 +418,22 @@ def test_repair_when_names_are_unknown_then_they_are_told_before_and_after(cli: 
     assert cli("verify", "--json", destination).json()["equal"]
 
 
+def test_check_dest_when_names_are_unknown_then_it_names_what_it_takes_in(cli: Cli, tree: MakeTree) -> None:
+    source = tree("app", {"a": "1"})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    for number in range(25):
+        (destination / f"own{number:02}").write_text("mine")
+    dry = cli("push", "-n", "--check-dest", source, destination)
+    assert dry.out.count("was unknown: it stays, and is recorded from now on\n") == 20
+    assert "  note: 5 more unknown names stay, and are recorded from now on\n" in dry.out
+    assert cli("push", "-n", "-v", "--check-dest", source, destination).out.count("was unknown") == 25
+    found = cli("push", "--json", "--check-dest", source, destination).json()["findings"]
+    assert [(one["code"], one["subject"]) for one in found][:1] == [("adopted", "own00")]
+    assert len(found) == 25
+    assert "unknown" not in cli("push", "--check-dest", source, destination).out
+
+
 def test_repair_when_the_source_moved_on_then_one_error_says_so(cli: Cli, tree: MakeTree) -> None:
     source = tree("app", {"changed": "1", "gone": "1"})
     destination = source.with_name("live")

@@ -471,7 +471,9 @@ def test_nested_managed_tree_when_the_destination_is_looked_at_then_it_is_named_
     inner.push()
     done = desk.push(check="stat")
     assert done.refusals == []
-    assert [(found.code, found.subject) for found in done.findings] == [("nested", b"mine/inner")]
+    named = [(found.code, found.subject) for found in done.findings]
+    assert [one for one in named if one[0] == "nested"] == [("nested", b"mine/inner")]
+    assert [one[1] for one in named if one[0] != "nested"] == ([] if first else [b"mine", b"mine/own"])
     inner.write({"x": "new", "y": "y"})
     inner.push()
     assert desk.changes() == []
@@ -480,6 +482,34 @@ def test_nested_managed_tree_when_the_destination_is_looked_at_then_it_is_named_
     assert desk.names("mine") == {"inner"}
     assert inner.state() == before
     assert inner.changes() == []
+
+
+def test_unknown_names_when_the_destination_is_looked_at_then_what_stays_is_named(desk: Desk) -> None:
+    desk.write({"folder": {"a": "a"}})
+    desk.push()
+    desk.write_dest({"folder": {"b": "b"}, "own": {"x": "x", "both": "same"}, "equal": "e"})
+    desk.write({"own": {"both": "same"}, "equal": "e"})
+    os.utime(desk.source / "equal", ns=(0, (desk.dest / "equal").stat().st_mtime_ns))
+    done = desk.push(check="stat")
+    adopted = [finding.subject for finding in done.findings if finding.code == "adopted"]
+    assert adopted == [b"folder/b", b"own/x"]
+    assert not done.refusals
+    assert desk.push(check="stat").warnings == []
+    desk.write_dest({"new": "n"})
+    assert desk.push(check="stat", delete=True, yes=True).warnings == []
+    assert desk.names() == {"folder", "own", "equal"}
+
+
+def test_unknown_names_when_there_are_many_then_the_first_are_named_and_the_rest_counted(desk: Desk) -> None:
+    desk.write({"a": "a"})
+    desk.push()
+    desk.write_dest({"many": {f"{number:02}": "x" for number in range(30)}})
+    told = [finding.message for finding in desk.push(check="stat", listed=3).findings]
+    assert told[:2] == [
+        "'many' was unknown: it stays, and is recorded from now on",
+        "'many/00' was unknown: it stays, and is recorded from now on",
+    ]
+    assert told[3:] == ["28 more unknown names stay, and are recorded from now on"]
 
 
 def test_ignored_drift_when_a_folder_is_checked_then_it_is_nothing(desk: Desk) -> None:

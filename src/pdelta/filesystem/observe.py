@@ -42,12 +42,14 @@ class Observation(msgspec.Struct):
             in the way of wanted ones.
         occupied: Folders that hold names which no snapshot knows.
         findings: Names that cannot be looked at.
+        unknown: Names that nobody recorded, in order; one of a folder stands for all that is in it.
     """
 
     found: dict[bytes, Entry | None] = msgspec.field(default_factory=dict)
     drifted: dict[bytes, str] = msgspec.field(default_factory=dict)
     occupied: set[bytes] = msgspec.field(default_factory=set)
     findings: list[Finding] = msgspec.field(default_factory=list)
+    unknown: list[bytes] = msgspec.field(default_factory=list)
 
 
 class Observer:

@@ -17,6 +17,7 @@ from pdelta.errors import PreflightError
 from pdelta.formats.history import Counts, HistoryEntry
 from pdelta.formats.report import STAT_DATA
 from pdelta.model.change import Change
+from pdelta.model.finding import Finding
 
 
 @pytest.mark.parametrize(
@@ -209,6 +210,21 @@ def test_outcome_when_rendered_then_it_says_what_it_cost_and_how_to_take_it_back
     assert "pdelta rollback 'web1:/srv/my app'" in text
     told = pushed.fields(result)
     assert (told["sent_share"], told["counts"]["added"]) == (0.000201, 1)
+
+
+def test_notes_when_there_are_many_of_a_sort_then_each_sort_is_told_in_part_and_what_has_no_path_always() -> None:
+    many = [Finding("one", f"one {number}", blocks=False, subject=b"x") for number in range(4)]
+    rest = Finding("one", "and others", blocks=False)
+    other = Finding("two", "two", blocks=False, subject=b"y")
+    told = list(pushed.note_lines([*many, rest, Finding("three", "blocks"), other], limit=2))
+    assert [click.unstyle(line) for line in told] == [
+        "  note: one 0",
+        "  note: one 1",
+        "  note: and others",
+        "  note: 2 more like that   (-v lists them)",
+        "  note: two",
+    ]
+    assert len(list(pushed.note_lines([*many, other], limit=0))) == 5
 
 
 def test_console_when_a_refusal_is_shown_then_its_findings_are_listed_safely() -> None:

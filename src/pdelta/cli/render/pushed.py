@@ -1,7 +1,7 @@
 """What a push, a rollback or a repair did, for people and as JSON."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import click
@@ -14,6 +14,7 @@ from pdelta.cli.render.change import change_lines, released_lines, totals
 from pdelta.cli.render.document import path_fields, plain
 from pdelta.cli.render.safe import shown
 from pdelta.formats.report import STAT_DATA
+from pdelta.model.finding import Finding
 
 _DONE: Final = {"push": "pushed", "rollback": "rolled back", "repair": "repaired"}
 _WOULD: Final = {"push": "would push", "rollback": "would roll back", "repair": "would repair"}
@@ -35,11 +36,11 @@ def fields(result: TreeOutcome) -> dict[str, Any]:
 
 def lines(result: TreeOutcome, *, verbose: bool) -> Iterator[str]:
     """Give the lines for people: the changes, what it cost, what was trusted, how to take it back."""
+    limit = 0 if verbose else SHOWN
     if not result.changed:
-        yield from _unchanged(result)
+        yield from _unchanged(result, limit=limit)
         return
     where = shlex.quote(result.destination)
-    limit = 0 if verbose else SHOWN
     more = f"pdelta show {where} {result.number}" if result.number else "-v lists them"
     yield from change_lines(result.changes, result.change_count, limit=limit, more=more)
     if result.changes:
@@ -47,7 +48,7 @@ def lines(result: TreeOutcome, *, verbose: bool) -> Iterator[str]:
     yield _headline(result)
     yield f"  {totals(_counts(result))}"
     yield f"  {_cost(result)}"
-    yield from _notes(result)
+    yield from _notes(result, limit=limit)
     if result.dry_run:
         yield _dim("  dry run: the destination is as it was")
     elif not result.reversible:
@@ -68,10 +69,10 @@ def _headline(result: TreeOutcome) -> str:
     return f"{click.style(verb, fg=colour, bold=True)}  {route}{entry}"
 
 
-def _unchanged(result: TreeOutcome) -> Iterator[str]:
+def _unchanged(result: TreeOutcome, *, limit: int) -> Iterator[str]:
     yield f"{click.style('nothing to do', fg='green', bold=True)}  {shown(result.destination)} is already there"
     yield f"  {_cost(result)}"
-    yield from _notes(result)
+    yield from _notes(result, limit=limit)
 
 
 def _cost(result: TreeOutcome) -> str:
@@ -89,19 +90,33 @@ def _cost(result: TreeOutcome) -> str:
     return " · ".join(parts)
 
 
-def _notes(result: TreeOutcome) -> Iterator[str]:
+def note_lines(findings: Iterable[Finding], *, limit: int) -> Iterator[str]:
+    """Give the findings that do not block, at most so many paths of a sort; what concerns no path is always told."""
+    sorts: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if not finding.blocks:
+            sorts.setdefault(finding.code, []).append(finding)
+    for notes in sorts.values():
+        count = 0
+        for finding in notes:
+            count += bool(finding.subject)
+            if not limit or not finding.subject or count <= limit:
+                yield click.style(f"  note: {shown(finding.message)}", fg="yellow")
+        if limit and count > limit:
+            yield click.style(f"  note: {count - limit:,} more like that   (-v lists them)", fg="yellow")
+
+
+def _notes(result: TreeOutcome, *, limit: int) -> Iterator[str]:
     if result.recovered:
         yield f"  first finished what was interrupted: {shown(result.recovered)}"
     if result.trusted:
         yield _dim(f"  {shown(result.trusted)}  ({_closer_look(result)})")
-    yield from released_lines(result.released, limit=SHOWN)
-    for problem in result.problems[:SHOWN]:
+    yield from released_lines(result.released, limit=limit)
+    for problem in result.problems[:limit] if limit else result.problems:
         yield click.style(f"  left out: {shown(problem.path)}: {shown(problem.message)}", fg="yellow")
-    if len(result.problems) > SHOWN:
-        yield click.style(f"  left out: {len(result.problems) - SHOWN:,} more paths", fg="yellow")
-    notes = [finding for finding in result.findings if not finding.blocks]
-    for finding in notes[:SHOWN]:
-        yield click.style(f"  note: {shown(finding.message)}", fg="yellow")
+    if limit and len(result.problems) > limit:
+        yield click.style(f"  left out: {len(result.problems) - limit:,} more paths   (-v lists them)", fg="yellow")
+    yield from note_lines(result.findings, limit=limit)
 
 
 def _closer_look(result: TreeOutcome) -> str:

@@ -23,6 +23,7 @@ from pdelta.formats.page import (
 from pdelta.model.finding import Finding
 from pdelta.model.names import parent_of, quoted
 from pdelta.model.snapshot import LINKED, Chunking, Entry, Kind, PageStore, Root, Selection
+from pdelta.operations.tree.adopting import name_adopted
 from pdelta.tree.merge import Edit, Merge, Policy, merge
 from pdelta.tree.order import Rename, find_renames, is_below
 from pdelta.tree.override import Finder, override
@@ -179,7 +180,10 @@ class Calculator:
             policy = msgspec.structs.replace(policy, occupied=frozenset(observation.occupied), keep=keep)
             result = self._merge(before, wanted, policy)
         released = Selector(held.selection.rules) if isinstance(wish, RollbackWish) else None
-        found = self._drift_findings(result, observation, drift, released)
+        found = [
+            *self._drift_findings(result, observation, drift, released),
+            *name_adopted(self._tree, result.top, observation.unknown, wish.listed),
+        ]
         return self._finished(before, wanted, wanted_id, result, observation, found)
 
     def edits_between(self, before: Root, after: Root, released: tuple[bytes, ...]) -> Merge:

@@ -133,6 +133,8 @@ def observe_all(overlay: Overlay, held: Root, found: Scan, *, adopt: bool) -> Ob
         extra = any(is_adopted(entry) for entry in finder.lineage(edit.path))
         if not adopt and (extra or edit.before is None):
             continue
+        if edit.before is None:
+            observation.unknown.append(edit.path)
         entry = edit.after
         if entry is not None and edit.before is not None and edit.before.kind == entry.kind == Kind.DIRECTORY:
             # What is in it is told name by name.

@@ -355,6 +355,7 @@ class ReleaseOperation(TreeOperation):
                 for path in observation.found
                 if path not in observation.drifted
             ]
+            observation.unknown.clear()
         return held, observation, "" if everything else STAT_DATA
 
     def _delta(self, calculation: Calculation, wish: Wish, entry: HistoryEntry | None, trusted: str) -> Delta:
