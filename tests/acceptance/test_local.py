@@ -434,6 +434,21 @@ def test_check_dest_when_names_are_unknown_then_it_names_what_it_takes_in(cli: C
     assert "unknown" not in cli("push", "--check-dest", source, destination).out
 
 
+def test_check_dest_when_there_is_nothing_to_do_then_a_nested_destination_is_named_all_the_same(
+    cli: Cli, tree: MakeTree
+) -> None:
+    source, inner = tree("app", {"a": "1"}), tree("inner", {"x": "1"})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    cli("push", inner, destination / "inner")
+    note = "  note: 'inner' is a managed tree of its own: it stays, and is not recorded here\n"
+    looked = cli("push", "--check-dest", source, destination).out
+    assert looked.startswith("nothing to do")
+    assert note in looked
+    assert cli("push", "--json", "--check-dest", source, destination).json()["findings"][0]["code"] == "nested"
+    assert note not in cli("push", source, destination).out
+
+
 def test_repair_when_the_source_moved_on_then_one_error_says_so(cli: Cli, tree: MakeTree) -> None:
     source = tree("app", {"changed": "1", "gone": "1"})
     destination = source.with_name("live")

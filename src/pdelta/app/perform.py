@@ -15,7 +15,7 @@ from pdelta.app.context import Context
 from pdelta.app.outcome import TreeOutcome
 from pdelta.engine.executor import Pending, execute
 from pdelta.engine.journal import Journal
-from pdelta.engine.planner import plan
+from pdelta.engine.planner import calculate, plan_of
 from pdelta.engine.preflight import preflight, refusal, refuse
 from pdelta.engine.recovery import recover
 from pdelta.errors import (
@@ -143,13 +143,14 @@ def perform(
     """
     operations: dict[str, Operation] = {"tree": tree.tree}
     try:
-        calculated = plan(operations, [(tree.target, encode_wish(wish))])
-        if not calculated.steps:
-            return Performed(number=number)
-        delta = calculated.steps[0].delta
+        deltas = calculate(operations, [(tree.target, encode_wish(wish))])
+        delta, planned = deltas[0][1], plan_of(deltas)
         body = decode_body(delta.body)
+        if not planned.steps:
+            seen = tuple(finding for finding in body.findings if not finding.blocks)
+            return Performed(findings=seen, number=number)
         tree.expect(body.counts.bytes_changed)
-        findings = preflight(calculated, operations)
+        findings = preflight(planned, operations)
         if body.deleted and not confirmed:
             findings += (more_findings or {}).values()
         warnings = tuple(finding for finding in findings if not finding.blocks)
@@ -158,7 +159,7 @@ def perform(
             return Performed(delta, body, (*blocking, *warnings), number=body.number)
         refuse(findings)
         try:
-            return _execute(tree, calculated, wish, context, durable=durable, before=(delta, body, warnings))
+            return _execute(tree, planned, wish, context, durable=durable, before=(delta, body, warnings))
         except KeyboardInterrupt as error:
             raise _stopped(tree, body.number) from error
     except TransportError as error:

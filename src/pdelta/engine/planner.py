@@ -7,9 +7,22 @@ from collections.abc import Mapping, Sequence
 
 from pdelta.errors import UsageError
 from pdelta.formats.plan import freeze
+from pdelta.model.delta import Delta
 from pdelta.model.operation import Operation
 from pdelta.model.plan import OnFailure, Plan, Step
 from pdelta.model.target import Target
+
+Calculated = tuple[Target, Delta]
+"""A target, and what takes it to its wish."""
+
+
+def calculate(operations: Mapping[str, Operation], wishes: Sequence[tuple[Target, bytes]]) -> list[Calculated]:
+    """Calculate every wish, in order; an empty delta tells what was found on the way, too.
+
+    Raises:
+        UsageError: No operation knows the kind of a target.
+    """
+    return [(target, operation_for(operations, target).calculate(target, desired)) for target, desired in wishes]
 
 
 def plan(
@@ -20,9 +33,6 @@ def plan(
 ) -> Plan:
     """Calculate every wish and freeze the result.
 
-    A wish whose delta is empty gives no step; its target is listed as settled.
-    Equal deltas give an equal plan with an equal id.
-
     Args:
         operations: One for each kind.
         wishes: Targets with their desired states, in the order of execution.
@@ -31,10 +41,22 @@ def plan(
     Raises:
         UsageError: No operation knows the kind of a target, or of its delta.
     """
+    return plan_of(calculate(operations, wishes), on_failure=on_failure)
+
+
+def plan_of(calculated: Sequence[Calculated], *, on_failure: OnFailure | str = OnFailure.STOP) -> Plan:
+    """Freeze what was calculated.
+
+    An empty delta gives no step; its target is listed as settled.
+    Equal deltas give an equal plan with an equal id.
+
+    Args:
+        calculated: Targets with their deltas, in the order of execution.
+        on_failure: What executing does with the steps before one that fails.
+    """
     steps: list[Step] = []
     settled: list[Target] = []
-    for position, (target, desired) in enumerate(wishes, start=1):
-        delta = operation_for(operations, target).calculate(target, desired)
+    for position, (target, delta) in enumerate(calculated, start=1):
         if delta.empty:
             settled.append(target)
         else:
