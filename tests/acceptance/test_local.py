@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -137,8 +138,18 @@ def test_verify_when_repaired_from_the_source_then_the_tree_is_as_recorded(cli: 
     cli("push", source, destination)
     (destination / "conf" / "app.ini").write_text("damaged")
     (destination / "bin" / "run").unlink()
-    cli("verify", "--repair-from", source, destination)
+    told = cli("verify", "--repair-from", source, destination).out
+    assert f"\nrepaired  {source} → {destination}   entry 2\n" in told
+    assert "1 added · 1 changed" in told
+    assert re.search(r"\n  scanned 2\.1 MB in \d files.* · sent 8\.5 kB \(0\.4\d* %\) · ", told), told
+    assert f"\n  take it back: pdelta rollback {destination}\n\nas recorded  {destination} equals entry 2\n" in told
     assert tree_state(destination) == tree_state(source)
+    (destination / "bin" / "run").unlink()
+    told = cli("verify", "--json", "--repair-from", source, destination).json()["repaired"]
+    assert (told["number"], told["counts"]["added"], told["changed_bytes"]) == (3, 1, told["changes"][0]["size_bytes"])
+    assert cli("verify", "--repair-from", source, destination).out.startswith("as recorded")
+    cli("rollback", destination)
+    assert not (destination / "bin" / "run").exists()
 
 
 def test_push_when_the_destination_drifted_then_it_is_refused_by_name(cli: Cli, tree: MakeTree) -> None:
@@ -410,7 +421,7 @@ def test_repair_when_names_are_unknown_then_they_are_told_before_and_after(cli: 
     (destination / "extra").write_text("mine")
     repaired = cli("verify", "--repair-from", source, destination, status=4)
     assert "  ~ a " in repaired.out
-    assert "1 path not recorded\n  extra\nrepaired; as recorded, and more" in repaired.out
+    assert "1 path not recorded\n  extra\nas recorded, and more" in repaired.out
     assert "push --check-dest" in repaired.out
     told = cli("verify", "--json", destination, status=4).json()
     assert (told["extra"], told["changed"], told["equal"]) == ([{"path": "extra"}], [], False)

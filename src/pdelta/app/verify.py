@@ -99,15 +99,21 @@ def repair_tree(where: str, source: SourceOptions, context: Context, link: Link,
         with closing(ScannedSource(source, context)) as scanned:
             performed = _repair(tree, scanned, facts, context, link)
             outcome = tree_outcome("repair", tree, performed, time.monotonic() - started_s)
-            if tree.sent_bytes is None:
-                outcome = msgspec.structs.replace(outcome, sent_bytes=scanned.sent_bytes)
+            outcome = msgspec.structs.replace(
+                outcome,
+                source=source.path,
+                scanned_files=scanned.result.files,
+                scanned_bytes=scanned.result.bytes,
+                read_bytes=scanned.result.read_bytes,
+                sent_bytes=scanned.sent_bytes if tree.sent_bytes is None else tree.sent_bytes,
+            )
         report = tree.tree.check(jobs=jobs)
         result = _result(where, report, time.monotonic() - started_s)
         along = {finding.subject for finding in performed.findings if finding.code == "extra"}
         return msgspec.structs.replace(
             result,
             extra=tuple(sorted({*result.extra, *along})),
-            repaired=msgspec.structs.replace(outcome, source=source.path),
+            repaired=outcome,
         )
 
 

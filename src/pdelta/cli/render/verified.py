@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import click
+import msgspec
 
+from pdelta.app.outcome import TreeOutcome
 from pdelta.app.verify import VerifyResult
+from pdelta.cli.render import pushed
 from pdelta.cli.render.amount import counted, duration, size
-from pdelta.cli.render.change import change_lines, path_lines
+from pdelta.cli.render.change import path_lines
 from pdelta.cli.render.document import path_fields, plain
 from pdelta.cli.render.safe import shown
 
@@ -31,32 +34,36 @@ def fields(result: VerifyResult) -> dict[str, Any]:
     told["verified_bytes"] = result.bytes
     told["duration_s"] = result.duration_s
     if result.repaired is not None:
-        told["repaired"] = plain(result.repaired)
+        told["repaired"] = pushed.fields(result.repaired)
     return told
 
 
 def lines(result: VerifyResult, *, everything: bool) -> Iterator[str]:
-    """Give the lines for people: what was repaired, what differs, sort by sort, and the verdict."""
+    """Give the lines for people: a repair as a push is told, what differs, sort by sort, and the verdict."""
     limit = 0 if everything else LISTED
-    repaired = result.repaired if result.repaired is not None and result.repaired.changed else None
-    if repaired is not None:
-        yield from change_lines(repaired.changes, repaired.change_count, limit=limit, more="-v lists them")
+    if result.repaired is not None and result.repaired.changed:
+        yield from pushed.lines(_without_extra(result.repaired), verbose=everything)
         yield ""
     for name, title, colour in _SORTS:
         yield from path_lines(title, getattr(result, name), colour=colour, limit=limit)
     for finding in result.findings:
         place = f"{shown(finding.subject)}: " if finding.subject else ""
         yield click.style(f"  {place}{shown(finding.message)}", fg="red")
-    done = "repaired; " if repaired is not None else ""
     if result.equal:
-        yield f"{done}{_label('as recorded', 'green')}  {shown(result.where)} equals entry {result.number}"
+        yield f"{_label('as recorded', 'green')}  {shown(result.where)} equals entry {result.number}"
     elif _only_extra(result):
         label = _label("as recorded, and more", "yellow")
-        yield f"{done}{label}  {shown(result.where)} equals entry {result.number} but for what is listed"
+        yield f"{label}  {shown(result.where)} equals entry {result.number} but for what is listed"
     else:
-        yield f"{done}{_label('differs', 'red')}  {shown(result.where)} is not what entry {result.number} recorded"
+        yield f"{_label('differs', 'red')}  {shown(result.where)} is not what entry {result.number} recorded"
     yield f"  {counted(result.files, 'file')}, {size(result.bytes)} hashed in {duration(result.duration_s)}"
     yield from _advice(result)
+
+
+def _without_extra(repaired: TreeOutcome) -> TreeOutcome:
+    """Leave out of a repair's notes the names that nobody recorded: the verification lists them."""
+    findings = tuple(finding for finding in repaired.findings if finding.code != "extra")
+    return msgspec.structs.replace(repaired, findings=findings)
 
 
 def _only_extra(result: VerifyResult) -> bool:
