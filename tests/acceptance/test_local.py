@@ -68,6 +68,9 @@ def test_diff_when_equal_then_exit_is_0_and_when_different_4(cli: Cli, tree: Mak
     (source / "new").write_text("x")
     told = cli("diff", "--json", source, destination, status=4).json()
     assert [(change["action"], change["path"]) for change in told["changes"]] == [("add", "new")]
+    assert re.search(
+        r"^a push would copy 1 B of 2\.1 MB( \(.*\))?$", cli("diff", source, destination, status=4).out, re.MULTILINE
+    )
     assert not (destination / "new").exists()
 
 

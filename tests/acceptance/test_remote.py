@@ -45,6 +45,7 @@ def test_every_command_when_the_tree_is_on_a_host_then_it_works_there(
     (source / "conf" / "app.ini").write_text("changed")
     (source / "data").rename(source / "assets")
     told = cli("diff", "--json", *options, source, address, status=4).json()
+    assert ", before compression\n" in cli("diff", *options, source, address, status=4).out
     assert told["change_count"] >= 2
     pushed = cli("push", "--json", *options, source, address).json()
     assert tree_state(folder) == tree_state(source)

@@ -56,6 +56,7 @@ class TreeOutcome(msgspec.Struct, frozen=True):
         trusted: What was not looked at, in words; empty when everything was.
         reversible: Whether a rollback can take it back.
         recovered: What an interrupted run had left and this one finished first, in words.
+        local: Whether the destination is a folder of this machine, to which nothing is sent.
     """
 
     verb: str
@@ -83,6 +84,7 @@ class TreeOutcome(msgspec.Struct, frozen=True):
     trusted: str = ""
     reversible: bool = True
     recovered: str = ""
+    local: bool = False
     facts: dict[str, Any] = {}
 
     @property

@@ -186,6 +186,7 @@ def _outcome(
         trusted=body.trusted if body is not None else trusted_words(facts, options),
         reversible=delta.reversible if delta is not None else True,
         recovered=recovered,
+        local=tree.destination.remote is None,
     )
 
 

@@ -41,7 +41,7 @@ def command(
     link: Link,
     **options: object,
 ) -> int:
-    """Show what a push of SRC would change at DEST, and how many bytes would cross the wire.
+    """Show what a push of SRC would change at DEST, and how many bytes that would send, or copy here.
 
     Reads both ends and changes nothing. Each change is one line: + added, ~ changed (new bytes of the
     file's size), > moved, - deleted, = only metadata.

@@ -36,5 +36,6 @@ def lines(result: TreeOutcome, *, stat: bool, everything: bool) -> Iterator[str]
         yield ""
     yield totals({name: getattr(result.counts, name) for name in ("added", "changed", "moved", "deleted", "metadata")})
     part = share(result.sent_bytes, result.scanned_bytes)
-    told = click.style(f"a push would send {size(result.sent_bytes)}", bold=True)
-    yield f"{told} of {size(result.scanned_bytes)}{f' ({part})' if part else ''}, before compression"
+    told = click.style(f"a push would {'copy' if result.local else 'send'} {size(result.sent_bytes)}", bold=True)
+    compressed = "" if result.local else ", before compression"
+    yield f"{told} of {size(result.scanned_bytes)}{f' ({part})' if part else ''}{compressed}"

@@ -30,7 +30,8 @@ def fields(result: TreeOutcome) -> dict[str, Any]:
     told["changed_bytes"] = result.counts.bytes_changed
     told["reused_bytes"] = result.counts.bytes_reused
     told["sent_share"] = round(result.sent_bytes / result.scanned_bytes, 6) if result.scanned_bytes else 0.0
-    told.pop("facts", None)
+    for name in ("facts", "local"):
+        told.pop(name, None)
     return told
 
 
