@@ -7,6 +7,7 @@ import click
 import pytest
 
 from pdelta.cli.command_line import COMMANDS, group
+from pdelta.cli.render import history
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "commands.md").read_text()
 
@@ -26,3 +27,10 @@ def test_command_when_it_exists_then_its_help_has_an_example(name: str) -> None:
     assert command is not None
     assert "Example" in (command.epilog or "")
     assert command.help
+
+
+def test_history_when_shown_then_the_reference_and_the_help_explain_its_columns() -> None:
+    assert [title for title in history.TITLES if f"\n| {title} | " not in PAGE] == []
+    command = group.get_command(click.Context(group), "history")
+    assert command is not None
+    assert "The column bytes is" in (command.epilog or "")

@@ -10,7 +10,10 @@ from pdelta.cli.render import history
 _EPILOG = """\b
 Examples:
   pdelta history deploy@web1:/opt/app
-  pdelta history --json /srv/app"""
+  pdelta history --json /srv/app
+
+The column bytes is the size of added files and of the changed ranges of others: what is new at its path,
+whether it was sent or copied there. --json tells both apart, as sent_bytes and reused_bytes."""
 
 
 @click.command("history", cls=option.Command, epilog=_EPILOG, short_help="List what was done to a destination.")

@@ -1,7 +1,7 @@
 """The history of a destination and one of its entries, for people and as JSON."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -13,6 +13,7 @@ from pdelta.cli.render.safe import shown
 from pdelta.cli.render.table import table_lines
 from pdelta.formats.history import Counts, HistoryEntry, UndoState
 
+TITLES: Final = ("no", "when", "what", "changes", "bytes", "undo", "by", "note")
 _COUNTS = ("added", "changed", "moved", "deleted", "metadata")
 _STATES = {UndoState.KEPT: "reversible", UndoState.NONE: "not kept", UndoState.COLLECTED: "collected"}
 
@@ -46,8 +47,7 @@ def lines(where: str, entries: Sequence[HistoryEntry], *, width: int | None) -> 
         )
         for entry in entries
     ]
-    titles = ("no", "when", "what", "changes", "bytes", "undo", "by", "note")
-    yield from table_lines(titles, rows, width=width, right=("no", "bytes"))
+    yield from table_lines(TITLES, rows, width=width, right=("no", "bytes"))
 
 
 def entry_fields(shown_entry: ShownEntry) -> dict[str, Any]:
