@@ -54,6 +54,11 @@ def test_program_when_the_request_is_impossible_then_exit_is_2(cli: Cli, argumen
     assert "Traceback" not in result.err
 
 
+def test_agent_when_nobody_speaks_to_it_then_exit_is_75_and_when_somebody_else_does_2(cli: Cli) -> None:
+    assert cli("agent", status=75).out == ""
+    assert "it is started by ssh" in cli("agent", status=2, stdin=b"hello\n").err
+
+
 @pytest.mark.parametrize("arguments", [("history", "--json"), ("push", "--json", "--max-delete", "x", "a", "b")])
 def test_program_when_options_are_not_understood_then_json_says_so(cli: Cli, arguments: tuple[str, ...]) -> None:
     told = cli(*arguments, status=2).json()["error"]

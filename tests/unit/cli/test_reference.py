@@ -29,6 +29,17 @@ def test_command_when_it_exists_then_its_help_has_an_example(name: str) -> None:
     assert command.help
 
 
+@pytest.mark.parametrize("name", [*COMMANDS, "agent fetch"])
+def test_help_when_a_terminal_has_80_columns_then_it_fits(name: str) -> None:
+    context = click.Context(group, terminal_width=80)
+    for word in name.split():
+        assert isinstance(context.command, click.Group)
+        command = context.command.get_command(context, word)
+        assert command is not None
+        context = click.Context(command, parent=context, info_name=word)
+    assert [line for line in context.command.get_help(context).splitlines() if len(line) > 80] == []
+
+
 def test_history_when_shown_then_the_reference_and_the_help_explain_its_columns() -> None:
     assert [title for title in history.TITLES if f"\n| {title} | " not in PAGE] == []
     command = group.get_command(click.Context(group), "history")

@@ -8,8 +8,8 @@ from pdelta.cli.console import Console
 from pdelta.cli.render import upkeep
 
 _EPILOG = """\b
-Examples:
-  command="pdelta agent --root /srv/app",restrict ssh-ed25519 AAAA…    a line of authorized_keys
+Examples, the first one a line of authorized_keys:
+  command="pdelta agent --root /srv/app",restrict ssh-ed25519 AAAA…
   pdelta agent fetch --platform manylinux2014_aarch64 --python 3.12"""
 
 
