@@ -254,7 +254,7 @@ def test_push_when_a_path_cannot_be_read_then_the_rest_is_pushed_and_exit_is_4(c
     assert (destination / "a").read_text() == "1"
     last = pushed.err.splitlines()[-2:]
     assert last[0].startswith("error: 1 path of the source was left out; all else was pushed")
-    assert last[1] == "hint: The same command pushes it once it can be read."
+    assert last[1] == "hint: the same command pushes it once it can be read"
     again = cli("push", "--json", source, destination, status=4)
     assert [problem["kind"] for problem in again.json()["problems"]] == ["unreadable"]
     assert not again.json()["changed"]
@@ -638,7 +638,7 @@ def test_push_when_stopped_then_it_names_the_destination_and_where_that_stands(
         said = process.communicate(timeout=60)[1].decode()
     assert process.returncode == 130, said
     assert f"error: stopped on request; {destination} is as it was" in said
-    assert "hint: What was sent is kept there; the same command goes on" in said
+    assert "hint: what was sent is kept there; the same command goes on" in said
     cli("push", source, destination)
     assert (destination / "a").read_text() == "2"
     assert cli("doctor", "--json", destination).json()["healthy"]

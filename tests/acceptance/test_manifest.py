@@ -232,7 +232,7 @@ def test_manifest_and_hashes_when_malformed_then_the_error_names_the_file(
     hashes = tmp_path / "previous_hashes.json"
     hashes.write_text('{"a": "no hash"}')
     refused = cli("import-hashes", "--manifest", manifest, hashes, status=65).err
-    assert f"'{hashes}': the hash of 'a' is not 64 hexadecimal digits\nhint: Correct the file" in refused
+    assert f"'{hashes}': the hash of 'a' is not 64 hexadecimal digits\nhint: correct the file" in refused
     manifest.write_text('{"base_dir": 3}')
     for command in (("push", "-f", manifest), ("import-hashes", "--manifest", manifest, hashes)):
         hashes.write_text("{}")

@@ -222,7 +222,7 @@ def open_tree(text: str, context: Context, link: Link) -> OpenTree:
         user = "" if link.become == "root" else f" -u {link.become}"
         raise UsageError(
             f"{text} is on this machine, and --become is for hosts; nothing was changed",
-            hint=f"Run pdelta itself as that user: sudo{user} pdelta …",
+            hint=f"run pdelta itself as that user: sudo{user} pdelta …",
         )
     return OpenTree(destination, context, link)
 
@@ -240,7 +240,7 @@ def find_run(run: str, context: Context) -> str:
             addresses = {step.target.address for step in recorded.steps if step.target.kind == "tree"}
     if len(addresses) != 1:
         raise UsageError(
-            f"the journal in {context.runs} knows no run {run!r} on one tree", hint="Name the tree instead."
+            f"the journal in {context.runs} knows no run {run!r} on one tree", hint="name the tree instead"
         )
     return addresses.pop()
 

@@ -43,11 +43,11 @@ def parse_destination(text: str, hosts: Mapping[str, Host]) -> Destination:
     """
     if not text or "\0" in text:
         message = f"{text!r} names no destination"
-        raise UsageError(message, hint="Give a path, [user@]host:path or ssh://[user@]host[:port]/path.")
+        raise UsageError(message, hint="give a path, [user@]host:path or ssh://[user@]host[:port]/path")
     scheme, separator, _ = text.partition("://")
     if separator and scheme != "ssh" and scheme.isalnum():
         message = f"{text!r}: addresses of the kind {scheme}:// are not known here"
-        raise UsageError(message, hint="A host is reached by [user@]host:path or ssh://[user@]host[:port]/path.")
+        raise UsageError(message, hint="a host is reached by [user@]host:path or ssh://[user@]host[:port]/path")
     name, colon, path = text.partition(":")
     if colon and name in hosts and not text.startswith("ssh://"):
         return _from_project(text, hosts[name], path)
@@ -56,7 +56,7 @@ def parse_destination(text: str, hosts: Mapping[str, Host]) -> Destination:
         return Destination(text, os.fsencode(text))
     if text.endswith(":") and remote.path == b".":
         message = f"{text!r} names no folder on {remote.label}"
-        raise UsageError(message, hint=f"Give one, for example {text}app; the whole home folder is {text}. .")
+        raise UsageError(message, hint=f"give one, for example {text}app, or {text}. for the whole home folder")
     return Destination(text, remote.path, remote)
 
 
@@ -75,7 +75,7 @@ def _from_project(text: str, host: Host, path: str) -> Destination:
         folder = f"{host.root.rstrip('/')}/{path}" if path else host.root
     if not folder:
         message = f"{text!r} names no folder, and the host's entry in the project file has no root"
-        raise UsageError(message, hint=f"Give one, for example {text}app.")
+        raise UsageError(message, hint=f"give one, for example {text}app")
     remote = parse_address(f"{host.address}:{folder}")
     if remote is None:
         message = f"the address {host.address!r} in the project file is no [user@]host"

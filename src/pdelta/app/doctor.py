@@ -82,7 +82,7 @@ def _machine(context: Context) -> Iterator[Check]:
     else:
         yield Check("safe paths", good=True, message="no openat2 here: paths are walked a component at a time")
     ssh = shutil.which("ssh")
-    hint = "Install the OpenSSH client to push to hosts."
+    hint = "install the OpenSSH client to push to hosts"
     yield Check("ssh", good=ssh is not None, message=ssh or "there is no ssh in PATH", hint=hint)
     for name, folder in (("cache", context.cache), ("state", context.state), ("runs", context.runs)):
         yield _writable(name, folder)
@@ -94,7 +94,7 @@ def _writable(name: str, folder: Path) -> Check:
         there = there.parent
     good = os.access(there, os.W_OK | os.X_OK)
     text = f"{folder}" if good else f"{folder} can't be written"
-    return Check(name, good=good, message=text, hint=f"Make {there} writable, or name another folder (XDG variables).")
+    return Check(name, good=good, message=text, hint=f"make {there} writable, or name another folder (XDG variables)")
 
 
 def _journal(context: Context, target: Target | None) -> Iterator[Check]:

@@ -211,7 +211,7 @@ def _naming(file: Path) -> Iterator[None]:
     try:
         yield
     except FormatError as error:
-        hint = error.hint or "Correct the file; nothing was changed."
+        hint = error.hint or "correct the file; nothing was changed"
         raise FormatError(f"{str(file)!r}: {error.message}", hint=hint) from error
 
 

@@ -27,7 +27,7 @@ def read_history(where: str, context: Context, link: Link) -> Sequence[HistoryEn
     with open_tree(where, context, link) as tree:
         entries = list(tree.tree.history())
         if not entries and not tree.tree.describe().exists:
-            raise UsageError(f"{where} is not there", hint="Look at the path; a first push makes the folder.")
+            raise UsageError(f"{where} is not there", hint="look at the path; a first push makes the folder")
         return entries
 
 
@@ -50,5 +50,5 @@ def show_entry(where: str, number: int | None, context: Context, link: Link) -> 
             raise UsageError(text, hint="pdelta push SRC DEST makes the first entry")
         chosen = max(entries) if number is None else number
         if chosen not in entries:
-            raise UsageError(f"{where} has no entry {chosen}", hint=f"The newest is {max(entries)}.")
+            raise UsageError(f"{where} has no entry {chosen}", hint=f"the newest is {max(entries)}")
         return ShownEntry(entries[chosen], tuple(tree.tree.show(chosen)))

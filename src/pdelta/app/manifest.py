@@ -80,7 +80,7 @@ def push_manifest(
     """
     if wish.write_only and (wish.as_written or options.dry_run):
         text = "--write-deltas changes the manifest and --as-written does not, nor does --dry-run; nothing was changed"
-        raise UsageError(text, hint="Give one of them.")
+        raise UsageError(text, hint="give one of them")
     manifest = read_manifest(file)
     base = base_folder(manifest, file)
     rules = tuple(Rule(pattern.encode("utf-8", "surrogateescape"), dialect=ORIGIN) for pattern in manifest.ignore)

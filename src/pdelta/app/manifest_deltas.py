@@ -162,12 +162,12 @@ def _digest(root: Directory, path: bytes) -> str:
 
 def _vanished(path: bytes) -> FilesystemError:
     text = f"{quoted(path)} vanished while its hash was calculated; nothing was changed"
-    return FilesystemError(text, hint="Run the command again.")
+    return FilesystemError(text, hint="run the command again")
 
 
 def _refusal(text: str, lines: list[str]) -> PreflightError:
     return PreflightError(
         f"{text}; nothing was changed",
         findings=tuple(lines),
-        hint="Leave --as-written out: the deltas are calculated again and written back.",
+        hint="leave --as-written out: the deltas are calculated again and written back",
     )

@@ -42,7 +42,7 @@ from pdelta.model.run import RunPhase, StepPhase, new_run_id
 ATTEMPTS: Final = 3
 """How often a command is begun anew whose source, or destination, changes meanwhile."""
 
-KEPT: Final = "What was sent is kept there; the same command goes on where this one stopped."
+KEPT: Final = "what was sent is kept there; the same command goes on where this one stopped"
 
 
 class Performed(msgspec.Struct, frozen=True):
@@ -94,7 +94,7 @@ def objection_to(outcome: TreeOutcome) -> PdeltaError | None:
     rest = "all else is there" if not outcome.changed else f"all else {'would be' if outcome.dry_run else 'was'} pushed"
     return DriftError(
         f"{paths} {done}; {rest}, and nothing is deleted in {'its' if one else 'their'} place",
-        hint=f"The same command pushes {'it' if one else 'them'} once {'it' if one else 'they'} can be read.",
+        hint=f"the same command pushes {'it' if one else 'them'} once {'it' if one else 'they'} can be read",
     )
 
 
@@ -163,7 +163,7 @@ def perform(
         except KeyboardInterrupt as error:
             raise _stopped(tree, body.number) from error
     except TransportError as error:
-        raise TransportError(error.message, hint=f"{error.hint} {KEPT}".strip()) from error
+        raise TransportError(error.message, hint="; ".join(filter(None, (error.hint, KEPT)))) from error
 
 
 def _stopped(tree: OpenTree, number: int) -> CancelledError:
@@ -201,7 +201,7 @@ def _execute(
                 raise cause from error
             if tree.tree.describe().number != before[1].number and _abandon(journal, tree, wish.run):
                 text = f"another run reached {tree.destination.text} first; this one changed nothing"
-                raise StaleError(text, hint="Run the same command again.") from error
+                raise StaleError(text, hint="run the same command again") from error
             raise
     if report.failure is not None:
         raise report.failure

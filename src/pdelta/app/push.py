@@ -27,7 +27,7 @@ def push_tree(
     """
     started_s = time.monotonic()
     if not source.path:
-        raise UsageError("SRC is empty; nothing was looked at", hint="Name the folder to push, . for this one.")
+        raise UsageError("SRC is empty; nothing was looked at", hint="name the folder to push, . for this one")
     if not os.path.isdir(source.path):
         from pdelta.app.scanning import ScannedSource
 
@@ -49,5 +49,5 @@ def _refuse_overlap(source: str, destination: Destination) -> None:
     if one == other or one.startswith(other.rstrip(b"/") + b"/") or other.startswith(one.rstrip(b"/") + b"/"):
         raise UsageError(
             f"{source} and {destination.text} lie in one another; nothing was looked at",
-            hint="Push to a folder beside the source.",
+            hint="push to a folder beside the source",
         )

@@ -123,7 +123,7 @@ def _agreed_chunking(facts: TreeFacts, options: SourceOptions, tree: OpenTree) -
         raise UsageError(
             f"{tree.destination.text} is cut into chunks of {facts.chunking.average} bytes on average,"
             f" not {options.chunking.average}; nothing was changed",
-            hint="Leave --chunk-size out: it is chosen at the first push and stays.",
+            hint="leave --chunk-size out: it is chosen at the first push and stays",
         )
     return facts.chunking
 
@@ -131,7 +131,7 @@ def _agreed_chunking(facts: TreeFacts, options: SourceOptions, tree: OpenTree) -
 def _source_findings(scanned: ScannedSource, memory: SourceMemory) -> dict[str, Finding]:
     """Say what about the source makes deleting doubtful; it blocks only where something would be deleted."""
     findings: dict[str, Finding] = {}
-    hint = "Look whether the source is the right one and mounted; --yes pushes it all the same."
+    hint = "look whether the source is the right one and mounted; --yes pushes it all the same"
     if scanned.empty:
         text = f"the source {scanned.options.path!r} is empty, and the push would delete what it brought before"
         findings["empty"] = Finding("empty-source", text, hint=hint)

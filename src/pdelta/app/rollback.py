@@ -42,7 +42,7 @@ def roll_back(where: str, options: RollbackOptions, context: Context, link: Link
         if where.startswith(RUN_PREFIX):
             options = msgspec.structs.replace(options, to=_before_run(tree, where, options.to))
         if options.to is not None and options.to > facts.number:
-            raise UsageError(f"{where} has no entry {options.to}", hint=f"The newest is {facts.number}.")
+            raise UsageError(f"{where} has no entry {options.to}", hint=f"the newest is {facts.number}")
         wish = RollbackWish(
             to=options.to,
             drift=options.drift,
@@ -70,7 +70,7 @@ def _before_run(tree: OpenTree, run: str, to: int | None) -> int:
         newest = entries[-1].number
         raise UsageError(
             f"{run} is not the newest entry of {tree.destination.text}: that is {newest}; nothing was changed",
-            hint=f"pdelta rollback --to {max(made - 1, 0)} takes it and everything after it back.",
+            hint=f"pdelta rollback --to {max(made - 1, 0)} takes it and everything after it back",
         )
     return made - 1
 

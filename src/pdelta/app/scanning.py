@@ -96,7 +96,7 @@ class ScannedSource:
             raise PreflightError(
                 "the source can't be read completely; nothing was changed",
                 findings=findings,
-                hint="Mend what is listed, leave it out with --ignore, or push the rest with --on-error continue.",
+                hint="mend what is listed, leave it out with --ignore, or push the rest with --on-error continue",
             )
         snapshot, record = encode_root(self.result.root)
         reader = LocalSource(self._root, index, pages, self._lock, record=(snapshot, record))
@@ -177,7 +177,7 @@ def _open_folder(path: bytes, typed: str) -> Directory:
         return Directory.open_root(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         what = "is no folder" if isinstance(error, NotADirectoryError) else "does not exist"
-        raise UsageError(f"the source {typed!r} {what}", hint="SRC is a folder; its contents are pushed.") from error
+        raise UsageError(f"the source {typed!r} {what}", hint="SRC is a folder; its contents are pushed") from error
     except OSError as error:
         shown = typed if len(typed) <= SHOWN_LENGTH else f"{typed[:SHOWN_LENGTH]}..."
         text = f"the source {shown!r} can't be opened: {error.strerror}; nothing was changed"
@@ -197,7 +197,7 @@ def _exclusive(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise FilesystemError(
             f"the cache {str(folder)!r} can't be written: {error.strerror}; nothing was changed",
-            hint="Name another folder in XDG_CACHE_HOME.",
+            hint="name another folder in XDG_CACHE_HOME",
         ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

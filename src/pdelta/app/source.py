@@ -271,7 +271,7 @@ class LocalSource:
 
 def _changed(path: bytes, what: str) -> SourceChangedError:
     message = f"source file {os.fsdecode(path)!r} {what}"
-    return SourceChangedError(message, path=path, hint="Let whoever writes it finish, and push again.")
+    return SourceChangedError(message, path=path, hint="let whoever writes it finish, and push again")
 
 
 def _reason(error: Exception) -> str:

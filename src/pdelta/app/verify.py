@@ -138,14 +138,14 @@ def _repair(tree: OpenTree, scanned: ScannedSource, facts: TreeFacts, context: C
             context.observer(Event("scan", message=f"{error.message}; trying again", level="info"))
         except IntegrityError as error:
             text = f"neither {tree.destination.text} nor {scanned.options.path} has the recorded bytes: {error.message}"
-            raise IntegrityError(text, hint="Push what is wanted, or repair from another folder.") from error
+            raise IntegrityError(text, hint="push what is wanted, or repair from another folder") from error
 
 
 def _managed(tree: OpenTree) -> None:
     if not tree.tree.describe().managed:
         raise UsageError(
             f"{tree.destination.text} has no record to compare with: pdelta has not pushed there yet",
-            hint="`pdelta diff SRC DEST` compares it with a source.",
+            hint="`pdelta diff SRC DEST` compares it with a source",
         )
 
 

@@ -85,7 +85,7 @@ def run(words: Sequence[str]) -> int:
         console.refuse_usage(error)
         return 2
     except (KeyboardInterrupt, click.Abort):
-        console.failure(CancelledError("stopped on request", hint="The same command goes on where this one stopped."))
+        console.failure(CancelledError("stopped on request", hint="the same command goes on where this one stopped"))
         return CancelledError.exit_status
     except PdeltaError as error:
         console.failure(error)

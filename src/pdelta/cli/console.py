@@ -113,7 +113,7 @@ class Console:
         """Show an unexpected failure without a traceback, unless ``-vv`` was given."""
         self.settle()
         message = f"unexpected {type(error).__name__}: {error}"
-        hint = "This is a bug in pdelta. Nothing is lost: `pdelta recover` works; -vv shows the traceback."
+        hint = "this is a bug in pdelta, but nothing is lost: `pdelta recover` works; -vv shows the traceback"
         if self.json:
             fields = {"code": "bug", "exit_status": 1, "message": message, "hint": hint}
             self._out.write(document.encode({"error": fields}).decode())
@@ -125,7 +125,7 @@ class Console:
         """Show a request that could not be understood."""
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "pdelta"
-        hint = f"`{path} --help` shows what it takes."
+        hint = f"`{path} --help` shows what it takes"
         if self.json:
             fields = {"code": "usage", "exit_status": 2, "message": error.format_message(), "hint": hint}
             self._out.write(document.encode({"error": fields}).decode())

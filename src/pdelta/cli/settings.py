@@ -109,7 +109,7 @@ def _working_folder() -> Path:
     try:
         return Path.cwd()
     except FileNotFoundError as error:
-        raise UsageError("the working folder was removed", hint="Change to a folder that is there (cd).") from error
+        raise UsageError("the working folder was removed", hint="change to a folder that is there (cd)") from error
 
 
 def _find(start: Path) -> Path | None:

@@ -43,7 +43,7 @@ def _chunking(average: int) -> Chunking:
     try:
         return Chunking.of_average(average)
     except ValueError as error:
-        raise UsageError(str(error), hint="For example --chunk-size 1M for large media files.") from error
+        raise UsageError(str(error), hint="for example --chunk-size 1M for large media files") from error
 
 
 def _rules() -> tuple[Rule, ...]:

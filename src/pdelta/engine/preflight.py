@@ -40,7 +40,7 @@ def refusal(findings: Sequence[Finding]) -> PreflightError | None:
     hints = {finding.hint for finding in blocking}
     if len(hints) > 1:
         lines = tuple(f"{_line(it)} — {it.hint}" if it.hint else _line(it) for it in blocking)
-        hint = "What to do about each stands behind it."
+        hint = "what to do about each stands behind it"
     else:
         lines = tuple(map(_line, blocking))
         hint = "".join(hints)

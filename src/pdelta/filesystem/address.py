@@ -38,7 +38,7 @@ def check_address(path: bytes) -> None:
     link = path.rstrip(b"/")
     if os.path.islink(link) and not os.path.lexists(follow_links(link)):
         text = f"{_shown(path)} is a link to {_shown(os.readlink(link))}, where nothing is{_UNCHANGED}"
-        raise UsageError(text, hint="Make the folder that it leads to, mount what should be there, or remove the link.")
+        raise UsageError(text, hint="make the folder that it leads to, mount what should be there, or remove the link")
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def addressed(path: bytes) -> Iterator[None]:
 def _fault(error: OSError, path: bytes) -> PdeltaError:
     match error.errno:
         case errno.ENOTDIR:
-            return UsageError(_no_folder(path) + _UNCHANGED, hint="Name a folder, or one that is not there yet.")
+            return UsageError(_no_folder(path) + _UNCHANGED, hint="name a folder, or one that is not there yet")
         case errno.ELOOP:
             return UsageError(f"{_shown(path)} leads through links that lead back to themselves{_UNCHANGED}")
         case errno.ENAMETOOLONG:

@@ -108,7 +108,7 @@ class DirectoryCache:
             raise FilesystemError(
                 f"the folder {os.fsdecode(held.path)!r} was moved, replaced or removed while pdelta worked in it; "
                 "pdelta stopped there",
-                hint="Somebody else changes this tree. Find out who, then give the command again.",
+                hint="somebody else changes this tree: find out who, then give the command again",
             )
         return held
 

@@ -9,20 +9,18 @@ from typing import Final
 from pdelta.errors import FilesystemError, PreflightError
 from pdelta.model.names import quoted
 
-ANOTHER_USER: Final = (
-    "Give the user that runs pdelta access, or let another one run it (sudo here, --become on a host)."
-)
+ANOTHER_USER: Final = "give the user that runs pdelta access, or let another one run it (sudo here, --become on a host)"
 
 _HINTS: Final = {
     errno.EACCES: ANOTHER_USER,
-    errno.EPERM: "Let its owner or root run pdelta (sudo here, --become on a host); look for immutable flags (lsattr).",
-    errno.ENOSPC: "Free some space (pdelta gc drops old undo data), then give the same command again.",
-    errno.EDQUOT: "The quota is used up: free some space, then give the same command again.",
-    errno.EROFS: "The file system is mounted read-only; remount it for writing.",
-    errno.EMFILE: "Raise the limit on open files (ulimit -n).",
-    errno.ENFILE: "This machine has no open files left; close something.",
-    errno.EIO: "The disk or its connection fails; look at the kernel's log before going on.",
-    errno.ESTALE: "The file server dropped the file; mount it again, then give the same command again.",
+    errno.EPERM: "let its owner or root run pdelta (sudo here, --become on a host); look for immutable flags (lsattr)",
+    errno.ENOSPC: "free some space (pdelta gc drops old undo data), then give the same command again",
+    errno.EDQUOT: "the quota is used up: free some space, then give the same command again",
+    errno.EROFS: "the file system is mounted read-only; remount it for writing",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "this machine has no open files left; close something",
+    errno.EIO: "the disk or its connection fails; look at the kernel's log before going on",
+    errno.ESTALE: "the file server dropped the file; mount it again, then give the same command again",
 }
 
 _VANISHED: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})

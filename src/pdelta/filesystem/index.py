@@ -327,7 +327,7 @@ class Index:
         except sqlite3.Error as error:
             raise FilesystemError(
                 f"the index cannot be written: {error}; the tree is not touched by this",
-                hint="Look at the free space of the folder that holds it; the index may be deleted at any time.",
+                hint="look at the free space of the folder that holds it; the index may be deleted at any time",
             ) from error
 
     def _meta(self, key: str) -> bytes:
@@ -378,7 +378,7 @@ def open_index(file: bytes, connect: Callable[[str], sqlite3.Connection] | None 
     except (OSError, sqlite3.Error) as error:
         raise FilesystemError(
             f"the index {path} cannot be opened: {error}; nothing was changed",
-            hint="Look at the rights and the free space of its folder; the file may be deleted at any time.",
+            hint="look at the rights and the free space of its folder; the file may be deleted at any time",
         ) from error
 
 

@@ -178,7 +178,7 @@ def write_xattrs(place: int | bytes, wanted: Sequence[tuple[bytes, bytes]]) -> N
         if not travels(name):
             raise FilesystemError(
                 f"the extended attribute {os.fsdecode(name)!r} does not travel; it was not set",
-                hint="Only user.* and POSIX ACLs do; set capabilities and labels on the host, by a hook.",
+                hint="only user.* and POSIX ACLs do; set capabilities and labels on the host, by a hook",
             )
     held = dict(read_xattrs(place))
     for name in held.keys() - {name for name, _ in wanted}:

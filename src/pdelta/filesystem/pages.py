@@ -118,7 +118,7 @@ class SqlitePages:
         return frame if len(frame) < len(data) - len(data) // 16 else data
 
 
-_HINT: Final = "'pdelta doctor' says what is damaged; a push from the source brings the page again."
+_HINT: Final = "'pdelta doctor' says what is damaged; a push from the source brings the page again"
 
 
 def _batches(ids: Iterable[bytes]) -> Iterator[list[bytes]]:
@@ -143,5 +143,5 @@ def _restored(id: bytes, stored: bytes) -> bytes:
 def _unusable(error: sqlite3.Error) -> FilesystemError:
     return FilesystemError(
         f"the database of pages cannot be used: {error}; what was committed before is unchanged",
-        hint="Look at the free space and at the rights of the folder that holds it.",
+        hint="look at the free space and at the rights of the folder that holds it",
     )

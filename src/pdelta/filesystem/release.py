@@ -119,7 +119,7 @@ class Place:
         limit = NAME_LIMIT_BYTES - len(container_name(b""))
         if limit < len(self.name) <= NAME_LIMIT_BYTES:
             text = f"the name {quoted(self.name)} has {len(self.name)} bytes; a release takes {limit} at most"
-            raise UsageError(f"{text}; nothing was changed", hint="Its releases are kept beside it, in .NAME.pdelta.")
+            raise UsageError(f"{text}; nothing was changed", hint="its releases are kept beside it, in .NAME.pdelta")
         self.parent = Directory.open_root(above or b"/")
         self.container: Directory | None = None
         try:

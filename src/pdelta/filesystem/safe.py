@@ -401,7 +401,7 @@ class Directory:
                 raise FilesystemError(
                     f"{os.fsdecode(self.locate(path))!r} is or leads through a symbolic link, and none is followed "
                     "inside a tree; nothing was opened",
-                    hint="If the link was not there before, somebody changes this tree; run the command again.",
+                    hint="if the link was not there before, somebody changes this tree; run the command again",
                 ) from error
             error.filename = self.locate(path)
             raise
@@ -416,7 +416,7 @@ class Directory:
                 raise FilesystemError(
                     f"{os.fsdecode(self.locate(path))!r} has {status.st_nlink} names (hard links), and only {names} "
                     "of them are known; it was not opened for writing",
-                    hint="Replace the file as a whole instead of changing it in place.",
+                    hint="replace the file as a whole instead of changing it in place",
                 )
             try:
                 return os.open(b"/proc/self/fd/%d" % handle, flags & ~os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -435,7 +435,7 @@ class Directory:
         """Say that something else stands where a file was expected."""
         return FilesystemError(
             f"{os.fsdecode(self.locate(path))!r} is {kind}, no regular file; it was not opened",
-            hint="If it was a file before, somebody changes this tree; run the command again.",
+            hint="if it was a file before, somebody changes this tree; run the command again",
         )
 
     def _place(self, error: OSError, name: bytes, new_path: bytes | None = None) -> None:

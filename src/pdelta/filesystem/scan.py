@@ -165,7 +165,7 @@ def scan(
             walk.close()
     raise IntegrityError(
         f"pages of {os.fsdecode(root.path)!r} vanish as they are written; nothing was changed",
-        hint="Another process collects the same store of pages; run the command again when it is done.",
+        hint="another process collects the same store of pages; run the command again when it is done",
     )
 
 
@@ -329,7 +329,7 @@ class _Walk:
                     place = os.fsdecode(self._root.locate(folder.path))
                     raise FilesystemError(
                         f"the folder {place!r} was moved while it was scanned; nothing was changed",
-                        hint="Run the command again when nobody moves folders there.",
+                        hint="run the command again when nobody moves folders there",
                     )
                 folder.fd = os.dup(again.fd)
         except OSError as error:

@@ -30,7 +30,7 @@ UNDO: Final = b"undo"
 RECORD: Final = b"record"
 """In the staging folder: what is being staged."""
 
-OWN_STATE: Final = "Let that user run pdelta (sudo -u here, --become on a host)."
+OWN_STATE: Final = "let that user run pdelta (sudo -u here, --become on a host)"
 
 _POLL_S: Final = 0.05
 _BLOCK_BYTES: Final = 512

@@ -10,8 +10,8 @@ from pdelta.errors import UsageError
 from pdelta.model.names import fault_of_path, quoted
 
 _ACCEPTED: Final = (
-    "A path starts at SRC and has no empty, '.' or '..' part, as css/site.css; './' before it and '/' behind it are "
-    "fine. Each ends with a NUL character, as those of: git diff -z --name-only --relative"
+    "a path starts at SRC and has no empty, '.' or '..' part, as css/site.css; './' before it and '/' behind it are "
+    "fine; each ends with a NUL character, as those of: git diff -z --name-only --relative"
 )
 _SHOWN_BYTES: Final = 80
 

@@ -98,4 +98,4 @@ def _refuse_unknown(fields: Mapping[str, object], known: frozenset[str], where: 
     unknown = sorted(set(fields) - known)
     if unknown:
         message = f"{FILE_NAME}: {where} has unknown keys: {', '.join(unknown)}"
-        raise FormatError(message, hint=f"Known are: {', '.join(sorted(known))}.")
+        raise FormatError(message, hint=f"known are: {', '.join(sorted(known))}")

@@ -122,7 +122,7 @@ def load_object(text: str, what: str) -> dict[str, Any]:
         value = json.loads(text, object_pairs_hook=_unique_object, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         message = f"{what} is not valid JSON: {error}"
-        raise FormatError(message, hint="Correct the file; nothing was changed.") from error
+        raise FormatError(message, hint="correct the file; nothing was changed") from error
     if not isinstance(value, dict):
         message = f"{what} is no JSON object"
         raise FormatError(message)
@@ -197,7 +197,7 @@ def _text_field(document: Mapping[str, Any], name: str, *, default: str | None =
     value = document.get(name, default)
     if value is None:
         message = f"the manifest has no {name!r}"
-        raise FormatError(message, hint="It needs base_dir, remote_host and remote_dir.")
+        raise FormatError(message, hint="it needs base_dir, remote_host and remote_dir")
     if not isinstance(value, str):
         message = f"the manifest's {name!r} is not a string"
         raise FormatError(message)

@@ -125,7 +125,7 @@ def _refusal(what: str, value: bytes, limit: int = PATH_LIMIT_BYTES) -> FormatEr
     """Say what is wrong with a name or path, without repeating more of it than a line holds."""
     return FormatError(
         f"{_shown(value)} is no {what} inside a tree: {_fault(what, value, limit)}; it was not used",
-        hint="Nothing that made this can be trusted; check the other end, or the file it was read from.",
+        hint="nothing that made this can be trusted; check the other end, or the file it was read from",
     )
 
 
@@ -148,7 +148,7 @@ def _reserved(value: bytes) -> FormatError:
     """Say that a name belongs to pdelta."""
     return FormatError(
         f"{_shown(value)} uses a name that pdelta keeps for itself; it was not used",
-        hint="Rename it at the source, or leave it out with --ignore.",
+        hint="rename it at the source, or leave it out with --ignore",
     )
 
 

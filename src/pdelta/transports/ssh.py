@@ -64,7 +64,7 @@ def build_command(address: RemoteAddress, options: SshOptions) -> list[str]:
     try:
         words = shlex.split(options.rsh or "ssh")
     except ValueError as error:
-        raise UsageError(f"--rsh {options.rsh!r} is no command: {error}", hint="Close its quotation marks.") from error
+        raise UsageError(f"--rsh {options.rsh!r} is no command: {error}", hint="close its quotation marks") from error
     if not words:
         raise UsageError("--rsh names no command")
     remote = REMOTE_COMMAND

@@ -60,7 +60,7 @@ def _clause(text: str) -> _Clause:
         return _Clause(found[1], "ugo" if "a" in found[2] or not found[2] else found[2], found[3], found[4])
     raise UsageError(
         f"--chmod: cannot read {text!r}; nothing was done",
-        hint="Clauses look like D755, F644, u=rwX, Dg+s or go-w, separated by commas.",
+        hint="clauses look like D755, F644, u=rwX, Dg+s or go-w, separated by commas",
     )
 
 

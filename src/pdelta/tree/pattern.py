@@ -134,7 +134,7 @@ def compile_rule(rule: Rule) -> Pattern | None:
     base = decode_path(rule.base)
     if len(rule.pattern) > _MAXIMUM_BYTES:
         message = f"ignore rule of {len(rule.pattern)} bytes: {text[:40]!r}…"
-        raise UsageError(message, hint=f"A rule has at most {_MAXIMUM_BYTES} bytes.")
+        raise UsageError(message, hint=f"a rule has at most {_MAXIMUM_BYTES} bytes")
     match rule.dialect:
         case "gitignore":
             return _gitignore(text, base)
@@ -142,7 +142,7 @@ def compile_rule(rule: Rule) -> Pattern | None:
             return _origin(text, base)
         case _:
             message = f"ignore rule {text!r} has the unknown dialect {rule.dialect!r}"
-            raise UsageError(message, hint="The dialects are gitignore and origin; a newer pdelta may know more.")
+            raise UsageError(message, hint="the dialects are gitignore and origin; a newer pdelta may know more")
 
 
 def _origin(text: str, base: str) -> Pattern | None:
@@ -215,7 +215,7 @@ def _translate(text: str) -> str | None:
         source: str | None = GitIgnoreSpecPattern.pattern_to_regex(text)[0]
     except ValueError as error:
         message = f"ignore rule {text!r} cannot be read: {error}"
-        raise UsageError(message, hint="docs/reference/ignore-rules.md says what a rule may hold.") from error
+        raise UsageError(message, hint="docs/reference/ignore-rules.md says what a rule may hold") from error
     return None if source is None else _without_backtracking(source)
 
 
@@ -237,7 +237,7 @@ def _compile(source: str, text: str) -> re.Pattern[str]:
         return re.compile(source, re.DOTALL)
     except re.error as error:
         message = f"ignore rule {text!r} cannot be read: {error}"
-        raise UsageError(message, hint="docs/reference/ignore-rules.md says what a rule may hold.") from error
+        raise UsageError(message, hint="docs/reference/ignore-rules.md says what a rule may hold") from error
 
 
 def _expression(text: str) -> re.Pattern[str] | None:

@@ -24,7 +24,7 @@ def test_objection_when_paths_were_left_out_then_it_counts_them_and_says_what_to
     assert (one.exit_status, one.message.partition(",")[0]) == (
         4, "1 path of the source was left out; all else was pushed"
     )  # fmt: skip
-    assert one.hint == "The same command pushes it once it can be read."
+    assert one.hint == "the same command pushes it once it can be read"
     two = objection_to(_outcome(kind, kind))
     assert two is not None
     assert two.message.startswith("2 paths of the source were left out; all else is there")

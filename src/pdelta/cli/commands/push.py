@@ -139,7 +139,7 @@ def command(
     if manifest is not None:
         if src is not None or dest is not None:
             message = "a manifest names its own source and destination"
-            raise UsageError(message, hint="Give either SRC and DEST, or -f MANIFEST.")
+            raise UsageError(message, hint="give either SRC and DEST, or -f MANIFEST")
         from pdelta.app.manifest import ManifestWish, push_manifest
         from pdelta.cli.outcome import tell_manifest
 
@@ -147,7 +147,7 @@ def command(
         return tell_manifest(console, push_manifest(manifest, wish, source_options("", options), wanted, context, link))
     if src is None or dest is None:
         message = "push needs SRC and DEST, or -f MANIFEST"
-        raise UsageError(message, hint="For example: pdelta push ./app deploy@web1:/opt/app")
+        raise UsageError(message, hint="for example: pdelta push ./app deploy@web1:/opt/app")
     result = push_tree(source_options(src, options), dest, wanted, context, link)
     from pdelta.cli.outcome import tell_outcome
 
@@ -158,10 +158,10 @@ def _refuse_contradictions(options: Mapping[str, Any], *, alone: bool) -> None:
     """Refuse options that need another one, or exclude one another; ``alone`` is without a manifest."""
     if options["inplace"] and (options["release"] or options["convert"]):
         message = "--inplace patches files where they are, and --release makes a tree of its own"
-        raise UsageError(message, hint="Give one of them.")
+        raise UsageError(message, hint="give one of them")
     if options["convert"] and not options["release"]:
-        raise UsageError("--convert belongs to --release; nothing was changed", hint="Give both of them, or neither.")
+        raise UsageError("--convert belongs to --release; nothing was changed", hint="give both of them, or neither")
     for name, option_name in (("as_written", "--as-written"), ("write_deltas", "--write-deltas")):
         if alone and options[name]:
             message = f"{option_name} belongs to -f MANIFEST; nothing was changed"
-            raise UsageError(message, hint=f"For example: pdelta push -f manifest.json {option_name}")
+            raise UsageError(message, hint=f"for example: pdelta push -f manifest.json {option_name}")
