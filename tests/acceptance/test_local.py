@@ -398,10 +398,12 @@ def test_push_when_rules_ignore_more_then_what_is_released_is_named(cli: Cli, tr
 
 
 def test_commands_when_the_tree_has_no_history_then_they_say_so(cli: Cli, tmp_path: Path) -> None:
-    for command in (("rollback",), ("verify",), ("show",)):
-        assert "pdelta has not pushed" in cli(*command, tmp_path, status=2).err or command == ("rollback",)
+    told = f"{tmp_path} has no history: pdelta has not pushed there yet\n"
+    for command in ("rollback", "verify", "show", "gc"):
+        assert told in cli(command, tmp_path, status=2).err, command
     assert cli("history", "--json", tmp_path).json()["entries"] == []
-    assert f"{tmp_path} has no history: pdelta has not pushed here yet" in cli("history", tmp_path).out
+    assert cli("history", tmp_path).out == told
+    assert "history        pdelta has not pushed there yet\n" in cli("doctor", tmp_path).out
     assert f"{tmp_path}/none is not there" in cli("history", tmp_path / "none", status=2).err
 
 

@@ -16,6 +16,7 @@ from pdelta.app.compose import JOURNAL, OpenTree, open_journal, open_tree
 from pdelta.app.context import Context, Link
 from pdelta.errors import PdeltaError
 from pdelta.filesystem import syscalls
+from pdelta.formats.history import NEVER_PUSHED
 from pdelta.model.target import Target
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _destination(where: str, tree: OpenTree) -> Iterator[Check]:
     try:
         facts = tree.tree.describe()
         yield Check("reachable", good=True, message=where)
-        told = f"entry {facts.number} is the newest" if facts.managed else "pdelta has not pushed there yet"
+        told = f"entry {facts.number} is the newest" if facts.managed else NEVER_PUSHED
         yield Check("history", good=True, message=told)
         hint = f"pdelta recover {shlex.quote(where)}"
         told = "no commit was cut off" + (f"; {STAGED_KEPT}" if facts.staged else "")

@@ -7,7 +7,7 @@ import msgspec
 from pdelta.app.compose import open_tree
 from pdelta.app.context import Context, Link
 from pdelta.errors import UsageError
-from pdelta.formats.history import HistoryEntry
+from pdelta.formats.history import HistoryEntry, unmanaged
 from pdelta.model.change import Change
 
 
@@ -46,8 +46,7 @@ def show_entry(where: str, number: int | None, context: Context, link: Link) -> 
     with open_tree(where, context, link) as tree:
         entries = {entry.number: entry for entry in tree.tree.history()}
         if not entries:
-            text = f"{where} has no history: pdelta has not pushed here yet"
-            raise UsageError(text, hint="pdelta push SRC DEST makes the first entry")
+            raise unmanaged(where)
         chosen = max(entries) if number is None else number
         if chosen not in entries:
             raise UsageError(f"{where} has no entry {chosen}", hint=f"the newest is {max(entries)}")

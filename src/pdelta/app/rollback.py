@@ -9,7 +9,7 @@ from pdelta.app.context import Context, Link
 from pdelta.app.outcome import TreeOutcome
 from pdelta.app.perform import Performed, finish_interrupted, new_run, perform
 from pdelta.errors import UsageError
-from pdelta.formats.history import Counts, RollbackWish
+from pdelta.formats.history import Counts, RollbackWish, unmanaged
 from pdelta.model.run import RUN_PREFIX
 
 
@@ -38,7 +38,7 @@ def roll_back(where: str, options: RollbackOptions, context: Context, link: Link
         recovered = "" if options.dry_run else finish_interrupted(tree)
         facts = tree.tree.describe()
         if not facts.number:
-            raise UsageError(f"{where} has no history, so there is nothing to take back; nothing was changed")
+            raise unmanaged(where)
         if where.startswith(RUN_PREFIX):
             options = msgspec.structs.replace(options, to=_before_run(tree, where, options.to))
         if options.to is not None and options.to > facts.number:

@@ -13,8 +13,8 @@ from pdelta.app.outcome import TreeOutcome
 from pdelta.app.perform import ATTEMPTS, Performed, finish_interrupted, new_run, perform
 from pdelta.app.rollback import tree_outcome
 from pdelta.app.scanning import ScannedSource
-from pdelta.errors import IntegrityError, SourceChangedError, StaleError, UsageError
-from pdelta.formats.history import RepairWish
+from pdelta.errors import IntegrityError, SourceChangedError, StaleError
+from pdelta.formats.history import RepairWish, unmanaged
 from pdelta.formats.report import CheckReport, TreeFacts
 from pdelta.model.event import Event
 from pdelta.model.finding import Finding
@@ -143,10 +143,7 @@ def _repair(tree: OpenTree, scanned: ScannedSource, facts: TreeFacts, context: C
 
 def _managed(tree: OpenTree) -> None:
     if not tree.tree.describe().managed:
-        raise UsageError(
-            f"{tree.destination.text} has no record to compare with: pdelta has not pushed there yet",
-            hint="`pdelta diff SRC DEST` compares it with a source",
-        )
+        raise unmanaged(tree.destination.text, hint="pdelta diff SRC DEST compares it with a source")
 
 
 def _result(where: str, report: CheckReport, duration_s: float) -> VerifyResult:

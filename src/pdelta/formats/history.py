@@ -4,10 +4,15 @@ Called by ``operations.tree``, ``operations.remote`` and ``filesystem.ledger``.
 """
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
-from pdelta.errors import FormatError
+from pdelta.errors import FormatError, UsageError
+
+NEVER_PUSHED: Final = "pdelta has not pushed there yet"
+NO_HISTORY: Final = f"has no history: {NEVER_PUSHED}"
+"""What is said of a tree without any entry, behind its name."""
 
 
 class Verb(StrEnum):
@@ -199,3 +204,13 @@ def decode_history_entry(data: bytes) -> HistoryEntry:
     except msgspec.MsgspecError as error:
         text = f"a ledger entry does not follow its specification: {error}"
         raise FormatError(text) from error
+
+
+def unmanaged(name: str, *, hint: str = "pdelta push SRC DEST makes the first entry") -> UsageError:
+    """Give the error of asking a tree without any entry for what only a history can give.
+
+    Args:
+        name: Of the tree, as it was asked for.
+        hint: What else can be done.
+    """
+    return UsageError(f"{name} {NO_HISTORY}", hint=hint)

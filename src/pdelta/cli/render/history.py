@@ -11,7 +11,7 @@ from pdelta.cli.render.change import change_lines, released_lines, totals
 from pdelta.cli.render.document import path_fields, plain
 from pdelta.cli.render.safe import shown
 from pdelta.cli.render.table import table_lines
-from pdelta.formats.history import Counts, HistoryEntry, UndoState
+from pdelta.formats.history import NO_HISTORY, Counts, HistoryEntry, UndoState
 
 TITLES: Final = ("no", "when", "what", "changes", "bytes", "undo", "by", "note")
 _COUNTS = ("added", "changed", "moved", "deleted", "metadata")
@@ -32,7 +32,7 @@ def lines(where: str, entries: Sequence[HistoryEntry], *, width: int | None) -> 
         width: Columns of the terminal; None where there is none.
     """
     if not entries:
-        yield f"{shown(where)} has no history: pdelta has not pushed here yet"
+        yield f"{shown(where)} {NO_HISTORY}"
         return
     rows = [
         (

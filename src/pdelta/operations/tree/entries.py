@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pdelta.errors import IntegrityError, NeedsOperatorError, StaleError, UsageError
 from pdelta.filesystem.ledger import Ledger
 from pdelta.filesystem.state import UNDO, StateFolder
-from pdelta.formats.history import Counts, HistoryEntry, PushWish, RepairWish, RollbackWish, Verb, Wish
+from pdelta.formats.history import Counts, HistoryEntry, PushWish, RepairWish, RollbackWish, Verb, Wish, unmanaged
 from pdelta.formats.report import TreeBody, TreeFacts
 from pdelta.model.delta import Delta
 from pdelta.model.names import quoted
@@ -167,12 +167,6 @@ def moved_on(name: str, number: int) -> StaleError:
     """Say that a delta is out of date."""
     text = f"{name} moved on to entry {number} after this was calculated; nothing was changed"
     return StaleError(text, hint="run the same command again")
-
-
-def unmanaged(name: str) -> UsageError:
-    """Say that there is no history."""
-    text = f"{name} has no history: pdelta has not pushed here yet"
-    return UsageError(text, hint="pdelta push SRC DEST makes the first entry")
 
 
 def no_entry(name: str, number: int) -> UsageError:

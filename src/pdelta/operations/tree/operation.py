@@ -28,6 +28,7 @@ from pdelta.formats.history import (
     Wish,
     decode_wish,
     encode_wish,
+    unmanaged,
 )
 from pdelta.formats.page import PagedTree
 from pdelta.formats.report import (
@@ -59,7 +60,6 @@ from pdelta.operations.tree.entries import (
     refuse_lost_ledger,
     refuse_stale,
     reversing_entry,
-    unmanaged,
     wanted_snapshot,
     wished_entry,
 )

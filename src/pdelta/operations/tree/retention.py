@@ -10,7 +10,7 @@ from typing import Final
 from pdelta.filesystem.ledger import Ledger
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.state import UNDO, StateFolder, remove
-from pdelta.formats.history import HistoryEntry, UndoState
+from pdelta.formats.history import NO_HISTORY, HistoryEntry, UndoState
 from pdelta.formats.page import child_ids, decode_root
 from pdelta.formats.report import CollectReport, Retention
 from pdelta.model.finding import Finding
@@ -79,7 +79,7 @@ def examine(
         yield Finding("absent", f"{quoted(path)} does not exist; the first push makes it", blocks=False)
         return
     if state is None or ledger is None:
-        yield Finding("unmanaged", f"{quoted(path)} has no history", blocks=False)
+        yield Finding("unmanaged", f"{quoted(path)} {NO_HISTORY}", blocks=False)
         return
     if state.unfinished:
         yield Finding("unfinished", "a commit was cut off", hint="any command finishes it; or pdelta recover")
