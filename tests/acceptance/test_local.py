@@ -404,7 +404,10 @@ def test_commands_when_the_tree_has_no_history_then_they_say_so(cli: Cli, tmp_pa
     assert cli("history", "--json", tmp_path).json()["entries"] == []
     assert cli("history", tmp_path).out == told
     assert "history        pdelta has not pushed there yet\n" in cli("doctor", tmp_path).out
-    assert f"{tmp_path}/none is not there" in cli("history", tmp_path / "none", status=2).err
+    assert cli("recover", tmp_path).out == f"nothing to recover  {told}"
+    assert cli("recover", "--json", tmp_path).json()["managed"] is False
+    for command in ("history", "recover"):
+        assert f"{tmp_path}/none is not there" in cli(command, tmp_path / "none", status=2).err
 
 
 def test_show_when_asked_then_it_lists_every_change(cli: Cli, tree: MakeTree) -> None:

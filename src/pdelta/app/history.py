@@ -27,7 +27,7 @@ def read_history(where: str, context: Context, link: Link) -> Sequence[HistoryEn
     with open_tree(where, context, link) as tree:
         entries = list(tree.tree.history())
         if not entries and not tree.tree.describe().exists:
-            raise UsageError(f"{where} is not there", hint="look at the path; a first push makes the folder")
+            raise not_there(where)
         return entries
 
 
@@ -51,3 +51,8 @@ def show_entry(where: str, number: int | None, context: Context, link: Link) -> 
         if chosen not in entries:
             raise UsageError(f"{where} has no entry {chosen}", hint=f"the newest is {max(entries)}")
         return ShownEntry(entries[chosen], tuple(tree.tree.show(chosen)))
+
+
+def not_there(where: str) -> UsageError:
+    """Give the error of asking for a folder that does not exist, and of which no history does."""
+    return UsageError(f"{where} is not there", hint="look at the path; a first push makes the folder")

@@ -1,7 +1,10 @@
 """``pdelta recover WHERE`` and ``pdelta gc WHERE``."""
 
+from typing import NamedTuple
+
 from pdelta.app.compose import JOURNAL, open_journal, open_tree
 from pdelta.app.context import Context, Link
+from pdelta.app.history import not_there
 from pdelta.app.perform import end_open_runs
 from pdelta.formats.report import CollectReport, RecoverReport, Retention
 
@@ -9,13 +12,25 @@ KEEP = 10
 """How many entries' undo data stays when no limit is given."""
 
 
-def recover_tree(where: str, context: Context, link: Link) -> tuple[RecoverReport, int]:
+class Recovered(NamedTuple):
+    """What a recovery came to.
+
+    Attributes:
+        report: What was found in the tree.
+        ended: How many records of runs were closed in the journal.
+        managed: Whether the tree has a history.
+    """
+
+    report: RecoverReport
+    ended: int
+    managed: bool
+
+
+def recover_tree(where: str, context: Context, link: Link) -> Recovered:
     """Finish or undo what a killed run left in a tree, and close its record in the journal.
 
-    Returns:
-        What was found in the tree, and how many records were closed.
-
     Raises:
+        UsageError: There is no such folder, and no run on one that had not ended.
         NeedsOperatorError: Somebody changed what the killed run was about to change; it is named.
         LockedError: That run is still alive.
     """
@@ -24,7 +39,10 @@ def recover_tree(where: str, context: Context, link: Link) -> tuple[RecoverRepor
         if (context.runs / JOURNAL).exists():
             with open_journal(context) as journal:
                 ended = end_open_runs(journal, tree, {"tree": tree.tree})
-        return report, ended
+        facts = tree.tree.describe()
+        if report.found == "nothing" and not (ended or facts.exists or facts.managed):
+            raise not_there(where)
+        return Recovered(report, ended, facts.managed)
 
 
 def collect_tree(

@@ -111,12 +111,12 @@ def test_doctor_and_recover_when_a_run_was_killed_while_it_staged_then_they_agre
     (run,) = _journal_checks(desk.dest, context)
     assert (run.good, run.message) == (False, "run:killed has not ended")
     assert f"no commit was cut off; {kept}" in _unfinished(desk.dest, context)
-    first = "".join(map(click.unstyle, recovery_lines("there", *recover_tree(str(desk.dest), context, Link()))))
+    first = "".join(map(click.unstyle, recovery_lines("there", recover_tree(str(desk.dest), context, Link()))))
     assert first.startswith(f"recovered  1 run that had not ended, now closed in the journal; {kept}")
     (run,) = _journal_checks(desk.dest, context)
     assert (run.good, run.message) == (True, "every run on this destination has ended")
     assert f"no commit was cut off; {kept}" in _unfinished(desk.dest, context)
-    again = "".join(map(click.unstyle, recovery_lines("there", *recover_tree(str(desk.dest), context, Link()))))
+    again = "".join(map(click.unstyle, recovery_lines("there", recover_tree(str(desk.dest), context, Link()))))
     assert again.startswith(f"nothing to recover  {kept}")
 
 

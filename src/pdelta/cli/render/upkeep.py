@@ -8,20 +8,25 @@ import click
 from pdelta.app.doctor import STAGED_KEPT, DoctorReport
 from pdelta.app.fetch import Fetched
 from pdelta.app.hashes import ExportReport, ImportReport
+from pdelta.app.upkeep import Recovered
 from pdelta.cli.render.amount import counted, size
 from pdelta.cli.render.document import path_fields, plain
 from pdelta.cli.render.safe import shown
-from pdelta.formats.report import CollectReport, RecoverReport
+from pdelta.formats.history import NO_HISTORY
+from pdelta.formats.report import CollectReport
 
 
-def recovery_fields(where: str, report: RecoverReport, ended: int) -> dict[str, Any]:
+def recovery_fields(where: str, result: Recovered) -> dict[str, Any]:
     """Give the JSON document of a recovery."""
+    report = result.report
     foreign = [path_fields(path) for path in report.foreign]
-    return {"where": where, **plain(report), "foreign": foreign, "ended_runs": ended}
+    fields = {"where": where, **plain(report), "foreign": foreign}
+    return {**fields, "ended_runs": result.ended, "managed": result.managed}
 
 
-def recovery_lines(where: str, report: RecoverReport, ended: int) -> Iterator[str]:
-    """Say what an interrupted command had left, and what became of it; ``ended`` runs were closed in the journal."""
+def recovery_lines(where: str, result: Recovered) -> Iterator[str]:
+    """Say what an interrupted command had left, and what became of it."""
+    report, ended = result.report, result.ended
     closed = f"{counted(ended, 'run')} that had not ended, now closed in the journal"
     headline = f"{_good('recovered')}  {closed}" if ended else _good("nothing to recover")
     match report.found:
@@ -31,7 +36,8 @@ def recovery_lines(where: str, report: RecoverReport, ended: int) -> Iterator[st
         case "staged":
             yield f"{headline}{';' if ended else ' '} {STAGED_KEPT}"
         case _:
-            yield headline if ended else f"{headline}  nothing was interrupted at {shown(where)}"
+            still = f"nothing was interrupted at {shown(where)}" if result.managed else f"{shown(where)} {NO_HISTORY}"
+            yield headline if ended else f"{headline}  {still}"
     for path in report.foreign:
         yield click.style(f"  left alone, somebody changed it meanwhile: {shown(path)}", fg="yellow")
 
