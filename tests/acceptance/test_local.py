@@ -282,6 +282,22 @@ def test_push_when_a_time_is_too_far_then_its_path_is_left_out_and_exit_is_4(cli
     cli("verify", destination)
 
 
+@pytest.mark.parametrize("end", ["source", "destination"])
+def test_push_when_the_time_of_a_tree_itself_is_too_far_then_it_is_refused_with_a_way_out(
+    cli: Cli, tree: MakeTree, end: str
+) -> None:
+    ends = {"source": tree("app", {"a": "1"}), "destination": tree("live", {})}
+    os.utime(ends[end], ns=(0, 10**19))
+    if ends[end].stat().st_mtime_ns != 10**19:
+        pytest.skip("this file system has no such time")
+    refused = cli("push", ends["source"], ends["destination"], status=3).err
+    assert f"error: '{ends[end]}' cannot be recorded: its time is not between 1677-09-21 and 2262-04-11" in refused
+    assert "nothing was changed\nhint: give the folder another time (touch)\n" in refused
+    assert list(ends["destination"].iterdir()) == []
+    os.utime(ends[end])
+    cli("push", ends["source"], ends["destination"])
+
+
 def test_push_when_only_a_fifo_is_left_out_then_exit_is_0(cli: Cli, tree: MakeTree) -> None:
     source = tree("app", {"a": "1", "pipe": Fifo()})
     pushed = cli("push", "--json", source, source.with_name("live"))

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from pdelta.errors import FilesystemError, IntegrityError
+from pdelta.errors import FilesystemError, IntegrityError, PreflightError
 from pdelta.filesystem import syscalls
 from pdelta.filesystem.batch import BatchCalls, batch_calls
 from pdelta.filesystem.failure import UnreadError, describe
@@ -37,7 +37,7 @@ from pdelta.filesystem.settle import Items, Left, LostError, Settler
 from pdelta.filesystem.walk import DIRECTORY, REGULAR, SYMLINK, Folder
 from pdelta.formats.page import encode_root
 from pdelta.model.event import Event, Observer
-from pdelta.model.names import NAME_LIMIT_BYTES, PATH_LIMIT_BYTES, join_path, parent_of
+from pdelta.model.names import NAME_LIMIT_BYTES, PATH_LIMIT_BYTES, join_path, parent_of, quoted
 from pdelta.model.snapshot import (
     Chunking,
     Entry,
@@ -148,6 +148,7 @@ def scan(
 
     Raises:
         FilesystemError: The tree itself cannot be listed, or pages or index cannot be written.
+        PreflightError: The tree itself has a time that no snapshot holds.
         UsageError: A rule or a ``--chmod`` clause cannot be read.
     """
     same = index.prepare(options.chunking, options.selection)
@@ -236,6 +237,12 @@ class _Walk:
         return self._result(top, page)
 
     def _enter_root(self) -> Folder:
+        try:
+            check_time(os.fstat(self._root.fd))
+        except UnreadError as error:
+            # Any other name would be left out.
+            text = f"{quoted(self._root.path)} cannot be recorded: {error}; nothing was changed"
+            raise PreflightError(text, hint="give the folder another time (touch)") from error
         try:
             fd = os.dup(self._root.fd)
             return self._enter(b"", fd, os.fstat(fd), None)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pdelta.errors import FilesystemError, UsageError
+from pdelta.errors import PreflightError, UsageError
 from pdelta.filesystem.batch import BatchCalls
 from pdelta.filesystem.batch.pure import PureCalls
 from pdelta.filesystem.failure import UnreadError
@@ -266,7 +266,7 @@ def test_scan_when_times_are_too_far_for_a_snapshot_then_reported_and_left_out(b
     assert set(bench.entries(found)) == set(bench.entries(first)) - {b"a/one"}
     assert len(bench.scan().problems) == 3, "the index does not vouch for them"
     os.utime(bench.root, ns=(0, 10**19))
-    with pytest.raises(FilesystemError, match="its time is not between"):
+    with pytest.raises(PreflightError, match="its time is not between"):
         bench.scan()
 
 
