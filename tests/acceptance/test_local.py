@@ -665,6 +665,25 @@ def test_push_when_stopped_then_it_names_the_destination_and_where_that_stands(
     assert cli("doctor", "--json", destination).json()["healthy"]
 
 
+def test_push_when_stopped_before_its_run_begins_then_it_says_that_nothing_was_changed(
+    cli: Cli, tree: MakeTree
+) -> None:
+    source = tree("app", {"a": "1"})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    before = tree_state(destination)
+    os.truncate(source / "a", 1 << 36)
+    process = cli.start("push", source, destination)
+    # Hashing that much takes longer than any test.
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 130, said
+    assert f"error: stopped on request; nothing was changed at {destination}\n" in said
+    assert "hint: the same command begins anew\n" in said
+    assert tree_state(destination) == before
+
+
 def test_run_id_when_given_instead_of_an_address_then_its_tree_is_meant(cli: Cli, tree: MakeTree) -> None:
     source = tree("app", {"a": "1"})
     destination = source.with_name("live")

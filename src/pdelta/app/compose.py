@@ -12,7 +12,7 @@ from pdelta import __version__
 from pdelta.app.context import Context, Link
 from pdelta.app.destination import Destination, parse_destination
 from pdelta.app.no_source import NoSource
-from pdelta.errors import FilesystemError, UsageError
+from pdelta.errors import CancelledError, FilesystemError, UsageError
 from pdelta.formats.history import HistoryEntry
 from pdelta.formats.report import CheckReport, CollectReport, RecoverReport, Retention, TreeFacts
 from pdelta.model.change import Change
@@ -110,6 +110,7 @@ class OpenTree:
         target: What plans and messages call it.
         slot: Takes the source.
         agent_bytes: What placing the agent took; 0 where the host had it.
+        touched: Whether the tree may have been changed; set before anything is called that does.
     """
 
     def __init__(self, destination: Destination, context: Context, link: Link) -> None:
@@ -117,6 +118,7 @@ class OpenTree:
         self.destination = destination
         self.slot = SourceSlot(context.observer)
         self.agent_bytes = 0
+        self.touched = False
         self.target = Target("tree", _address(destination))
         self._context = context
         self._link = link
@@ -132,10 +134,19 @@ class OpenTree:
         return self
 
     def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None, /
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None, /
     ) -> None:
-        """Close it."""
-        self.close()
+        """Close it.
+
+        Raises:
+            CancelledError: A person stopped what came before any change.
+        """
+        try:
+            self.close()
+        finally:
+            if isinstance(error, KeyboardInterrupt) and not self.touched:
+                text = f"stopped on request; nothing was changed at {self.destination.text}"
+                raise CancelledError(text, hint="the same command begins anew") from error
 
     @property
     def tree(self) -> Tree:

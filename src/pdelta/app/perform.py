@@ -107,6 +107,7 @@ def finish_interrupted(tree: OpenTree) -> str:
     """
     if not tree.tree.describe().unfinished:
         return ""
+    tree.touched = True
     report = tree.tree.recover()
     return f"entry {report.number} was brought {report.direction}" if report.found == "commit" else ""
 
@@ -158,6 +159,7 @@ def perform(
             blocking = tuple(finding for finding in findings if finding.blocks)
             return Performed(delta, body, (*blocking, *warnings), number=body.number)
         refuse(findings)
+        tree.touched = True
         try:
             return _execute(tree, planned, wish, context, durable=durable, before=(delta, body, warnings))
         except KeyboardInterrupt as error:

@@ -54,6 +54,8 @@ def _push(
     reader = scanned.scan(chunking)
     recovered = "" if options.dry_run else finish_interrupted(tree)
     facts = tree.tree.describe()
+    # What a killed run left is finished in a dry run too, before anything is calculated.
+    tree.touched = tree.touched or facts.unfinished
     recorded = _agreed_chunking(facts, scanned.options, tree)
     if recorded is not None and recorded != chunking:
         chunking = recorded

@@ -37,6 +37,7 @@ def roll_back(where: str, options: RollbackOptions, context: Context, link: Link
     with open_tree(where, context, link) as tree:
         recovered = "" if options.dry_run else finish_interrupted(tree)
         facts = tree.tree.describe()
+        tree.touched = tree.touched or facts.unfinished
         if not facts.number:
             raise unmanaged(where)
         if where.startswith(RUN_PREFIX):

@@ -35,6 +35,7 @@ def recover_tree(where: str, context: Context, link: Link) -> Recovered:
         LockedError: That run is still alive.
     """
     with open_tree(where, context, link) as tree:
+        tree.touched = True
         report, ended = tree.tree.recover(), 0
         if (context.runs / JOURNAL).exists():
             with open_journal(context) as journal:
@@ -68,4 +69,5 @@ def collect_tree(
         keep = KEEP
     older_than_ns = None if older_than_s is None else context.clock() - older_than_s * 1_000_000_000
     with open_tree(where, context, link) as tree:
+        tree.touched = True
         return tree.tree.collect(Retention(keep=keep, older_than_ns=older_than_ns, max_bytes=max_bytes))

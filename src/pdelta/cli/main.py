@@ -27,7 +27,7 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
     try:
         return _run(words)
     except KeyboardInterrupt:
-        # It came while something was being imported: nothing has begun.
+        # It came while something was being imported, or again while the first one was told.
         return 130
     finally:
         import signal
@@ -56,9 +56,12 @@ def _run(words: list[str]) -> int:
 
         # Whoever ends a command so wants it to stop as Ctrl-C does, and to hear where it stopped.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    _import_msgspec()
-    from pdelta.cli.command_line import run
-
+    try:
+        _import_msgspec()
+        from pdelta.cli.command_line import run
+    except KeyboardInterrupt:
+        sys.stderr.write("error: stopped on request before anything began; nothing was changed\n")
+        return 130
     return run(words)
 
 
