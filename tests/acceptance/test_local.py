@@ -178,6 +178,22 @@ def test_first_push_when_other_files_are_there_then_they_stay_unless_delete(cli:
     assert not (destination / "theirs").exists()
 
 
+def test_push_when_many_files_would_go_then_the_refusal_names_20_unless_more_are_asked_for(
+    cli: Cli, tree: MakeTree
+) -> None:
+    source = tree("app", {f"f{number:02}": "x" for number in range(40)})
+    destination = source.with_name("live")
+    cli("push", source, destination)
+    for number in range(30):
+        (source / f"f{number:02}").unlink()
+    told = cli("push", source, destination, status=3).err
+    assert "'f19' … 10 more (-v lists them)\n" in told
+    for option in ("-v", "--json"):
+        told = cli("push", option, source, destination, status=3).err
+        assert "'f28', 'f29'\n" in told
+    assert "more" not in told
+
+
 def test_push_when_the_source_is_empty_then_deleting_needs_yes(cli: Cli, tree: MakeTree) -> None:
     source = tree("app", {"a": "1", "b": "2"})
     destination = source.with_name("live")

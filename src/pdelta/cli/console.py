@@ -103,9 +103,10 @@ class Console:
     def objection(self, error: PdeltaError) -> None:
         """Show an error beside a result, which is the only document that there may be."""
         findings = error.findings if isinstance(error, PreflightError) else ()
-        lines = [f"  · {finding}" for finding in findings[:_FINDINGS_SHOWN]]
-        if len(findings) > _FINDINGS_SHOWN:
-            lines.append(f"  · … {len(findings) - _FINDINGS_SHOWN:,} more")
+        limit = len(findings) if self.verbosity >= VERBOSE else _FINDINGS_SHOWN
+        lines = [f"  · {finding}" for finding in findings[:limit]]
+        if len(findings) > limit:
+            lines.append(f"  · … {len(findings) - limit:,} more (-v lists them)")
         self._complain(error.message, *lines, hint=error.hint)
         self._trace(error)
 

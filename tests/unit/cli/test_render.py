@@ -236,6 +236,19 @@ def test_console_when_a_refusal_is_shown_then_its_findings_are_listed_safely() -
     assert json.loads(out.getvalue())["error"]["findings"] == ["a\x1b[2J"]
 
 
+def test_console_when_a_refusal_has_many_findings_then_20_are_shown_unless_all_are_asked_for() -> None:
+    refusal = PreflightError("no", findings=tuple(f"drift: {number}" for number in range(30)))
+    told = []
+    for verbosity in (0, 1):
+        err = io.StringIO()
+        console = Console(io.StringIO(), err)
+        console.configure(json=False, quiet=False, verbosity=verbosity)
+        console.failure(refusal)
+        told.append(err.getvalue().splitlines()[1:])
+    assert (len(told[0]), told[0][-1]) == (21, "  · … 10 more (-v lists them)")
+    assert (len(told[1]), told[1][-1]) == (30, "  · drift: 29")
+
+
 @pytest.mark.parametrize(
     ("verb", "trusted", "told"),
     [

@@ -32,6 +32,8 @@ FREE_SHARE: Final = 10
 """Undo data may take so many percent of the file system, and must leave so many percent free."""
 
 _LISTED: Final = 20
+_LISTED_AT_MOST: Final = 1000
+"""A loss names as many paths as the wish lists changes; where a program wants more of those, as few as ever."""
 
 
 def find_problems(
@@ -75,10 +77,8 @@ def _losses(body: TreeBody, calculation: Calculation, tree: PagedTree) -> Iterat
     if wish.max_delete is not None:
         if body.deleted > wish.max_delete:
             gone = "1 file" if body.deleted == 1 else f"{body.deleted} files"
-            text = f"{gone} would be deleted, more than --max-delete {wish.max_delete}: {_lost(calculation)}"
-            yield Finding(
-                "loss", text, hint="if that is meant, raise the limit or give --yes (-n -v lists all of them)"
-            )
+            text = f"{gone} would be deleted, more than --max-delete {wish.max_delete}: {_lost(wish, calculation)}"
+            yield Finding("loss", text, hint="if that is meant, raise the limit or give --yes")
         return
     held = walk(tree, b"", calculation.before.top.content)
     files = (1 for _, entry in held if entry.kind != Kind.DIRECTORY)
@@ -87,14 +87,19 @@ def _losses(body: TreeBody, calculation: Calculation, tree: PagedTree) -> Iterat
     count = sum(islice(files, most))
     if calculation.emptied or body.deleted > LOSS_FILES or body.deleted * 100 > count * LOSS_SHARE:
         count += sum(files)
-        text = f"{body.deleted} of {count} {'file' if count == 1 else 'files'} would be deleted: {_lost(calculation)}"
+        text = f"{body.deleted} of {count} {'file' if count == 1 else 'files'} would be deleted: "
+        text += _lost(wish, calculation)
         yield Finding("loss", text, hint="if that is meant, give --yes or --max-delete N; rollback can bring them back")
 
 
-def _lost(calculation: Calculation) -> str:
+def _lost(wish: PushWish, calculation: Calculation) -> str:
     gone = [edit.path for edit in calculation.edits if edit.after is None]
-    more = f" … {len(gone) - _LISTED} more (-n -v lists them)" if len(gone) > _LISTED else ""
-    return ", ".join(quoted(name) for name in gone[:_LISTED]) + more
+    program = wish.listed > _LISTED_AT_MOST
+    limit, way = (_LISTED, "-n -v") if program else (max(wish.listed, _LISTED), "-v")
+    named = ", ".join(quoted(name) for name in gone[:limit])
+    if len(gone) <= limit:
+        return named
+    return f"{named} … {len(gone) - limit:,} more" + (f" ({way} lists them)" if limit == _LISTED else "")
 
 
 def _special_bits(calculation: Calculation, tree: PagedTree) -> Iterator[Finding]:
