@@ -174,15 +174,20 @@ def test_folder_when_a_link_took_its_place_then_nothing_is_written_through_it(de
     assert (desk.dest / "folder").is_symlink()
 
 
-def test_unknown_file_when_it_is_in_the_way_then_it_is_drift_and_rollback_brings_it_back(desk: Desk) -> None:
+@pytest.mark.parametrize("check", ["trust", "stat", "bytes"])
+def test_unknown_file_when_it_is_in_the_way_then_it_is_drift_and_rollback_brings_it_back(
+    desk: Desk, check: str
+) -> None:
+    same = File("the same", 0o644, OLD)
     desk.write({"a": "a"})
     desk.push()
-    desk.write({"new": "wanted"})
-    desk.write_dest({"new": "mine"})
+    desk.write({"new": "wanted", "folder": {"new": "wanted too", "equal": same}})
+    desk.write_dest({"new": "mine", "folder": {"new": "mine", "equal": same}})
     before = desk.state()
-    assert desk.push().refusals == ["drift"]
-    desk.push(drift="overwrite")
-    assert desk.read("new") == "wanted"
+    refused = desk.push(check=check)
+    assert {finding.subject for finding in refused.findings if finding.blocks} == {b"new", b"folder/new"}
+    desk.push(drift="overwrite", check=check)
+    assert (desk.read("new"), desk.read("folder/new")) == ("wanted", "wanted too")
     desk.rollback()
     assert desk.state() == before
 

@@ -43,6 +43,8 @@ class Observation(msgspec.Struct):
         occupied: Folders that hold names which no snapshot knows.
         findings: Names that cannot be looked at.
         unknown: Names that nobody recorded, in order; one of a folder stands for all that is in it.
+        times: Folders by path that differ in their time alone, which is no drift: every name that comes or goes
+            changes it.
     """
 
     found: dict[bytes, Entry | None] = msgspec.field(default_factory=dict)
@@ -50,6 +52,7 @@ class Observation(msgspec.Struct):
     occupied: set[bytes] = msgspec.field(default_factory=set)
     findings: list[Finding] = msgspec.field(default_factory=list)
     unknown: list[bytes] = msgspec.field(default_factory=list)
+    times: dict[bytes, Entry] = msgspec.field(default_factory=dict)
 
 
 class Observer:

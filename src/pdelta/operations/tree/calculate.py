@@ -170,6 +170,10 @@ class Calculator:
         elif observation.found:
             before = self._override(held, observation)
             result = self._merge(before, wanted, policy)
+            _add_collisions(result, observation)
+        for edit in result.directories:
+            if edit.path in observation.times:
+                observation.found.setdefault(edit.path, observation.times[edit.path])
         if self._root is not None:
             observation.occupied |= occupied_folders(self._root, self._tree, result.edits)
         if asked is not None and isinstance(wish, PushWish):
@@ -328,3 +332,11 @@ def _deleting(wish: Wish) -> str:
     if isinstance(wish, PushWish) and wish.delete is not None:
         return "all" if wish.delete else "none"
     return "ours"
+
+
+def _add_collisions(result: Merge, observation: Observation) -> None:
+    """Add to what drifted: unknown names where something else is wanted, as a look at the touched paths does."""
+    unknown = set(observation.unknown)
+    for edit in result.edits:
+        if edit.before is not None and edit.after is not None and is_below(edit.path, unknown):
+            observation.drifted.setdefault(edit.path, "something unknown is in its place")

@@ -87,11 +87,14 @@ def differences(overlay: Overlay, held: Root, found: Root) -> Merge:
 
     Every write into a folder changes its time, also those of ignored names.
     """
-    tree = PagedTree(overlay)
-    policy = Policy(ignored=lambda _path, _directory: False, delete="all")
-    result = merge(held, found, tree, policy, build_directory, overlay)
+    result = _all_differences(overlay, held, found)
     result.directories = [edit for edit in result.directories if not _times_alone(edit)]
     return result
+
+
+def _all_differences(overlay: Overlay, held: Root, found: Root) -> Merge:
+    policy = Policy(ignored=lambda _path, _directory: False, delete="all")
+    return merge(held, found, PagedTree(overlay), policy, build_directory, overlay)
 
 
 def _times_alone(edit: Edit) -> bool:
@@ -126,7 +129,7 @@ def observe_all(overlay: Overlay, held: Root, found: Scan, *, adopt: bool) -> Ob
             or unrecorded.
     """
     tree = PagedTree(overlay)
-    result = differences(overlay, held, found.root)
+    result = _all_differences(overlay, held, found.root)
     observation = Observation()
     finder = Finder(tree, held.top)
     for edit in sorted((*result.edits, *result.directories), key=lambda edit: edit.path):
@@ -139,6 +142,9 @@ def observe_all(overlay: Overlay, held: Root, found: Scan, *, adopt: bool) -> Ob
         if entry is not None and edit.before is not None and edit.before.kind == entry.kind == Kind.DIRECTORY:
             # What is in it is told name by name.
             entry = msgspec.structs.replace(entry, content=edit.before.content)
+            if _times_alone(edit):
+                observation.times[edit.path] = msgspec.structs.replace(edit.before, mtime_ns=entry.mtime_ns)
+                continue
         if entry is not None and (extra or edit.before is None):
             entry = msgspec.structs.replace(entry, extra={**entry.extra, ADOPTED: True})
         observation.found[edit.path] = entry
