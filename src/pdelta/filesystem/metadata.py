@@ -163,6 +163,29 @@ def read_xattrs_of(directory: Directory, path: bytes) -> tuple[tuple[bytes, byte
         os.close(handle)
 
 
+def inherited(folder: Directory, name: bytes, *, owner: bool, xattrs: bool) -> Attributes | None:
+    """Give what a file that replaces another must be given to keep its owner and access list.
+
+    Args:
+        folder: Where the other one is.
+        name: Its name there.
+        owner: Whether the owner is kept.
+        xattrs: Whether extended attributes are.
+
+    Returns:
+        None where a new file has all of it, or there is no other one.
+    """
+    if (found := folder.lstat(name)) is None:
+        return None
+    ids = None
+    if owner and (found.st_uid, found.st_gid) != (os.geteuid(), os.getegid()):
+        ids = (found.st_uid, found.st_gid)
+        if os.geteuid() != 0:
+            ids = (-1, found.st_gid) if found.st_gid in os.getgroups() else None
+    kept = read_xattrs_of(folder, name) or None if xattrs else None
+    return Attributes(owner=ids, xattrs=kept) if ids or kept else None
+
+
 def write_xattrs(place: int | bytes, wanted: Sequence[tuple[bytes, bytes]]) -> None:
     """Make the attributes that travel equal to these.
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 from blake3 import blake3
 
-from pdelta.errors import DriftError, IntegrityError
+from pdelta.errors import DriftError, IntegrityError, TransportError
 from pdelta.filesystem.answers import Answers
 from pdelta.filesystem.batch import batch_calls
 from pdelta.filesystem.commit import attributes_of
@@ -23,7 +23,7 @@ from pdelta.filesystem.copy import BLOCK_BYTES, write_all
 from pdelta.filesystem.directories import DirectoryCache
 from pdelta.filesystem.failure import translated
 from pdelta.filesystem.large import Threads, read_full
-from pdelta.filesystem.metadata import Attributes, read_xattrs_of, set_attributes, set_attributes_of
+from pdelta.filesystem.metadata import Attributes, inherited, set_attributes, set_attributes_of
 from pdelta.filesystem.patching import PatchedSource, patched
 from pdelta.filesystem.proved import PlacedChunk, copy_chunks, outside
 from pdelta.filesystem.safe import Directory
@@ -38,6 +38,8 @@ from pdelta.tree.reader import TreeReader
 from pdelta.tree.recipe import Origin, Part, Place
 
 _PIECE_BYTES: Final = 1 << 20
+_SEVERAL_BYTES: Final = 64 << 10
+"""Files to fetch up to this are made at once, whatever chunks they have."""
 _ONCE: Final = b"\0\0\0\1"
 _SYMLINK: Final = int(Kind.SYMLINK)
 
@@ -156,7 +158,11 @@ class Stager:
         """
         try:
             with translated("stage the new content"):
-                return self._stage(items)
+                try:
+                    return self._stage(items)
+                except TransportError:
+                    self._small.finish()  # what has come need not come again
+                    raise
         finally:
             self._small.close()
             self._close_origin()
@@ -306,7 +312,9 @@ class Stager:
     def _make_small(self, item: StageItem, answers: Answers) -> bool:
         """Make a file that is one part, with others; most files of most trees are such."""
         entry, part = item.entry, item.parts[0]
-        if entry.size > ROOM_BYTES or len(item.parts) != 1 or entry.extra or part.place == Place.ZERO:
+        # Of a longer file, the chunks that came before the connection broke must be on the disk.
+        limit = ROOM_BYTES if part.origin is not None or len(entry.content) == RUN_LENGTH_BYTES else _SEVERAL_BYTES
+        if entry.size > limit or len(item.parts) != 1 or entry.extra or part.place == Place.ZERO:
             return False
         if item.patched is not None or item.slot in self._arrived or self._inherited(item) is not None:
             return False
@@ -499,25 +507,16 @@ class Stager:
             self._staged.inodes[item.slot] = os.fstat(fd).st_ino
 
     def _keep_owner(self, item: StageItem, folder: Directory, name: bytes) -> None:
-        if (inherited := self._inherited(item)) is not None:
-            set_attributes_of(folder, name, inherited)
+        if (kept := self._inherited(item)) is not None:
+            set_attributes_of(folder, name, kept)
 
     def _inherited(self, item: StageItem) -> Attributes | None:
         """Give owner and access list of the file that is replaced, unless the snapshot names others; None for ours."""
         if not item.replaces:
             return None
-        parent, old = self._folders.parent(item.replaces)
-        if (found := parent.lstat(old)) is None:
-            return None
-        owner = None
-        if OWNER not in item.entry.extra and (found.st_uid, found.st_gid) != (os.geteuid(), os.getegid()):
-            owner = (found.st_uid, found.st_gid)
-            if os.geteuid() != 0:
-                owner = (-1, found.st_gid) if found.st_gid in os.getgroups() else None
-        xattrs = None
-        if XATTRS not in item.entry.extra and item.entry.kind == Kind.FILE:
-            xattrs = read_xattrs_of(parent, old) or None
-        return Attributes(owner=owner, xattrs=xattrs) if owner or xattrs else None
+        extra, is_file = item.entry.extra, item.entry.kind == Kind.FILE
+        replaced = self._folders.parent(item.replaces)
+        return inherited(*replaced, owner=OWNER not in extra, xattrs=is_file and XATTRS not in extra)
 
     def _report(self, item: StageItem, folder: Directory, name: bytes) -> None:
         if item.reported:
