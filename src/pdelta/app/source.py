@@ -6,12 +6,14 @@ another host. Never trusts that a file is still what the scan saw.
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pdelta.errors import FilesystemError, FormatError, SourceChangedError
+from pdelta.filesystem.batch import batch_calls
 from pdelta.filesystem.directories import DirectoryCache
-from pdelta.filesystem.fingerprint import RACY, Fingerprint, pack_file
+from pdelta.filesystem.fingerprint import RACY, Fingerprint
 from pdelta.filesystem.index import Index, Known
 from pdelta.filesystem.safe import Directory
 from pdelta.model.names import parent_of
@@ -56,6 +58,7 @@ class LocalSource:
         self._lock = lock
         self._folders: dict[bytes, Known] = {}
         self._open_folders = DirectoryCache(root)
+        self._calls = batch_calls()
         self.read_bytes = 0
         self.bases: Bases | None = None
 
@@ -89,19 +92,19 @@ class LocalSource:
         Raises:
             SourceChangedError: A file is not what the scan saw, or it vanished.
         """
-        held: list[bytes] = []
+        held: list[bytes | memoryview] = []
         room = PIECE_BYTES
         for piece in self._pieces(wants):
             if len(piece) > PIECE_BYTES:
                 # A patch or a frame: at most the 8 MiB of one joined answer.
                 if held:
-                    yield b"".join(held)
+                    yield _joined(held)
                     held, room = [], PIECE_BYTES
                 for begin in range(0, len(piece), PIECE_BYTES):
                     yield piece[begin : begin + PIECE_BYTES]
                 continue
             if len(piece) > room:
-                yield b"".join(held)
+                yield _joined(held)
                 held, room = [], PIECE_BYTES
             if len(piece) == PIECE_BYTES:
                 yield piece
@@ -109,62 +112,82 @@ class LocalSource:
             held.append(piece)
             room -= len(piece)
         if held:
-            yield b"".join(held)
+            yield _joined(held)
 
-    def _pieces(self, wants: Iterable[Want]) -> Iterator[bytes]:
+    def _pieces(self, wants: Iterable[Want]) -> Iterator[bytes | memoryview]:
         path: bytes | None = None
         descriptor = -1
         recorded = b""
         # The reader is called for a want only after its file was opened.
         joiner = self._join(lambda want: self._read_whole(descriptor, want))
+        together = _Together()
         try:
             for want in wants:
                 if want.path != path:
                     if descriptor >= 0:
                         self._close_checked(descriptor, recorded, path or b"")
                         descriptor, path = -1, None
-                    if not (want.offset or want.signature or want.base) and joiner is None:
-                        data = self._read_small(want)
-                        if data is not None:
-                            yield data
-                            continue
+                    if joiner is None and self._is_small(want):
+                        yield from self._read_together(together.add(want))
+                        continue
+                    yield from self._read_together(together.take())
                     path = want.path
                     descriptor, recorded = self._open(path)
                 yield from self._answer(descriptor, want, joiner)
             if descriptor >= 0:
                 self._close_checked(descriptor, recorded, path or b"")
                 descriptor = -1
+            yield from self._read_together(together.take())
             if joiner is not None:
                 yield from joiner.flush()
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
 
-    def _read_small(self, want: Want) -> bytes | None:
-        """Give a whole file that is what the scan saw, in as few calls as can be; None: the general way must do it.
-
-        A fingerprint that is equal after reading was equal before. Measured on 20,000 files of 12 KB: 0.41 s of
-        processor time, 0.75 s on the general way.
-        """
+    def _is_small(self, want: Want) -> bool:
+        """Whether a want is a whole file that may be read with others."""
+        if want.offset or want.signature or want.base or want.length > PIECE_BYTES:
+            return False
         parent, _, name = want.path.rpartition(b"/")
         known = self._folder(parent).get(name)
-        if known is None or want.length != known[1].size or want.length > PIECE_BYTES or known[0] == RACY:
-            return None
-        try:
-            descriptor = os.open(name, _OPEN, dir_fd=self._open_folders.directory(parent).fd)
-        except (OSError, FilesystemError):
-            return None
-        try:
-            data = os.pread(descriptor, want.length, 0)
-            status = os.fstat(descriptor)
-        except OSError:
-            return None
-        finally:
-            os.close(descriptor)
-        if pack_file(status) != known[0] or len(data) != want.length:
-            return None
-        self.read_bytes += want.length
-        return data
+        return known is not None and want.length == known[1].size and known[0] != RACY
+
+    def _read_together(self, wants: Sequence[Want]) -> Iterator[bytes | memoryview]:
+        """Give whole files of one folder that are what the scan saw, in as few calls as can be.
+
+        A fingerprint that is equal after reading was equal before. Measured on 20,000 files of 12 KB: 0.2 s of
+        processor time, 0.4 s with three calls from Python for each, 0.75 s on the general way.
+        """
+        if not wants:
+            return
+        parent = parent_of(wants[0].path)
+        known = self._folder(parent)
+        names = [want.path.rpartition(b"/")[2] for want in wants]
+        data = memoryview(bytearray(sum([want.length for want in wants])))
+        good = bytes(len(wants))
+        # Where the folder cannot be opened, the general way says why.
+        with suppress(OSError, FilesystemError):
+            folder = self._open_folders.directory(parent)
+            good = self._calls.read(folder.fd, names, b"".join([known[name][0] for name in names]), data)
+        if all(good):
+            self.read_bytes += len(data)
+            yield data
+            return
+        begin = 0
+        for want, is_good in zip(wants, good, strict=True):
+            end = begin + want.length
+            if is_good:
+                self.read_bytes += want.length
+                yield data[begin:end]
+            else:
+                descriptor, recorded = self._open(want.path)
+                try:
+                    yield from self._read(descriptor, want)
+                except BaseException:
+                    os.close(descriptor)
+                    raise
+                self._close_checked(descriptor, recorded, want.path)
+            begin = end
 
     def _join(self, read: Callable[[Want], bytes]) -> "Joiner | None":
         if self.bases is None:
@@ -267,6 +290,32 @@ class LocalSource:
         os.close(descriptor)
         if now != recorded:
             raise _changed(path, "changed while it was read")
+
+
+class _Together:
+    """Small files of one folder that are asked for one after the other, one piece of them at most."""
+
+    def __init__(self) -> None:
+        self._wants: list[Want] = []
+        self._room = 0
+
+    def add(self, want: Want) -> list[Want]:
+        """Add one; give those that must be read before it."""
+        full: list[Want] = []
+        if self._wants and (want.length > self._room or parent_of(want.path) != parent_of(self._wants[0].path)):
+            full = self.take()
+        self._room = (self._room if self._wants else PIECE_BYTES) - want.length
+        self._wants.append(want)
+        return full
+
+    def take(self) -> list[Want]:
+        """Give those that were added, and begin anew."""
+        wants, self._wants = self._wants, []
+        return wants
+
+
+def _joined(pieces: Sequence[bytes | memoryview]) -> bytes | memoryview:
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _changed(path: bytes, what: str) -> SourceChangedError:
