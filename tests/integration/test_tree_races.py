@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pdelta.errors import DriftError, ExecutionError, FilesystemError, NeedsOperatorError
+from pdelta.errors import DriftError, ExecutionError, FilesystemError, NeedsOperatorError, StaleError
 from pdelta.formats.report import Retention
+from pdelta.model.failpoint import never
 from tests.fixtures.desk import Desk
 
 ORIGINAL = "precious" * 2000
@@ -32,9 +33,9 @@ def meanwhile(desk: Desk, point: str, action: Callable[[], object]) -> None:
     desk.failpoint = failpoint
 
 
-def collect(desk: Desk) -> None:
+def collect(desk: Desk, limits: Retention | None = None) -> None:
     with desk.operation() as operation:
-        operation.collect(Retention())
+        operation.collect(limits or Retention())
 
 
 def kept_originals(desk: Desk) -> list[Path]:
@@ -49,6 +50,56 @@ def test_collect_when_the_destination_has_extras_then_the_next_push_works(desk: 
     (desk.source / "b").write_text("2")
     assert desk.push().refusals == []
     assert desk.names() == {"a", "b", "extra"}
+
+
+@pytest.mark.parametrize("extras", [False, True])
+def test_collect_when_a_push_is_calculated_then_no_entry_names_pages_that_are_gone(desk: Desk, *, extras: bool) -> None:
+    """A killed push left pages that no entry names: the next one need not fetch them, and counts on them."""
+    if extras:
+        desk.write_dest({"extra": "mine"})
+    desk.write({"many": {f"{number}": f"{number}" for number in range(600)}})
+    desk.push()
+    desk.write({"many": {"7": "changed"}})
+
+    def die(name: str, /) -> None:
+        if name == "ledger.pages":
+            raise InterruptedError
+
+    desk.failpoint = die
+    with pytest.raises(InterruptedError):
+        desk.push()
+    desk.failpoint = never
+    desk.at_execute = lambda: collect(desk)
+    with pytest.raises(StaleError, match="collected"):
+        desk.push()
+    assert desk.read("many/7") == "7"
+    desk.at_execute = lambda: None
+    assert desk.push().refusals == []
+    assert desk.read("many/7") == "changed"
+    assert desk.changes() == []
+
+
+def test_collect_when_a_rollback_is_calculated_then_it_is_refused_and_the_tree_stays(desk: Desk) -> None:
+    desk.write({"many": {f"{number}": f"{number}" for number in range(600)}})
+    desk.push()
+    desk.write_dest({"many": {"7": "edited on the host"}})
+    desk.write({"many": {"7": "changed"}})
+    desk.push(drift="overwrite")
+    desk.at_execute = lambda: collect(desk, Retention(keep=0, newest=True))
+    with pytest.raises(StaleError, match="collected"):
+        desk.rollback()
+    assert desk.read("many/7") == "changed"
+    assert desk.changes() == []
+
+
+def test_push_when_somebody_else_wrote_to_the_ledger_and_no_page_went_then_it_goes_on(desk: Desk) -> None:
+    desk.write({"a": "a"})
+    desk.push()
+    desk.write({"a": "new", "b": "b"})
+    desk.at_execute = lambda: collect(desk)
+    assert desk.push().refusals == []
+    assert desk.names() == {"a", "b"}
+    assert desk.changes() == []
 
 
 def test_collect_when_a_folder_was_kept_without_what_moved_out_then_push_and_rollback_work(desk: Desk) -> None:

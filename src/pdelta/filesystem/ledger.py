@@ -125,6 +125,12 @@ class Ledger:
         with self._translating():
             self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
 
+    def stamp(self) -> int:
+        """Give a number that is another one as soon as anybody else wrote to the database."""
+        with self._translating():
+            found: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        return found
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make everything written inside durable at once, or not at all."""

@@ -46,7 +46,7 @@ from pdelta.model.event import Event, Observer, silent
 from pdelta.model.failpoint import FailPoint, never
 from pdelta.model.finding import Finding
 from pdelta.model.operation import Notes, Outcome, Standing
-from pdelta.model.snapshot import Entry, Root
+from pdelta.model.snapshot import Root
 from pdelta.model.source import Source
 from pdelta.model.target import Target
 from pdelta.operations.tree.calculate import Calculation, Calculator, Overlay, empty_root
@@ -65,6 +65,7 @@ from pdelta.operations.tree.entries import (
 )
 from pdelta.operations.tree.fetch import MissingPages, fetch_pages, fetch_root
 from pdelta.operations.tree.freeze import freeze
+from pdelta.operations.tree.trusted_pages import TrustedPages
 from pdelta.tree.merge import Merge
 from pdelta.tree.order import find_renames
 
@@ -111,6 +112,7 @@ class TreeOperation:
         self._state: StateFolder | None = None
         self._ledger: Ledger | None = None
         self._overlay = Overlay(None)
+        self._trusted = TrustedPages()
         self._calculated: dict[tuple[bytes, bytes], Calculation] = {}
         self._scanned: Index | None = None
         self._problems: Sequence[Problem] = ()
@@ -135,6 +137,7 @@ class TreeOperation:
         wish = decode_wish(desired)
         self._open()
         self._recover_first(wish.wait_s)
+        self._trusted.begin(self._ledger)
         entry = self._ledger.newest() if self._ledger is not None else None
         wanted = self._wanted(wish, entry)
         if not isinstance(wish, PushWish):
@@ -376,6 +379,7 @@ class TreeOperation:
 
         state, ledger = self._opened()
         try:
+            self._trusted.refuse_collected(ledger, self._overlay, calculation, self._name())
             with ledger.transaction():
                 self._take_scan(ledger)
             self._failpoint("ledger.fingerprints")
@@ -428,7 +432,7 @@ class TreeOperation:
         """Keep what adopting an unmanaged tree found of its fingerprints."""
         scanned, self._scanned = self._scanned, None
         if scanned is not None:
-            ledger.index.store((row, _items(scanned, row.path)) for row in scanned.rows())
+            ledger.index.store((row, list(scanned.details(row.path).values())) for row in scanned.rows())
 
     def _recover_first(self, wait_s: float) -> None:
         if self._state is None or self._ledger is None or not self._state.unfinished:
@@ -508,10 +512,8 @@ class TreeOperation:
     def _scan_options(self, like: Root, *, checksum: bool, jobs: int) -> "ScanOptions":
         from pdelta.filesystem.scan import ScanOptions
 
-        now_ns = self._clock()
-        return ScanOptions(
-            now_ns=now_ns, chunking=like.chunking, selection=like.selection, checksum=checksum, jobs=jobs
-        )
+        chunking, selection, now_ns = like.chunking, like.selection, self._clock()
+        return ScanOptions(now_ns=now_ns, chunking=chunking, selection=selection, checksum=checksum, jobs=jobs)
 
     def _delta(self, calculation: Calculation, wish: Wish, entry: HistoryEntry | None, trusted: str) -> Delta:
         before = calculation.before_id
@@ -566,7 +568,3 @@ class TreeOperation:
     def _name(self) -> str:
         path = os.fsdecode(self._path)
         return f"{self._host}:{path}" if self._host else path
-
-
-def _items(index: Index, path: bytes) -> list[tuple[bytes, Entry]]:
-    return list(index.details(path).values())
