@@ -8,15 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from pdelta.errors import DriftError, ExecutionError, IntegrityError, TransportError
+from pdelta.errors import (
+    DriftError,
+    ExecutionError,
+    FilesystemError,
+    IntegrityError,
+    NeedsOperatorError,
+    TransportError,
+)
 from pdelta.filesystem.commit import Committer
 from pdelta.formats.history import PushWish, encode_wish
 from pdelta.formats.intent import Action, Move
 from pdelta.model.finding import Finding
 from pdelta.model.source import Source, Want
 from pdelta.model.target import Target
+from pdelta.testing.failpoints import SimulatedCrash
 from tests.fixtures.tree_runs import fulfil, numbers, opened, push, roll_back, scanned, state_of, troubles
 from tests.fixtures.trees import HardLink, Sparse, build_tree
+from tests.fixtures.users import NOBODY, in_child
 
 SIZE = 3 << 20
 
@@ -239,6 +248,82 @@ def test_push_when_somebody_writes_and_sets_the_time_back_then_it_is_seen_all_th
         assert pair.file.read_bytes() == edited(OLD, (offset, b"foreign"))
         pair.file.write_bytes(OLD)
         os.utime(pair.file, ns=(1, mtime_ns))
+
+
+class Failing:
+    """Lets a commit fail after its first patch, and the process die at a point of the reversal."""
+
+    def __init__(self, meddle: Callable[[], None], fatal: str = "") -> None:
+        self._meddle, self._fatal, self._failed = meddle, fatal, False
+
+    def __call__(self, name: str, /) -> None:
+        if name == "commit.patch" and not self._failed:
+            self._failed = True
+            self._meddle()
+            raise FilesystemError("an error of the disk")
+        if name == self._fatal:
+            raise SimulatedCrash
+
+
+@pytest.mark.parametrize("recovered", [False, True])
+@pytest.mark.parametrize("offset", [SIZE // 2, 2_000_000], ids=["patched", "lasting"])
+def test_reversal_when_somebody_wrote_to_the_patched_file_and_set_the_time_back_then_the_edit_stays(
+    pair: Pair, offset: int, *, recovered: bool
+) -> None:
+    """The patch is done when it is reversed, here or by the next command: size and time are those of its after."""
+    pair.write(NEW)
+    failing = Failing(lambda: overwrite(pair.file, offset, hidden=True), "intent.backward" if recovered else "")
+    with pytest.raises(SimulatedCrash if recovered else NeedsOperatorError):
+        push(pair.source, pair.dest, failing, inplace=True)
+    if recovered:
+        with opened(pair.dest) as operation:
+            assert operation.recover().foreign == (b"disk.img",)
+    assert pair.file.read_bytes() == edited(NEW, (offset, b"foreign"))
+    assert len(list((pair.dest / ".pdelta/undo/foreign-2").glob("ranges-*"))) == 1
+
+
+def test_reversal_when_nobody_wrote_to_the_patched_file_then_it_is_as_before(pair: Pair) -> None:
+    before = state_of(pair.dest)
+    pair.write(NEW)
+    failing = Failing(lambda: None)
+    with pytest.raises(ExecutionError):
+        push(pair.source, pair.dest, failing, inplace=True)
+    assert state_of(pair.dest) == before
+    assert troubles(pair.dest) == []
+
+
+@pytest.mark.parametrize("fault", ["edited"])
+def test_push_when_a_read_only_file_of_a_plain_user_is_not_patched_then_its_mode_stays(
+    short_path: Path, fault: str
+) -> None:
+    def work() -> None:
+        pair = Pair(short_path)
+        pair.write(NEW)
+        pair.file.chmod(0o444)
+        (pair.source / "disk.img").chmod(0o444)
+        forward = Committer.forward
+
+        def interfere(committer: Committer, moves: list[Move]) -> list[bytes]:
+            pair.file.chmod(0o644)
+            if fault == "edited":
+                overwrite(pair.file, 2_000_000, hidden=True)
+            else:
+                os.link(pair.file, short_path / "outside")
+            pair.file.chmod(0o444)
+            return forward(committer, moves)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Committer, "forward", interfere)
+            with pytest.raises(ExecutionError, match=r"disk\.img"):
+                push(pair.source, pair.dest, inplace=True, drift="overwrite")
+        assert pair.file.read_bytes() == (edited(OLD, (2_000_000, b"foreign")) if fault == "edited" else OLD)
+        assert pair.file.stat().st_mode & 0o777 == 0o444
+
+    if os.geteuid() != 0:
+        work()
+        return
+    os.chmod(short_path, 0o777)
+    in_child(work, NOBODY)
 
 
 def test_push_when_only_the_ctime_changes_during_the_commit_then_it_goes_on(

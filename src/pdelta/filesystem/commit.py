@@ -11,7 +11,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Final
 
 from pdelta.errors import PdeltaError
@@ -270,9 +270,9 @@ class Committer:
             return False
         # The time is set last, so the after's own says that all is written, unless it is the before's too.
         if not is_same(found, move.after_inode, move.after) or is_same(found, move.before_inode, move.before):
-            with self._patching(move, found) as (fd, old_fd, new_fd):
-                if not exact and not is_patched_in_part(fd, old_fd, new_fd, move, self._tree):
-                    return False
+            if not exact and not self._is_ours(move):
+                return False
+            with self._patching(move, found, move.slot) as (fd, new_fd):
                 self._write_ranges(fd, new_fd, move.ranges, move.after)
         self._finish_patch(move, move.after)
         return True
@@ -344,31 +344,44 @@ class Committer:
             return False
         if not stat.S_ISREG(found.st_mode):
             return False
-        with self._patching(move, found) as (fd, old_fd, new_fd):
-            # The before's time alone proves nothing: somebody may have written and set it back.
-            known = is_same(found, move.after_inode, after) or _is_untouched(found, move)
-            if not known and not is_patched_in_part(fd, old_fd, new_fd, move, self._tree):
-                return False
+        # The time alone proves nothing, be it the before's or the after's: somebody may have written and set it back.
+        if not _is_untouched(found, move) and not self._is_ours(move):
+            return False
+        with self._patching(move, found, move.copy) as (fd, old_fd):
             self._write_ranges(fd, old_fd, displaced_ranges(move.ranges, before.size, after.size), before)
         self._finish_patch(move, before)
         return True
 
+    def _is_ours(self, move: Move) -> bool:
+        """Whether a file holds nothing but what a patch leaves, done or cut off; reads it and changes nothing."""
+        with ExitStack() as opened:
+            fds = [self._open(opened, path) for path in (move.path, move.copy, move.slot)]
+            return is_patched_in_part(fds[0], fds[1], fds[2], move, self._tree)
+
     @contextmanager
-    def _patching(self, move: Move, found: os.stat_result) -> Iterator[tuple[int, int, int]]:
-        """Open a file for writing, and what a patch displaces and writes; mode and times are set again afterwards."""
+    def _patching(self, move: Move, found: os.stat_result, slot: bytes) -> Iterator[tuple[int, int]]:
+        """Open a file that is ours for writing, and what is written to it; its mode is set again with its time."""
         folder, name = self._folders.parent(move.path)
-        if os.geteuid() != 0 and not found.st_mode & stat.S_IWUSR:
-            set_attributes_of(folder, name, Attributes(mode=stat.S_IMODE(found.st_mode) | stat.S_IWUSR))
-        opened: list[int] = []
-        try:
-            opened.append(folder.open_file(name, os.O_RDWR, names=found.st_nlink))
-            for slot in (move.copy, move.slot):
-                slots, name = self._folders.parent(slot)
-                opened.append(slots.open_file(name))
-            yield opened[0], opened[1], opened[2]
-        finally:
-            for fd in opened:
-                os.close(fd)
+        mode = stat.S_IMODE(found.st_mode)
+        locked = os.geteuid() != 0 and not mode & stat.S_IWUSR
+        with ExitStack() as opened:
+            source_fd = self._open(opened, slot)
+            if locked:
+                set_attributes_of(folder, name, Attributes(mode=mode | stat.S_IWUSR))
+                self._failpoint("commit.writable")
+            try:
+                fd = self._open(opened, move.path, os.O_RDWR, names=found.st_nlink)
+            except (OSError, PdeltaError):
+                if locked:
+                    set_attributes_of(folder, name, Attributes(mode=mode))
+                raise
+            yield fd, source_fd
+
+    def _open(self, opened: ExitStack, path: bytes, flags: int = os.O_RDONLY, *, names: int = 1) -> int:
+        folder, name = self._folders.parent(path)
+        fd = folder.open_file(name, flags, names=names)
+        opened.callback(os.close, fd)
+        return fd
 
     def _write_ranges(self, fd: int, source_fd: int, ranges: Iterable[tuple[int, int]], entry: Entry | None) -> None:
         assert entry is not None  # noqa: S101 - a patch has both sides
