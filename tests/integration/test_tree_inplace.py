@@ -292,7 +292,7 @@ def test_reversal_when_nobody_wrote_to_the_patched_file_then_it_is_as_before(pai
     assert troubles(pair.dest) == []
 
 
-@pytest.mark.parametrize("fault", ["edited"])
+@pytest.mark.parametrize("fault", ["edited", "linked"])
 def test_push_when_a_read_only_file_of_a_plain_user_is_not_patched_then_its_mode_stays(
     short_path: Path, fault: str
 ) -> None:

@@ -265,12 +265,12 @@ class Committer:
         found = self._look(move.path)
         if found is None or found.st_ino != move.before_inode or not stat.S_ISREG(found.st_mode):
             return False
-        exact = _is_untouched(found, move)
-        if exact and found.st_nlink > self._names[move.before_inode]:
-            return False
+        begun = not is_same(found, move.before_inode, move.before)
+        if not begun and found.st_nlink > self._names[move.before_inode]:
+            return False  # somebody linked it, to keep it as it is
         # The time is set last, so the after's own says that all is written, unless it is the before's too.
-        if not is_same(found, move.after_inode, move.after) or is_same(found, move.before_inode, move.before):
-            if not exact and not self._is_ours(move):
+        if not begun or not is_same(found, move.after_inode, move.after):
+            if not _is_untouched(found, move) and not self._is_ours(move):
                 return False
             with self._patching(move, found, move.slot) as (fd, new_fd):
                 self._write_ranges(fd, new_fd, move.ranges, move.after)
