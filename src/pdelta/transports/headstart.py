@@ -23,6 +23,9 @@ KEPT = 16
 NONCE = b"\x01nonce\x01"
 """Stands in remembered bytes for the word that each contact makes up."""
 
+END_TIMEOUT_S = 2.0
+"""How long a command may take to end after it was asked to."""
+
 RECORD_LIMIT_BYTES = 64 << 10
 """What a pipe takes at once; first words are 3 KiB."""
 
@@ -39,20 +42,36 @@ class Begun:
     """
 
     def __init__(self, command: tuple[str, ...], first: bytes, nonce: str) -> None:
-        """Start it."""
+        """Start it.
+
+        Raises:
+            OSError: It cannot be started, or was gone before it had heard a word; nothing of it is left.
+        """
         self.command, self.first, self.nonce = command, first, nonce
         self.pid, self.streams = spawn(command, None)
-        os.set_blocking(self.streams[0], False)
-        os.write(self.streams[0], first)  # a pipe that is empty takes as much
+        try:
+            os.set_blocking(self.streams[0], False)
+            # An empty pipe takes as much, but where this user has too many: then it has one page.
+            if os.write(self.streams[0], first) != len(first):
+                raise BlockingIOError
+        except OSError:
+            self.end()
+            raise
 
     def end(self) -> None:
-        """End it, if nobody has taken it over."""
+        """End it, if nobody has taken it over; one that does not listen is killed."""
         pid, self.pid = self.pid, 0
-        if pid:
-            for descriptor in self.streams:
-                os.close(descriptor)
+        if not pid:
+            return
+        for descriptor in self.streams:
+            os.close(descriptor)
+        try:
             os.kill(pid, 15)
-            os.waitpid(pid, 0)
+            if not _has_ended(pid, END_TIMEOUT_S):
+                os.kill(pid, 9)
+                os.waitpid(pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass  # whoever started this process ignores SIGCHLD: the kernel clears away
 
 
 class Headstarts:
@@ -150,6 +169,17 @@ def spawn(command: "Sequence[str]", environment: "Mapping[str, str] | None") -> 
         for descriptor in streams:
             os.close(descriptor)
     return pid, (outgoing, incoming, complaints)
+
+
+def _has_ended(pid: int, timeout_s: float) -> bool:
+    import time
+
+    deadline = time.monotonic() + timeout_s
+    while not os.waitpid(pid, os.WNOHANG)[0]:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
+    return True
 
 
 def _is_private(folder: str) -> bool:

@@ -69,6 +69,7 @@ class SubprocessChannel(PipeChannel):
                 return
             # The host has heard other words than these: begin again.
             begun.end()
+            self._outgoing = self._incoming = self._complaints = -1
             self._start()
         super().send(parts)
 

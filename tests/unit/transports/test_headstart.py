@@ -1,12 +1,16 @@
 """A contact begun on a guess: taken over when it was right, ended when it was wrong."""
 
+import fcntl
 import os
+import signal
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from subprocess import run
 
 import pytest
 
+from pdelta.errors import TransportError
 from pdelta.transports import headstart, subprocess
 from pdelta.transports.headstart import FILE, KEPT, Headstarts
 from pdelta.transports.subprocess import SubprocessChannel
@@ -126,6 +130,73 @@ def test_end_when_nobody_took_the_guess_then_it_is_ended(folder: str) -> None:
     assert ended(pid)
 
 
+def spawning(monkeypatch: pytest.MonkeyPatch, prepare: Callable[[int, int], object]) -> list[int]:
+    """Do something with what is begun, and its input, before a word is written; give the process ids to come."""
+    begin, pids = headstart.spawn, []
+
+    def spawn(command: Sequence[str], environment: Mapping[str, str] | None) -> tuple[int, tuple[int, int, int]]:
+        pid, streams = begin(command, environment)
+        pids.append(pid)
+        prepare(pid, streams[0])
+        return pid, streams
+
+    monkeypatch.setattr(headstart, "spawn", spawn)
+    return pids
+
+
+def open_descriptors() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+def test_begin_when_the_command_dies_before_it_hears_anything_then_nothing_of_it_is_left(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(folder, (sys.executable, "-c", "pass"))
+    pids = spawning(monkeypatch, lambda pid, _: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT))
+    before = open_descriptors()
+    found = begun(folder)
+    assert found._begun is None
+    assert found.take(ECHO) is None
+    assert [ended(pid) for pid in pids] == [True]
+    assert open_descriptors() == before
+
+
+def test_begin_when_the_pipe_takes_a_part_then_nothing_of_it_is_left(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(folder, (sys.executable, "-c", "import time; time.sleep(60)"), bytes(9000))
+    pids = spawning(monkeypatch, lambda _, outgoing: fcntl.fcntl(outgoing, fcntl.F_SETPIPE_SZ, 4096))
+    before = open_descriptors()
+    assert begun(folder)._begun is None
+    assert [ended(pid) for pid in pids] == [True]
+    assert open_descriptors() == before
+
+
+def test_end_when_the_command_does_not_listen_then_it_is_killed(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(headstart, "END_TIMEOUT_S", 0.1)
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+    remember(folder, (sys.executable, "-c", code))
+    found = begun(folder)
+    assert found._begun is not None
+    pid = found._begun.pid
+    os.read(found._begun.streams[1], 1)
+    found.end()
+    assert ended(pid)
+
+
+def test_end_when_children_are_nobodys_to_wait_for_then_nothing_breaks(folder: str) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        remember(folder, (sys.executable, "-c", "import time; time.sleep(60)"))
+        found = begun(folder)
+        assert found._begun is not None
+        pid = found._begun.pid
+        found.end()
+        assert ended(pid)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def test_end_when_two_contacts_were_needed_then_none_is_remembered(folder: str) -> None:
     before = begun(folder)
     before.note(ECHO, b"one", NONCE)
@@ -169,6 +240,24 @@ def test_channel_when_it_has_other_words_then_the_contact_begins_again(
     assert channel.pid != first
     assert ended(first)
     channel.close()
+
+
+def test_channel_when_it_cannot_begin_again_then_it_closes_no_descriptor_of_others(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(folder)
+    channel = channel_over(begun(folder), monkeypatch, ECHO)
+
+    def fail(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(subprocess, "spawn", fail)
+    with pytest.raises(TransportError):
+        channel.send([b"other words\n"])
+    others = [os.open("/dev/null", os.O_RDONLY) for _ in range(6)]
+    channel.close()
+    for descriptor in others:
+        os.close(descriptor)
 
 
 def test_channel_when_nothing_was_begun_then_it_has_no_nonce(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
