@@ -85,7 +85,7 @@ class PeerSource:
         """Stream pages by id, in batches: those asked for, and what differs below those with a base.
 
         Raises:
-            FormatError: A patch is damaged, or against a page that is not here.
+            FormatError: A patch is damaged, or against a page that is not here; or together they make too much.
             TransportError: The controller is gone.
         """
         wanted = tuple(bases)
@@ -99,8 +99,12 @@ class PeerSource:
                     raise FormatError("pages were wanted, something else came")
                 last = answer.last
                 found = {blake3(page).digest(): page for page in answer.pages}
+                size = 0
                 for base, patch in answer.patches:
                     page = apply_page_patch(_held_page(held, base), patch)
+                    size += len(page)
+                    if size > messages.MAX_MESSAGE_BYTES:
+                        raise FormatError("page patches that make more than a message may hold were refused")
                     found[blake3(page).digest()] = page
                 yield found
 

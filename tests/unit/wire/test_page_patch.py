@@ -1,5 +1,6 @@
 """Pages as differences: what they cost, and what a hostile one can do."""
 
+import tracemalloc
 from contextlib import suppress
 
 import pytest
@@ -41,6 +42,30 @@ def test_patch_when_times_alone_changed_then_a_fraction_of_the_page() -> None:
 def test_patch_when_damaged_or_too_large_then_refused(patch: bytes) -> None:
     with pytest.raises(FormatError):
         apply_page_patch(b"a base of some bytes", patch)
+
+
+def test_patch_when_a_second_frame_follows_then_refused_before_it_is_unpacked() -> None:
+    base = b"a base of some bytes"
+    bomb = make_page_patch(base, b"a page") + compress(bytes(64 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError, match="does not end"):
+            apply_page_patch(base, bomb)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_patch_when_it_is_cut_off_then_refused() -> None:
+    base = b"a base of some bytes"
+    with pytest.raises(FormatError):
+        apply_page_patch(base, make_page_patch(base, b"a page that is not in its base")[:-3])
+
+
+@pytest.mark.parametrize("base", [b"", b"1234567", build_directory([])[1][0][1]])
+def test_patch_when_its_base_is_too_short_for_one_then_refused(base: bytes) -> None:
+    with pytest.raises(FormatError):
+        apply_page_patch(base, make_page_patch(b"12345678", b"a page"))
 
 
 def test_patch_when_against_another_base_then_not_the_page() -> None:
