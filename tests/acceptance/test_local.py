@@ -37,6 +37,24 @@ def test_push_when_nothing_is_there_then_the_destination_equals_the_source(cli: 
     assert "\x1b" not in result.out
 
 
+def test_destination_when_it_is_a_link_or_below_one_then_the_tree_behind_it_is_changed(
+    cli: Cli, tree: MakeTree
+) -> None:
+    source = tree("app", {"a": "a"})
+    real, link = source.with_name("real"), source.with_name("live")
+    (real / "below").mkdir(parents=True)
+    link.symlink_to("real")
+    for named, place in ((link, real), (link / "below", real / "below"), (link / "new", real / "new")):
+        (source / "a").write_text("a")
+        cli("push", "--yes", source, named)
+        (source / "a").write_text("b")
+        cli("push", "--yes", source, named)
+        assert (place / "a").read_text() == "b"
+        cli("rollback", named)
+        assert link.is_symlink()
+        assert (place / "a").read_text() == "a"
+
+
 def test_push_when_run_twice_then_the_second_does_nothing(cli: Cli, tree: MakeTree) -> None:
     source = tree("app", APP)
     destination = source.with_name("live")

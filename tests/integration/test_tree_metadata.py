@@ -190,18 +190,6 @@ def test_access_lists_when_attributes_are_asked_for_then_they_travel_and_come_ba
 # -- names and inodes ---------------------------------------------------------------------------------------------
 
 
-def test_destination_when_it_is_a_link_then_the_tree_behind_it_is_changed(desk: Desk, tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    desk.dest.symlink_to("real")
-    desk.write({"a": "a"})
-    desk.push()
-    desk.write({"a": "b"})
-    desk.push()
-    desk.rollback()
-    assert desk.dest.is_symlink()
-    assert (tmp_path / "real/a").read_text() == "a"
-
-
 @pytest.mark.parametrize("fate", ["changed", "deleted", "folder deleted", "kind changed"])
 def test_hard_link_when_it_leaves_the_tree_then_the_outside_name_and_the_undo_data_are_apart(
     desk: Desk, tmp_path: Path, fate: str

@@ -200,14 +200,14 @@ class OpenTree:
             self._tree.close()
 
     def _open_local(self) -> Tree:
-        from pdelta.filesystem.address import check_address
+        from pdelta.filesystem.address import check_address, follow_links
         from pdelta.operations.tree import open_tree_operation
 
         context = self._context
         path = os.path.abspath(self.destination.path)
         check_address(path)
         return open_tree_operation(
-            path,
+            follow_links(path),
             source=self.slot,
             observer=context.observer,
             clock=context.clock,

@@ -218,6 +218,8 @@ class Agent:
         return None
 
     def _resolve(self, root: bytes) -> bytes:
+        if b"\0" in root:
+            raise UsageError(f"{os.fsdecode(root)!r} is no path")
         expanded = os.path.expanduser(root) if root.startswith(b"~") else root
         path = follow_links(expanded)
         inside = any(path == allowed or path.startswith(allowed.rstrip(b"/") + b"/") for allowed in self._roots)

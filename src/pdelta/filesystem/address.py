@@ -63,6 +63,9 @@ def _fault(error: OSError, path: bytes) -> PdeltaError:
     match error.errno:
         case errno.ENOTDIR:
             return UsageError(_no_folder(path) + _UNCHANGED, hint="name a folder, or one that is not there yet")
+        case errno.ELOOP if os.path.realpath(os.path.dirname(path)) != os.path.dirname(path) or os.path.isdir(path):
+            text = f"{_shown(path)} leads through a link that was not there before{_UNCHANGED}"
+            return UsageError(text, hint="if the link is meant, run the command again")
         case errno.ELOOP:
             return UsageError(f"{_shown(path)} leads through links that lead back to themselves{_UNCHANGED}")
         case errno.ENAMETOOLONG:

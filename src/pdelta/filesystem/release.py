@@ -100,7 +100,7 @@ class Place:
     """The folder that holds DEST, and the container beside DEST.
 
     Args:
-        path: Absolute path of DEST.
+        path: Absolute path of DEST, without links but DEST itself.
 
     Attributes:
         parent: The folder that holds DEST.
@@ -120,7 +120,7 @@ class Place:
         if limit < len(self.name) <= NAME_LIMIT_BYTES:
             text = f"the name {quoted(self.name)} has {len(self.name)} bytes; a release takes {limit} at most"
             raise UsageError(f"{text}; nothing was changed", hint="its releases are kept beside it, in .NAME.pdelta")
-        self.parent = Directory.open_root(above or b"/")
+        self.parent = Directory.open_resolved(above or b"/")
         self.container: Directory | None = None
         try:
             self._open_container()

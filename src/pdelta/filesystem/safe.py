@@ -80,6 +80,20 @@ class Directory:
         fd = os.open(path, _FOLDER | os.O_CLOEXEC)
         return cls(fd, path, opening or best_opening())
 
+    @classmethod
+    def open_resolved(cls, path: bytes) -> Self:
+        """Open a folder at an address in which no link is left; none that came since is followed.
+
+        Args:
+            path: Absolute.
+
+        Raises:
+            OSError: It is not there, no folder, or may not be read; ``ELOOP`` for a link.
+        """
+        opening = best_opening()
+        fd = _open_from_top(path, _FOLDER, opening)
+        return cls(fd, path, opening)
+
     def __enter__(self) -> Self:
         """Give itself."""
         return self
@@ -442,6 +456,35 @@ class Directory:
         """Put full paths into an error that knows one component."""
         error.filename = self.locate(name)
         error.filename2 = new_path
+
+
+def make_resolved(path: bytes, mode: int) -> None:
+    """Make a folder at an address in which no link is left; none that came since is followed.
+
+    Raises:
+        OSError: It is there already, or cannot be made; ``ELOOP`` for a link.
+    """
+    above, name = os.path.split(path.rstrip(b"/"))
+    fd = _open_from_top(above, os.O_PATH | os.O_DIRECTORY, best_opening())
+    try:
+        os.mkdir(name, mode, dir_fd=fd)
+    finally:
+        os.close(fd)
+
+
+def _open_from_top(path: bytes, flags: int, opening: Opening) -> int:
+    names = path.strip(b"/")
+    # A handle: folders on the way need not be readable.
+    top = os.open(b"/", (os.O_PATH | os.O_DIRECTORY if names else flags) | os.O_CLOEXEC)
+    if not names:
+        return top
+    try:
+        return opening(top, names, flags)
+    except OSError as error:
+        error.filename = path
+        raise
+    finally:
+        os.close(top)
 
 
 def kind_of(mode: int) -> str:

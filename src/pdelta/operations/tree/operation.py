@@ -17,7 +17,7 @@ from pdelta.filesystem.failure import looking, translated
 from pdelta.filesystem.index import Index
 from pdelta.filesystem.ledger import Kept, Ledger
 from pdelta.filesystem.observe import Observation
-from pdelta.filesystem.safe import Directory
+from pdelta.filesystem.safe import Directory, make_resolved
 from pdelta.filesystem.state import BACKWARD, INTENT, STAGING, StateFolder
 from pdelta.formats.history import (
     HistoryEntry,
@@ -81,7 +81,7 @@ class TreeOperation:
     """The five verbs for one tree, its history, checks and recovery.
 
     Args:
-        root: Path of the tree; the folder need not exist before the first push.
+        root: Path of the tree, without links in it; the folder need not exist before the first push.
         source: Gives what the tree lacks; None where nothing will be needed.
         observer: Hears progress.
         clock: Gives nanoseconds since the epoch.
@@ -343,13 +343,13 @@ class TreeOperation:
         with addressed(self._path):
             if self._root is None:
                 try:
-                    self._root = Directory.open_root(self._path)
+                    self._root = Directory.open_resolved(self._path)
                 except FileNotFoundError:
                     if not create:
                         return
-                    os.mkdir(self._path, 0o755)
+                    make_resolved(self._path, 0o755)
                     self._failpoint("tree.made")
-                    self._root = Directory.open_root(self._path)
+                    self._root = Directory.open_resolved(self._path)
             if self._state is None:
                 try:
                     self._state = StateFolder(self._root, create=create)
