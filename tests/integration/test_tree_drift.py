@@ -110,6 +110,29 @@ def test_file_when_missing_and_kept_then_it_stays_away_until_it_is_overwritten(p
     assert pushed.read("a") == "new"
 
 
+@pytest.mark.parametrize("check", ["trust", "stat"])
+def test_file_when_a_folder_took_its_place_and_another_is_wanted_then_keep_spares_all_of_it(
+    desk: Desk, check: str
+) -> None:
+    desk.write({"a": "a", "b": "a file"})
+    desk.push()
+    (desk.source / "b").unlink()
+    desk.write({"a": "new", "b": {"f": "wanted", "g": "wanted"}})
+    (desk.dest / "b").unlink()
+    desk.write_dest({"b": {"f": "mine", "mine": {"x": "x"}}})
+    assert set(desk.push(yes=True, check=check).refusals) == {"drift"}
+    for turn in range(2):
+        done = desk.push(drift="keep", yes=True, check=check)
+        assert (done.refusals, set(done.warnings)) == ([], {"drift-kept"}), turn
+        assert (desk.read("a"), desk.names("b"), desk.read("b/f")) == ("new", {"f", "mine"}, "mine")
+        assert desk.changes() == []
+    assert desk.push(drift="overwrite", yes=True, check=check).refusals == []
+    assert (desk.read("b/f"), desk.names("b")) == ("wanted", {"f", "g", "mine"})
+    assert desk.changes() == []
+    assert desk.rollback().refusals == []
+    assert (desk.read("b/f"), desk.names("b")) == ("mine", {"f", "mine"})
+
+
 def test_file_when_missing_and_to_be_deleted_then_nothing_is_left_to_say(desk: Desk) -> None:
     desk.write({"a": "a", "b": "b"})
     desk.push()

@@ -48,7 +48,8 @@ class Policy(msgspec.Struct, frozen=True):
         delete: ``ours`` deletes what was once asked for, ``all`` everything, ``none`` nothing.
         suspended: Paths at and below which nothing is deleted.
         occupied: Directories on disk that hold names which no snapshot knows.
-        keep: Paths whose held entry stays as it is.
+        keep: Paths whose held entry stays as it is; of a folder, its metadata.
+        whole: Folders of which everything stays as it is.
         relink: Paths that must be made anew because their hard-link group changes.
     """
 
@@ -57,6 +58,7 @@ class Policy(msgspec.Struct, frozen=True):
     suspended: tuple[bytes, ...] = ()
     occupied: frozenset[bytes] = frozenset()
     keep: frozenset[bytes] = frozenset()
+    whole: frozenset[bytes] = frozenset()
     relink: frozenset[bytes] = frozenset()
 
 
@@ -218,13 +220,16 @@ class _Merger:
         for name in pair.names:
             path = prefix + name
             old, new = held.get(name), wanted.get(name)
-            if old is not None and new is not None and old.kind == _DIRECTORY == new.kind:
+            if old is not None and path in self._policy.whole:
+                # As with a name that stays where nothing is wanted: no later push may take what is in it for its own.
+                kept: Entry | None = _flagged(old, adopted=True)
+            elif old is not None and new is not None and old.kind == _DIRECTORY == new.kind:
                 after = self._kept_folder(path, old, new)
                 if self._differs_below(path, old, after):
                     return self._enter(path, old, after, adopted=adopted)
                 if not same_metadata(old, after):
                     self._result.directories.append(Edit(path, old, after, content=False))
-                kept: Entry | None = after
+                kept = after
             else:
                 kept, edited = self._name(path, old, new, adopted=adopted)
                 if edited:

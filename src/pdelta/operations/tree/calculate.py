@@ -181,7 +181,8 @@ class Calculator:
         keep = frozenset(observation.drifted) if drift == "keep" else frozenset()
         if observation.found or observation.occupied or keep:
             before = self._override(held, observation)
-            policy = msgspec.structs.replace(policy, occupied=frozenset(observation.occupied), keep=keep)
+            whole = frozenset(self._intruders(held, observation, keep))
+            policy = msgspec.structs.replace(policy, occupied=frozenset(observation.occupied), keep=keep, whole=whole)
             result = self._merge(before, wanted, policy)
         released = Selector(held.selection.rules) if isinstance(wish, RollbackWish) else None
         found = [
@@ -206,6 +207,16 @@ class Calculator:
     def _override(self, held: Root, observation: Observation) -> Root:
         top = override(self._tree, held.top, observation.found, build_directory, self._overlay)
         return msgspec.structs.replace(held, top=top)
+
+    def _intruders(self, held: Root, observation: Observation, keep: Iterable[bytes]) -> Iterator[bytes]:
+        """Give the folders that stand where the record has none: nothing in one that is kept is pdelta's."""
+        finder = Finder(self._tree, held.top)
+        for path in sorted(keep):
+            found = observation.found.get(path)
+            if found is not None and found.kind == Kind.DIRECTORY:
+                recorded = finder.find(path)
+                if recorded is not None and recorded.kind != Kind.DIRECTORY:
+                    yield path
 
     def _remember(self, asked: Root, held: Root, observation: Observation) -> None:
         """Add the paths that an earlier push left otherwise than it was asked to: kept drift."""
