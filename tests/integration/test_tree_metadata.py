@@ -4,12 +4,14 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from pdelta.errors import PdeltaError
+from pdelta.errors import ExecutionError, FilesystemError, PdeltaError
+from pdelta.filesystem.commit import Committer
+from pdelta.formats.intent import Move
 from tests.fixtures.desk import Desk, ignoring
 from tests.fixtures.trees import Directory, File, HardLink
 from tests.fixtures.users import NOBODY, as_root, in_child
@@ -349,6 +351,39 @@ def test_unreadable_file_when_replaced_as_a_plain_user_then_undo_keeps_it(short_
         assert desk.read("a") == "new"
         desk.rollback(1)
         assert desk.read("a") == "secret"
+
+    if os.geteuid() != 0:
+        work()
+        return
+    os.chmod(short_path, 0o777)
+    in_child(work, NOBODY)
+
+
+def test_unreadable_names_when_a_plain_users_push_is_reversed_then_all_is_as_before(short_path: Path) -> None:
+    """What cannot be looked at on the way back must not stop it."""
+
+    def work() -> None:
+        desk = Desk(short_path)
+        desk.write({"a": "old", "z": "old"})
+        desk.push()
+        before = desk.state()
+        desk.write({"a": "new", "z": "new", "closed": {"f": "f"}, "secret": "s", "sub": {"in": {"f": "f"}}})
+        closed = {"closed": 0o300, "secret": 0o200, "sub/in/f": 0o000, "sub/in": 0o100}
+        real, modes = Committer.forward, closed.items()
+
+        def fail(committer: Committer, moves: Sequence[Move]) -> list[bytes]:
+            real(committer, moves)
+            for path, mode in modes:
+                os.chmod(desk.dest / path, mode)
+            raise FilesystemError("an error of the disk")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Committer, "forward", fail)
+            with pytest.raises(ExecutionError):
+                desk.push()
+        assert desk.state() == before
+        assert desk.push().refusals == []
+        assert desk.read("a") == "new"
 
     if os.geteuid() != 0:
         work()

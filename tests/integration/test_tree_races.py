@@ -10,6 +10,7 @@ import pytest
 from pdelta.errors import DriftError, ExecutionError, FilesystemError, NeedsOperatorError, StaleError
 from pdelta.formats.report import Retention
 from pdelta.model.failpoint import never
+from pdelta.testing.failpoints import SimulatedCrash
 from tests.fixtures.desk import Desk
 
 ORIGINAL = "precious" * 2000
@@ -173,6 +174,65 @@ def test_original_when_its_place_was_taken_during_a_reversal_then_it_is_saved_by
     desk.push(drift="overwrite")
     collect(desk)
     assert len(kept_originals(desk)) == 1
+
+
+def quietly(path: Path, text: str) -> None:
+    """Write over a file as somebody does who sets its time back."""
+    status = path.stat()
+    path.write_text(text)
+    assert path.stat().st_size == status.st_size
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+INTERFERENCES: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "a name in a new folder": ("new/sub/theirs", lambda dest: (dest / "new/sub/theirs").write_text("theirs")),
+    "a file in a new folder": ("new/sub/f", lambda dest: (dest / "new/sub/f").write_text("theirs, longer")),
+    "a file in a new folder, quietly": ("new/sub/f", lambda dest: quietly(dest / "new/sub/f", "theirs!!")),
+    "a new file": ("plain", lambda dest: (dest / "plain").write_text("theirs, longer")),
+    "a new file, quietly": ("plain", lambda dest: quietly(dest / "plain", "theirs!!")),
+    "a replaced file, quietly": ("a", lambda dest: quietly(dest / "a", "theirs!!")),
+    "a folder in a file's place": ("b/theirs", lambda dest: (dest / "b/theirs").write_text("theirs")),
+}
+
+
+@pytest.mark.parametrize("recovered", [False, True])
+@pytest.mark.parametrize("what", INTERFERENCES)
+def test_reversal_when_somebody_wrote_to_what_was_brought_then_it_stays(
+    desk: Desk, what: str, *, recovered: bool
+) -> None:
+    """It would go to staging, and with staging at the next push of anything else."""
+    place, interfere = INTERFERENCES[what]
+    desk.write({"a": ORIGINAL, "b": "a file", "z": "z" * 5000})
+    desk.push()
+    desk.write({"a": "new text", "new": {"sub": {"f": "new text"}}, "plain": "new text", "z": "Z" * 6000})
+    (desk.source / "b").unlink()
+    desk.write({"b": {"f": "new text"}})
+    done: list[str] = []
+
+    def failpoint(name: str, /) -> None:
+        brought = [(desk.dest / path).exists() for path in ("new/sub/f", "plain", "b/f")]
+        if not done and all(brought) and desk.read("a") == "new text":
+            done.append(name)
+            interfere(desk.dest)
+            raise FilesystemError("an error of the disk")
+        if name == "intent.backward" and recovered:
+            raise SimulatedCrash
+
+    desk.failpoint = failpoint
+    with pytest.raises(SimulatedCrash if recovered else NeedsOperatorError):
+        desk.push(yes=True)
+    desk.failpoint = never
+    if recovered:
+        with desk.operation() as operation:
+            assert operation.recover().foreign == (place.split("/")[0].encode(),)
+    theirs = desk.read(place)
+    assert theirs.startswith("theirs")
+    assert desk.read("z") == "z" * 5000
+    if place != "a":
+        assert desk.read("a") == ORIGINAL
+    collect(desk)
+    desk.push(yes=True, drift="keep")
+    assert desk.read(place) == theirs
 
 
 def test_no_undo_when_staged_beside_the_final_place_then_nothing_is_left_there(desk: Desk) -> None:

@@ -15,9 +15,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Final
 
 from pdelta.errors import PdeltaError
+from pdelta.filesystem.brought import Brought
 from pdelta.filesystem.directories import DirectoryCache
 from pdelta.filesystem.failure import describe
-from pdelta.filesystem.inplace import copy_ranges, displaced_ranges, has_ranges, is_patched_in_part
+from pdelta.filesystem.inplace import copy_ranges, displaced_ranges, is_patched_in_part
 from pdelta.filesystem.metadata import Attributes, set_attributes_of
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.syscalls import UnsupportedError
@@ -48,13 +49,21 @@ class Committer:
         tree: Reads the chunk lists of what was there and of what will be.
         failpoint: Called after every change that a reader of the tree could see.
         durable: Whether the content of a patch is synced before its time says that it is whole.
+        written_ns: When the intent was written, by the clock of its file system; 0 where that is not known.
     """
 
     def __init__(
-        self, root: Directory, tree: TreeReader, failpoint: FailPoint = never, *, durable: bool = True
+        self,
+        root: Directory,
+        tree: TreeReader,
+        failpoint: FailPoint = never,
+        *,
+        durable: bool = True,
+        written_ns: int = 0,
     ) -> None:
         """Open nothing yet."""
         self._folders = DirectoryCache(root)
+        self._new = Brought(self._folders, tree, written_ns)
         self._tree = tree
         self._failpoint = failpoint
         self._durable = durable
@@ -139,22 +148,7 @@ class Committer:
         if found is None or entry is None or not move.before_ctime_ns or found.st_ctime_ns == move.before_ctime_ns:
             return True
         # Somebody may have written and set the time back; or this is a later attempt, or a link came or went.
-        return self._holds(path, entry)
-
-    def _holds(self, path: bytes, entry: Entry) -> bool:
-        folder, name = self._folders.parent(path)
-        if entry.kind == Kind.SYMLINK:
-            return folder.readlink(name) == entry.content
-        if entry.kind != Kind.FILE:
-            return True
-        try:
-            fd = folder.open_file(name)
-        except PdeltaError:
-            return False  # it was a file a moment ago
-        try:
-            return has_ranges(fd, entry, ((0, entry.size),) if entry.size else (), self._tree)
-        finally:
-            os.close(fd)
+        return self._new.holds(*self._folders.parent(path), entry)
 
     def _rename(self, path: bytes, new_path: bytes) -> None:
         folder, name = self._folders.parent(path)
@@ -287,6 +281,8 @@ class Committer:
         found = self._look(move.path)
         slot = self._look(move.slot)
         if is_same(found, move.after_inode, move.after) and slot is None:
+            if move.action == Action.CREATE and not self._is_as_brought(move):
+                return False
             self._rename(move.path, move.slot)
             return True
         if found is not None:
@@ -318,8 +314,14 @@ class Committer:
             self._rename(move.slot + BESIDE, move.slot)
         if not is_same(self._look(move.slot), move.before_inode, move.before):
             return False
+        if found is not None and not self._is_as_brought(move):
+            return False
         self._exchange(move)
         return True
+
+    def _is_as_brought(self, move: Move) -> bool:
+        """Whether nobody wrote to what a move brought, or into it, setting times back or not."""
+        return move.after is not None and self._new.is_whole(move.path, move.after)
 
     def _tidy(self, move: Move) -> None:
         """Clear away the name beside a slot: a second one of the path's inode, or the only one of the slot's own."""

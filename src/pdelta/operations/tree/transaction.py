@@ -274,7 +274,11 @@ class Transaction:
             raise ExecutionError(text, hint="somebody else writes to this tree; run the command again")
 
     def _committer(self, intent: Intent, failpoint: FailPoint | None = None) -> Committer:
-        return Committer(self._root, self._tree, failpoint or self._failpoint, durable=intent.durable)
+        point = failpoint or self._failpoint
+        # Renaming it to say that it goes backward leaves its time.
+        found = self._state.folder.lstat(INTENT) or self._state.folder.lstat(BACKWARD)
+        written_ns = found.st_mtime_ns if found is not None else 0
+        return Committer(self._root, self._tree, point, durable=intent.durable, written_ns=written_ns)
 
     def _undo(self, intent: Intent, committer: Committer, known: Iterable[bytes] = ()) -> None:
         """Reverse a commit; ``known`` are paths that it found foreign, and so never touched."""
