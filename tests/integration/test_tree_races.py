@@ -235,6 +235,27 @@ def test_reversal_when_somebody_wrote_to_what_was_brought_then_it_stays(
     assert desk.read(place) == theirs
 
 
+@pytest.mark.parametrize("path", ["a", "gone", "folder/deep/f"])
+def test_no_undo_when_somebody_writes_before_it_is_executed_and_sets_the_time_back_then_it_stays(
+    desk: Desk, path: str
+) -> None:
+    """With undo data the edit would be in it; without, it would be nowhere."""
+    desk.write({"a": "old text", "gone": "old text", "folder": {"deep": {"f": "old text"}}, "moves": "m" * 2000})
+    desk.push()
+    desk.write({"a": "new text"})
+    (desk.source / "gone").unlink()
+    shutil.rmtree(desk.source / "folder")
+    (desk.source / "moves").rename(desk.source / "moved")
+    desk.at_execute = lambda: quietly(desk.dest / path, "theirs!!")
+    with pytest.raises(DriftError, match=path):
+        desk.push(undo=False, yes=True)
+    assert desk.read(path) == "theirs!!"
+    assert len(desk.history()) == 1
+    desk.at_execute = lambda: None
+    assert desk.push(undo=False, yes=True, drift="overwrite").refusals == []
+    assert desk.names() == {"a", "moved"}
+
+
 def test_no_undo_when_staged_beside_the_final_place_then_nothing_is_left_there(desk: Desk) -> None:
     desk.write({"s": {"f": "A" * 5000, "g": "A" * 4000}})
     desk.push()

@@ -47,7 +47,7 @@ from pdelta.operations.tree.arrange import Arrangement, Arranger
 from pdelta.operations.tree.calculate import Calculation, GatheredPages, Overlay
 from pdelta.operations.tree.inplace import patching_of
 from pdelta.operations.tree.keep import Keeper
-from pdelta.operations.tree.recheck import recheck_folders
+from pdelta.operations.tree.recheck import recheck_folders, recheck_unkept
 from pdelta.operations.tree.staging import Record, open_staging, read_record
 from pdelta.tree.override import override
 
@@ -127,6 +127,9 @@ class Transaction:
         staged = self._stage(calculation, entry.number, arrangement, source, durable=durable)
         with translated("look at the tree again"):
             recheck_folders(self._root, self._tree, calculation.edits)
+            if not undo:
+                moved = {rename.old for rename in calculation.renames}
+                recheck_unkept(self._root, self._ledger.index, self._tree, calculation.edits, moved)
         with translated("write the intent"):
             moves = tuple(self._complete(move, staged) for move in arrangement.moves)
             if durable and self._dressed:
