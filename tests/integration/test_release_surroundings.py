@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pdelta.errors import DriftError, FilesystemError, UsageError
+from pdelta.errors import DriftError, FilesystemError, PreflightError, UsageError
 from pdelta.filesystem.release import release_around
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.state import remove
@@ -118,6 +118,30 @@ def test_push_when_a_person_switched_the_link_then_however_it_is_spelled_it_lead
     assert done.refusals == []
     assert (os.readlink(desk.dest), desk.read("file")) == (".dest.pdelta/releases/3", "three")
     assert tree_state(desk.container / "releases/1") == first
+
+
+def switch_by_hand(desk: ReleaseDesk, number: int) -> None:
+    desk.dest.unlink()
+    desk.dest.symlink_to(f".dest.pdelta/releases/{number}")
+
+
+@pytest.mark.parametrize("limits", [Retention(), Retention(keep=0), Retention(keep=0, newest=True)])
+def test_collect_when_a_person_switched_the_link_then_nothing_goes(desk: ReleaseDesk, limits: Retention) -> None:
+    """Where it leads is on the list of undo data, and the newest release is on none."""
+    desk.write({"file": "two"})
+    desk.push()
+    newest = desk.current
+    switch_by_hand(desk, 1)
+    before = desk.releases()
+    with desk.operation() as operation, pytest.raises(PreflightError, match="somebody switched it") as caught:
+        operation.collect(limits)
+    assert f"ln -sfn .dest.pdelta/releases/{newest}" in caught.value.hint
+    assert (desk.current, desk.releases()) == (1, before)
+    switch_by_hand(desk, newest)
+    with desk.operation() as operation:
+        operation.collect(limits)
+    assert desk.current in desk.releases()
+    assert desk.changes() == []
 
 
 def test_push_when_addressed_inside_of_a_release_then_refused_by_the_name_of_its_destination(

@@ -43,6 +43,7 @@ from pdelta.operations.tree.calculate import Calculation, Calculator, empty_root
 from pdelta.operations.tree.operation import JOBS, TreeOperation
 from pdelta.operations.tree.owners import find_unsettable
 from pdelta.operations.tree.preflight import find_problems
+from pdelta.operations.tree.release_history import refuse_switched
 from pdelta.operations.tree.release_index import (
     discard_release_index,
     indexed_releases,
@@ -148,7 +149,13 @@ class ReleaseOperation(TreeOperation):
         Raises:
             UsageError: pdelta has never pushed here.
             LockedError: Another run holds the destination.
+            PreflightError: DEST leads to a release that could be collected: somebody switched the link.
         """
+        self._open()
+        if self._state is not None and self._ledger is not None:
+            self._state.lock_at_once(self._name())
+            self._recover_locked()
+            refuse_switched(self._place, self._found, self._ledger, self._name())
         report = super().collect(limits)
         with translated("remove releases"):
             self._sweep()
