@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pdelta.errors import DriftError, FilesystemError, PreflightError, UsageError
+from pdelta.errors import DriftError, FilesystemError, IntegrityError, PreflightError, UsageError
 from pdelta.filesystem.release import release_around
 from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.state import remove
@@ -142,6 +142,45 @@ def test_collect_when_a_person_switched_the_link_then_nothing_goes(desk: Release
         operation.collect(limits)
     assert desk.current in desk.releases()
     assert desk.changes() == []
+
+
+def test_every_command_when_the_ledger_of_releases_is_lost_then_refused_and_all_releases_stay(
+    desk: ReleaseDesk,
+) -> None:
+    desk.write({"file": "two"})
+    desk.push()
+    before, ledger = desk.releases(), desk.container / "state/ledger.sqlite"
+    kept = ledger.read_bytes()
+    for damage in (ledger.unlink, ledger.touch):
+        damage()
+        for command in (desk.push, desk.rollback, desk.repair, desk.history):
+            with pytest.raises(IntegrityError, match=r"the ledger of .* is gone"):
+                command()
+        with desk.operation() as operation:
+            assert [finding.code for finding in operation.examine()] == [IntegrityError.code]
+    assert desk.releases() == before
+    ledger.write_bytes(kept)
+    assert desk.push().refusals == []
+    assert desk.rollback(to=1).refusals == []
+
+
+def test_convert_when_the_folder_and_the_releases_have_histories_then_refused_until_one_is_away(
+    desk: ReleaseDesk, tmp_path: Path
+) -> None:
+    desk.write({"file": "two"})
+    desk.push()
+    before = desk.releases()
+    desk.dest.unlink()
+    (tmp_path / "second").mkdir()
+    other = Desk(tmp_path / "second", dest=desk.dest)
+    other.write({"file": "other"})
+    other.push(run="run:other")
+    assert desk.push(convert=True, drift="overwrite").refusals == ["release-history"]
+    assert desk.releases() == before
+    desk.container.rename(tmp_path / "away")
+    assert desk.push(convert=True).refusals == []
+    assert desk.dest.is_symlink()
+    assert [entry.run for entry in desk.history()] == ["run:other", ""]
 
 
 def test_push_when_addressed_inside_of_a_release_then_refused_by_the_name_of_its_destination(

@@ -43,7 +43,7 @@ from pdelta.operations.tree.calculate import Calculation, Calculator, empty_root
 from pdelta.operations.tree.operation import JOBS, TreeOperation
 from pdelta.operations.tree.owners import find_unsettable
 from pdelta.operations.tree.preflight import find_problems
-from pdelta.operations.tree.release_history import refuse_switched
+from pdelta.operations.tree.release_history import find_other_history, refuse_lost_history, refuse_switched
 from pdelta.operations.tree.release_index import (
     discard_release_index,
     indexed_releases,
@@ -183,7 +183,7 @@ class ReleaseOperation(TreeOperation):
                 with suppress(FileNotFoundError):
                     self._state = StateFolder(place.container, create=False, name=STATE)
             self._open_current(place)
-            self._open_ledger(create=create, durable=durable)
+            self._open_ledger(place, create=create, durable=durable)
 
     def _open_current(self, place: Place) -> None:
         found = place.look()
@@ -201,7 +201,7 @@ class ReleaseOperation(TreeOperation):
                 text = f"{self._name()} leads to release {found.number}, which is not there; nothing was changed"
                 raise FilesystemError(text, hint="ln -sfn it to one of those that are, or restore the folder") from None
 
-    def _open_ledger(self, *, create: bool, durable: bool) -> None:
+    def _open_ledger(self, place: Place, *, create: bool, durable: bool) -> None:
         """Open the ledger; that of a folder which becomes a release is read where it is until it is taken over."""
         taking_over = self._found.standing == Standing.FOLDER and not self._is_unfinished()
         if taking_over and create and self._former is None:
@@ -216,6 +216,8 @@ class ReleaseOperation(TreeOperation):
             self._ledger = Ledger(self._state.ledger_path, create=create, durable=durable)
         if self._ledger is not None:
             self._overlay.below = self._ledger.pages
+        if self._found.standing == Standing.RELEASE and not self._is_unfinished():
+            refuse_lost_history(place, self._ledger, self._name())
 
     def _is_unfinished(self) -> bool:
         state = self._state
@@ -435,6 +437,8 @@ class ReleaseOperation(TreeOperation):
         if any(self._root.lstat(STATE_NAME + b"/" + name) is not None for name in (INTENT, BACKWARD)):
             text = f"a run that was killed left {path!r} unfinished"
             findings.append(Finding("unfinished", text, hint=f"pdelta recover {path}"))
+        if self._place is not None and self._state is not None and self._ledger is not None:
+            findings += find_other_history(self._place, self._state, self._ledger, path)
         if self._ledger is not None and any(entry.undo == UndoState.KEPT for entry in self._ledger.entries()):
             text = f"the history of {path!r} comes along, the undo data of its entries does not"
             hint = "what the folder holds now stays as a release, to which rollback leads"
