@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import msgspec
 
-from pdelta.errors import NeedsOperatorError
+from pdelta.errors import FilesystemError, NeedsOperatorError, PdeltaError
 from pdelta.filesystem.commit import BESIDE
 from pdelta.filesystem.inplace import displaced_ranges
 from pdelta.filesystem.ledger import Kept
@@ -117,6 +117,13 @@ def _holds(root: Directory, slot: bytes, inode: int) -> bool:
         return False
     found = root.lstat(slot)
     return found is not None and found.st_ino == inode
+
+
+def untidy_error(number: int, error: Exception) -> FilesystemError:
+    """Give the error of a commit that is complete and recorded, and was not cleared up after."""
+    told = error.message if isinstance(error, PdeltaError) else str(error)
+    text = f"entry {number} is in place and recorded, but clearing up after it failed: {told}"
+    return FilesystemError(text, hint="the next command for this tree does the rest")
 
 
 def foreign_error(root: Directory, paths: Iterable[bytes], saved: Iterable[bytes]) -> NeedsOperatorError:

@@ -326,7 +326,10 @@ class Transaction:
                     self._ledger.write_kept(aftermath.kept_items(self._root, intent))
                 reindex(self._root, self._ledger.index, after, intent.moves, self._tree, frozenset(foreign))
         self._failpoint("ledger.written")
-        self._clear(intent)
+        try:
+            self._clear(intent)
+        except (PdeltaError, OSError) as error:
+            raise aftermath.untidy_error(entry.number, error) from error
         return entry
 
     def _clear(self, intent: Intent) -> None:
