@@ -20,6 +20,7 @@ from blake3 import blake3
 
 import pdelta
 from pdelta.errors import TransportError
+from pdelta.model import UNDECODABLE
 from pdelta.transports import stage
 from pdelta.transports.base import HostFacts
 from pdelta.transports.loader import compress_stage
@@ -123,7 +124,7 @@ class AgentBundles:
         try:
             record = msgspec.msgpack.decode(self._remembered(tag).read_bytes(), type=Record)
             fresh = all(seen == _look(seen[0]) for seen in record.seen) and self._path(record.digest).exists()
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *UNDECODABLE):
             return None
         return record if fresh else None
 

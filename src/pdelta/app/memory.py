@@ -12,6 +12,7 @@ from blake3 import blake3
 
 from pdelta.app.context import Context
 from pdelta.errors import FilesystemError
+from pdelta.model import UNDECODABLE
 from pdelta.model.snapshot import Chunking
 
 
@@ -31,7 +32,7 @@ def read_memory(context: Context, source: bytes, address: str) -> SourceMemory:
     """Give what is remembered; nothing when it is absent or damaged."""
     try:
         return msgspec.json.decode(_file(context, source, address).read_bytes(), type=SourceMemory)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNDECODABLE):
         return SourceMemory()
 
 

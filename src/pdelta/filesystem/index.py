@@ -21,6 +21,7 @@ from blake3 import blake3
 from pdelta.errors import FilesystemError
 from pdelta.filesystem.fingerprint import FINGERPRINT_BYTES, RACY, Fingerprint
 from pdelta.filesystem.transaction import joined_transaction
+from pdelta.model import UNDECODABLE
 from pdelta.model.names import parent_of
 from pdelta.model.snapshot import LINKED, Chunking, Entry, Kind, Selection
 
@@ -223,7 +224,7 @@ class Index:
             if row is None or (digest is not None and row[0] != digest):
                 return {}
             packed, entries = _DETAILS.decode(row[1])
-        except (sqlite3.DatabaseError, msgspec.MsgspecError):
+        except (sqlite3.DatabaseError, *UNDECODABLE):
             return {}
         starts = range(0, len(packed), FINGERPRINT_BYTES)
         return {e.name: (packed[n : n + FINGERPRINT_BYTES], e) for n, e in zip(starts, entries, strict=False)}
@@ -315,7 +316,7 @@ class Index:
         try:
             found = self._connection.execute(f"SELECT {_COLUMNS} FROM folders {clause}", values).fetchall()  # noqa: S608
             return [_row(*columns) for columns in found]
-        except (sqlite3.DatabaseError, msgspec.MsgspecError):
+        except (sqlite3.DatabaseError, *UNDECODABLE):
             with suppress(sqlite3.DatabaseError):
                 self._renew()
             return []

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from pdelta.errors import FormatError, UsageError
+from pdelta.model import UNDECODABLE
 
 NEVER_PUSHED: Final = "pdelta has not pushed there yet"
 NO_HISTORY: Final = f"has no history: {NEVER_PUSHED}"
@@ -182,7 +183,7 @@ def decode_wish(data: bytes) -> Wish:
     """
     try:
         wish: Wish = msgspec.msgpack.decode(data, type=Wish)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         text = f"the wish does not follow its specification: {error}"
         raise FormatError(text) from error
     return wish
@@ -201,7 +202,7 @@ def decode_history_entry(data: bytes) -> HistoryEntry:
     """
     try:
         return msgspec.msgpack.decode(data, type=HistoryEntry)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         text = f"a ledger entry does not follow its specification: {error}"
         raise FormatError(text) from error
 

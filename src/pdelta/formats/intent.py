@@ -11,6 +11,7 @@ import msgspec
 from blake3 import blake3
 
 from pdelta.errors import FormatError, IntegrityError
+from pdelta.model import UNDECODABLE
 from pdelta.model.snapshot import Entry
 
 MAGIC: Final = b"PDELTA-INTENT\0\0\2"
@@ -120,6 +121,6 @@ def decode_intent(data: bytes) -> Intent:
         raise IntegrityError("the intent file is damaged: its digest does not match")
     try:
         return msgspec.msgpack.decode(memoryview(data)[HEADER_LENGTH_BYTES:-DIGEST_LENGTH_BYTES], type=Intent)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         text = f"the intent file does not follow its specification: {error}"
         raise FormatError(text) from error

@@ -10,6 +10,7 @@ import msgspec
 from blake3 import blake3
 
 from pdelta.errors import FormatError
+from pdelta.model import UNDECODABLE
 from pdelta.model.run import AnyRecord
 
 APPLICATION_ID: Final = 0x70644A31
@@ -39,7 +40,7 @@ def decode_record(data: bytes) -> AnyRecord:
     """
     try:
         return _DECODER.decode(data)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         text = f"a journal record cannot be read: {error}"
         raise FormatError(text, hint="use the pdelta that wrote the journal") from error
 

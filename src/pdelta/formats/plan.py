@@ -10,6 +10,7 @@ import msgspec
 from blake3 import blake3
 
 from pdelta.errors import FormatError, IntegrityError
+from pdelta.model import UNDECODABLE
 from pdelta.model.plan import OnFailure, Plan, Step
 from pdelta.model.target import Target
 
@@ -64,7 +65,7 @@ def decode_plan(data: bytes) -> Plan:
     """
     try:
         envelope = _ENVELOPE.decode(data)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         text = f"these bytes are no plan: {error}"
         raise FormatError(text) from error
     if envelope.magic != MAGIC or envelope.version != VERSION:
@@ -79,7 +80,7 @@ def decode_plan(data: bytes) -> Plan:
 def _decode_body(envelope: _Envelope, data: bytes) -> Plan:
     try:
         body = _BODY.decode(envelope.body)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         text = f"the plan's content cannot be read: {error}"
         raise FormatError(text) from error
     plan = Plan(envelope.digest.hex(), body.steps, body.on_failure, body.settled)

@@ -10,6 +10,7 @@ import msgspec
 from blake3 import blake3
 
 from pdelta.errors import FormatError, IntegrityError
+from pdelta.model import UNDECODABLE
 
 MAGIC: Final = b"PDELTA-SWITCH\0\0\1"
 DIGEST_LENGTH_BYTES: Final = 32
@@ -66,6 +67,6 @@ def decode_switch(data: bytes) -> SwitchIntent:
         raise IntegrityError("the intent file is torn or damaged: its digest does not match; nothing was touched")
     try:
         return msgspec.msgpack.decode(body[len(MAGIC) :], type=SwitchIntent)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         text = f"the intent file does not follow its specification: {error}"
         raise FormatError(text) from error

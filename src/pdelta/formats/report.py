@@ -10,6 +10,7 @@ import msgspec
 
 from pdelta.errors import FormatError
 from pdelta.formats.history import Counts, Wish
+from pdelta.model import UNDECODABLE
 from pdelta.model.change import Change
 from pdelta.model.finding import Finding
 from pdelta.model.snapshot import Chunking, Selection
@@ -60,7 +61,7 @@ def decode_body(data: bytes) -> TreeBody:
     """
     try:
         return msgspec.msgpack.decode(data, type=TreeBody)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         text = f"the delta does not follow its specification: {error}"
         raise FormatError(text) from error
 

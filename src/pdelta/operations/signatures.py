@@ -11,6 +11,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 import msgspec
 
 from pdelta.errors import FormatError
+from pdelta.model import UNDECODABLE
 from pdelta.model.operation import Notes
 
 HIDDEN: Final = frozenset({"close"})
@@ -85,5 +86,5 @@ def unpack(data: bytes | msgspec.Raw, kind: Any) -> Any:  # noqa: ANN401 - the t
     """
     try:
         return msgspec.msgpack.decode(data, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise FormatError(f"the peer sent a value that is no {kind}: {error}") from error

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import msgspec
 
 from pdelta.errors import FormatError
+from pdelta.model import UNDECODABLE
 from pdelta.model.event import Event
 from pdelta.model.source import Want
 
@@ -279,7 +280,7 @@ def decode(kind: int, payload: bytes) -> Message:
         decoder = _decoders[kind] = msgspec.msgpack.Decoder(known)
     try:
         message: Message = decoder.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         text = f"message {Type(kind).name} is malformed: {error}"
         raise FormatError(text) from error
     return message

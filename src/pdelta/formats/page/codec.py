@@ -12,6 +12,7 @@ import msgspec
 from blake3 import blake3
 
 from pdelta.errors import FormatError
+from pdelta.model import UNDECODABLE
 from pdelta.model.snapshot import (
     ID_LENGTH_BYTES,
     RUN_LENGTH_BYTES,
@@ -169,7 +170,7 @@ def decode(data: bytes, decoder: msgspec.msgpack.Decoder[_T]) -> _T:
     """
     try:
         return decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+    except (*UNDECODABLE, OverflowError) as error:
         message = f"malformed page: {error}"
         raise FormatError(message) from error
 

@@ -12,6 +12,7 @@ from pdelta.chunking.parameters import check_chunking
 from pdelta.errors import FormatError
 from pdelta.formats.page.check import MAX_MODE, check_extra
 from pdelta.formats.page.codec import encoder
+from pdelta.model import UNDECODABLE
 from pdelta.model.snapshot import ID_LENGTH_BYTES, Chunking, Kind, Root, Selection, SnapshotId
 
 VERSION: Final = 1
@@ -39,7 +40,7 @@ def decode_root(data: bytes) -> Root:
     try:
         _check_fields(msgspec.msgpack.decode(data))
         root = _decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError, TypeError) as error:
+    except (*UNDECODABLE, OverflowError, TypeError) as error:
         message = f"malformed root record: {error}"
         raise FormatError(message) from error
     if encoder.encode(root) != data:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from pdelta.filesystem.state import RECORD, STAGING, StateFolder
+from pdelta.model import UNDECODABLE
 from pdelta.model.failpoint import FailPoint
 
 
@@ -36,7 +37,7 @@ def read_record(state: StateFolder) -> Record | None:
         return None
     try:
         return msgspec.msgpack.decode(found, type=Record)
-    except msgspec.MsgspecError:
+    except UNDECODABLE:
         return None
 
 
