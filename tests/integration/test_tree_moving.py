@@ -241,3 +241,17 @@ def test_hard_links_when_groups_change_then_nothing_is_fetched(desk: Desk) -> No
     os.link(desk.source / "a2", desk.source / "a4")
     (desk.source / "other/a3").rename(desk.source / "other/a5")
     finish(desk)
+
+
+def test_symbolic_link_with_a_name_in_a_folder_and_one_outside_when_it_comes_back_then_it_is_one_again(
+    desk: Desk,
+) -> None:
+    (desk.source / "links").mkdir()
+    (desk.source / "link").symlink_to("a")
+    os.link(desk.source / "link", desk.source / "links/link", follow_symlinks=False)
+    desk.push()
+    assert (desk.dest / "link").lstat().st_ino == (desk.dest / "links/link").lstat().st_ino
+    desk.rollback()
+    desk.rollback()
+    assert (desk.dest / "link").lstat().st_ino == (desk.dest / "links/link").lstat().st_ino
+    assert desk.state() == desk.source_state()

@@ -76,7 +76,7 @@ def find_sources(
     if not needs.contents and not folders:
         return found
     found.catalog = gather(needs, _candidates(calculation, there, tree, needs), tree)
-    _take_back_folders(found.whole, there, folders, moved, verify, fits)
+    _take_back_folders(found.whole, there, folders, moved, verify, fits, tree)
     _take_back_files(found, calculation, there, look, verify, fits)
     return found
 
@@ -123,6 +123,7 @@ def _take_back_folders(
     moved: Collection[bytes],
     verify: Verify,
     fits: Callable[[bytes], bool],
+    tree: TreeReader,
 ) -> None:
     """Choose kept folders that can be moved back whole instead of being copied."""
     for item in kept:
@@ -130,9 +131,15 @@ def _take_back_folders(
             path = folders[item.entry.content][-1]
             if any(is_below(new, {path}) for new in moved):
                 continue
-            if fits(path) and verify(item):
+            if fits(path) and not _shares_links(tree, item.entry) and verify(item):
                 folders[item.entry.content].pop()
                 whole[path] = item.slot
+
+
+def _shares_links(tree: TreeReader, folder: Entry) -> bool:
+    """Whether symbolic links below a folder have other names, which may be outside; such files were kept apart."""
+    below = walk(tree, b"", folder.content)
+    return any(entry.kind == Kind.SYMLINK and LINKED in entry.extra for _, entry in below)
 
 
 def _take_back_files(
