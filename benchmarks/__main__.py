@@ -64,7 +64,7 @@ def main() -> None:
     work = Path(tempfile.mkdtemp(prefix="pdelta-bench-", dir=arguments.work))
     runtime = Path(tempfile.mkdtemp(prefix="pdb-"))
     try:
-        _write(_measure(scenarios, arguments, work, runtime), Path(arguments.output))
+        _measure(scenarios, arguments, work, runtime)
     finally:
         shutil.rmtree(runtime, ignore_errors=True)
         if arguments.keep:
@@ -74,7 +74,8 @@ def main() -> None:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _measure(scenarios: list[Scenario], arguments: argparse.Namespace, work: Path, runtime: Path) -> Report:
+def _measure(scenarios: list[Scenario], arguments: argparse.Namespace, work: Path, runtime: Path) -> None:
+    """Run every scenario; what is done is written after each, since all of them take hours."""
     pdelta = str(Path(arguments.pdelta).absolute())
     machine = describe_machine(work, pdelta)
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -92,10 +93,13 @@ def _measure(scenarios: list[Scenario], arguments: argparse.Namespace, work: Pat
                 done.append((scenario, Runner(scenario, wishes, place).run()))
                 rows += make_rows(*done[-1])
                 say("\n" + format_table(make_rows(*done[-1])) + "\n")
+                all_rows = [*rows, *sum_pairs(done, SUMS)]
+                results = [result for _, result in done]
+                report = Report(machine, started, contact, arguments.runs, all_rows, results)
+                _write(report, Path(arguments.output))
         finally:
             close_connections(place)
-    rows += sum_pairs(done, SUMS)
-    return Report(machine, started, contact, arguments.runs, rows, [result for _, result in done])
+    print(_table(report))
 
 
 def _measure_contact(server: Server, work: Path) -> list[Sample]:
@@ -111,13 +115,15 @@ def _contact_line(contact: list[Sample]) -> str:
     return f"ssh HOST true: {wall_s:.2f} s, {wire:,.0f} B on the wire, {client + remote:.2f} s of CPU at both ends"
 
 
+def _table(report: Report) -> str:
+    return f"{format_table(report.rows)}\n\n{_contact_line(report.contact)}"
+
+
 def _write(report: Report, folder: Path) -> None:
-    table = f"{format_table(report.rows)}\n\n{_contact_line(report.contact)}"
-    print(table)
     folder.mkdir(parents=True, exist_ok=True)
     stamp = report.started.replace(":", "").replace("-", "")
     (folder / f"{stamp}.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
-    (folder / f"{stamp}.md").write_text(table + "\n", encoding="utf-8")
+    (folder / f"{stamp}.md").write_text(_table(report) + "\n", encoding="utf-8")
     say(f"results are in {folder}/{stamp}.json and .md")
 
 

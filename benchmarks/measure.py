@@ -2,6 +2,7 @@
 
 import os
 import resource
+import select
 import statistics
 import subprocess
 import threading
@@ -179,11 +180,14 @@ def _run(command: Sequence[str], environment: Mapping[str, str], said: BinaryIO)
     with subprocess.Popen(
         list(command), stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, env=dict(environment)
     ) as process:
+        # Waiting with a time-out looks every 50 ms, which is a fifth of what the shortest rows take.
+        ended = os.pidfd_open(process.pid)
         try:
-            return process.wait(COMMAND_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+            if not select.select([ended], [], [], COMMAND_TIMEOUT_S)[0]:
+                process.kill()
+        finally:
+            os.close(ended)
+        return process.wait()
 
 
 def _remote_count(processes: Processes) -> int:

@@ -62,6 +62,7 @@ def pair_scenarios(cache: Path) -> list[Scenario]:
             (Mark("pdelta", "rsync", label="as it chooses, against plain"),),
             change=_swap,
             restore=_swap,
+            renewed=True,
             pair=pair.name,
         )
         for pair in read_pairs()

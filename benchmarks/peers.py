@@ -96,8 +96,9 @@ class Place(msgspec.Struct, frozen=True):
         return self.work / "home" / scenario / peer.name
 
     def forget_source(self, peer: Peer, scenario: str) -> None:
-        """Remove what a peer remembers of its sources, so that a cold push is the first of that tree."""
-        shutil.rmtree(self.home(peer, scenario) / "cache" / "pdelta" / "trees", ignore_errors=True)
+        """Remove what a peer remembers of its sources and pushes, so that a push is the first of that tree."""
+        for name in ("trees", "bases"):
+            shutil.rmtree(self.home(peer, scenario) / "cache" / "pdelta" / name, ignore_errors=True)
 
     def push_command(self, peer: Peer, source: Path, destination: Path) -> list[str]:
         """Give the command that makes a destination equal a source."""

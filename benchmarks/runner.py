@@ -103,7 +103,7 @@ class Runner:
         environment = self._environment(peer)
         if peer.command != "push":
             peer = msgspec.structs.replace(peer, command="push", options=NEW)
-        if self._scenario.fresh or self._scenario.adopts:
+        if self._several:
             tiny = self._place.work / "tiny"
             tiny.mkdir(exist_ok=True)
             (tiny / "file").write_bytes(b"tiny\n")
@@ -114,6 +114,9 @@ class Runner:
             self._push(peer, self._source, self._destination(peer, 0), environment)
 
     def _take_turn(self, turn: int) -> None:
+        if self._scenario.renewed:
+            for peer in list(self._peers):
+                self._guard(peer, lambda peer: self._renew(peer, turn))
         if self._scenario.change is not None:
             time.sleep(SECOND_S)
             self._scenario.change(self._source, turn)
@@ -121,7 +124,7 @@ class Runner:
             self._guard(peer, lambda peer: self._measure(peer, turn))
         if self._scenario.restore is not None:
             self._scenario.restore(self._source, turn)
-            for peer in list(self._peers):
+            for peer in [] if self._scenario.renewed else list(self._peers):
                 self._guard(peer, self._update)
         if self._scenario.few_files and not self._scenario.fresh:
             for peer in [peer for peer in self._peers if peer.program == "pdelta"]:
@@ -152,7 +155,7 @@ class Runner:
         # A rollback right after its push finds the connection of the push; one that was closed is opened first.
         run_quietly(self._place.history_command(destination), self._environment(peer))
         self._record("rollback", self._place.rollback_command(destination, *options), peer, turn)
-        if not self._scenario.fresh:
+        if not self._several:
             # A rollback is an entry of the history: taking it back restores what was pushed.
             run_quietly(self._place.rollback_command(destination, *options), self._environment(peer))
             if turn == 0:
@@ -181,6 +184,10 @@ class Runner:
         if difference:
             raise CommandFailedError(f"the trees differ: {difference}")
 
+    def _renew(self, peer: Peer, turn: int) -> None:
+        self._place.forget_source(peer, self._scenario.name)
+        self._push(peer, self._source, self._destination(peer, turn), self._environment(peer))
+
     def _update(self, peer: Peer) -> None:
         self._push(peer, self._source, self._destination(peer, 0), self._environment(peer))
 
@@ -194,15 +201,21 @@ class Runner:
             work(peer)
         except (RuntimeError, OSError) as error:
             say(f"{self._scenario.name}: {peer.name} leaves: {error}")
-            self._result.problems[peer.name] = str(error)
+            # Results are published, and paths of this machine are nobody's business.
+            text = str(error).replace(str(self._place.work), "WORK").replace(self._place.pdelta, "pdelta")
+            self._result.problems[peer.name] = text
             self._peers = [one for one in self._peers if one is not peer]
 
     def _environment(self, peer: Peer) -> dict[str, str]:
         return self._place.environment(peer, self._scenario.name)
 
     def _destination(self, peer: Peer, turn: int) -> Path:
-        number = turn if self._scenario.fresh or self._scenario.adopts else 0
-        return self._destinations / f"{peer.name}-{number}"
+        return self._destinations / f"{peer.name}-{turn if self._several else 0}"
+
+    @property
+    def _several(self) -> bool:
+        """Whether every turn has a destination of its own."""
+        return self._scenario.fresh or self._scenario.renewed or self._scenario.adopts
 
 
 def say(text: str) -> None:

@@ -38,6 +38,8 @@ class Scenario(msgspec.Struct, frozen=True):
         change: Changes the source before each turn; None for no change.
         restore: Takes the change out of the source after each turn; then every destination is brought up to date.
         fresh: Whether every turn goes to a new destination.
+        renewed: Whether every turn goes to a new destination to which the tree was pushed before the change: neither
+            undo data nor a base cache may hold what an earlier turn brought.
         adopts: Whether destinations are equal already, and not managed.
         marks: What is asked.
         beside: Ratios published beside the marks, without one.
@@ -56,6 +58,7 @@ class Scenario(msgspec.Struct, frozen=True):
     change: Callable[[Path, int], None] | None = None
     restore: Callable[[Path, int], None] | None = None
     fresh: bool = False
+    renewed: bool = False
     adopts: bool = False
     rollback: bool = True
     few_files: bool = False
