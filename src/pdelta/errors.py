@@ -96,6 +96,27 @@ class FormatError(PdeltaError):
     exit_status = 65
 
 
+class ScriptError(FormatError):
+    """SQL text, or the file of a delta around it, that can't be read.
+
+    Args:
+        problem: What is wrong.
+        line: On which line of the file, from 1; 0 where the problem says so itself.
+        file: The file's name; empty where only its text is known.
+        hint: What the reader can do next.
+    """
+
+    code = "script"
+
+    def __init__(self, problem: str, *, line: int = 0, file: str = "", hint: str = "") -> None:
+        """Keep the line beside the message, for whoever marks it in an editor or a review."""
+        places = (file, f"line {line}" if line else "", problem)
+        super().__init__(": ".join(filter(None, places)), hint=hint)
+        self.problem = problem
+        self.line = line
+        self.file = file
+
+
 class IntegrityError(PdeltaError):
     """Well-formed bytes with the wrong content."""
 

@@ -21,7 +21,7 @@ FORBIDDEN_NAMES = {"utils", "helpers", "common", "core", "manager"}
 MACHINE = re.compile(
     r"/root/|/home/(?!user\b|deploy\b)\w+/|index-url|https?://(?:pypi|files)\.[\w.]+/|/work/\w+", re.ASCII
 )
-PURE = ("model", "chunking", "tree", "formats", "wire")
+PURE = ("model", "chunking", "sql", "tree", "formats", "wire")
 
 EVERY_KIND: Tree = {
     "a.txt": "one",
