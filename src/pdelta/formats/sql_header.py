@@ -1,0 +1,148 @@
+"""The header of a SQL delta's file: ``-- pdelta:`` with ``key=value`` words, on one line or several."""
+
+import re
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from pdelta.errors import ScriptError
+from pdelta.sql.script import Scope, Script, Section, Transaction
+from pdelta.sql.token import Dialect
+
+DIALECTS: Final[Mapping[str, Dialect]] = {
+    **{dialect.value: dialect for dialect in Dialect},
+    "postgres": Dialect.POSTGRESQL,
+    "mariadb": Dialect.MYSQL,
+}
+"""What a file may call an engine."""
+
+_FIELD: Final = re.compile(r'[ \t]*([A-Za-z_]+)=(?:"([^"]*)"|([^\s"]+))(?=[ \t]|\Z)')
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+_DURATION: Final = re.compile(r"([1-9][0-9]{0,8})(ms|s|min)")
+_UNITS_MS: Final = {"ms": 1, "s": 1000, "min": 60_000}
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class Header(msgspec.Struct, frozen=True):
+    """What has been said so far; None is what has not."""
+
+    id: str | None = None
+    dialect: Dialect | None = None
+    transaction: Transaction | None = None
+    lock_timeout_ms: int | None = None
+    requires: tuple[str, ...] | None = None
+    scope: Scope | None = None
+    irreversible: str | None = None
+
+    def script(self, name: str, sections: tuple[Section, ...]) -> Script:
+        """Give the script of this header and these sections."""
+        return Script(
+            name=name,
+            id=self.id or name,
+            dialect=self.dialect,
+            transaction=self.transaction or Transaction.AUTO,
+            lock_timeout_ms=self.lock_timeout_ms,
+            requires=self.requires or (),
+            scope=self.scope or Scope.TENANT,
+            irreversible=self.irreversible or "",
+            sections=sections,
+        )
+
+
+def read_header(header: Header, text: str, line: int) -> Header:
+    """Give the header with what this line of it adds.
+
+    Args:
+        header: What the lines before said.
+        text: What follows ``pdelta:``.
+        line: The line's number, for errors.
+
+    Raises:
+        ScriptError: No ``key=value``, an unknown key, one given twice, or a value of another kind.
+    """
+    at = 0
+    text = text.rstrip()
+    said: dict[str, Any] = {}
+    while at < len(text):
+        found = _FIELD.match(text, at)
+        if found is None:
+            raise ScriptError(
+                f"the header can't be read from {text[at:].strip()[:40]!r} on",
+                line=line,
+                hint='write key=value, or key="value" where the value holds spaces',
+            )
+        key, value = found[1], found[3] if found[2] is None else found[2]
+        if key not in _KEYS:
+            raise ScriptError(
+                f"the header has an unknown key {key!r}", line=line, hint=f"known are: {', '.join(_KEYS)}"
+            )
+        field, read = _KEYS[key]
+        if field in said or getattr(header, field) is not None:
+            raise ScriptError(f"the header says {key} twice", line=line)
+        said[field] = read(value, key, line)
+        at = found.end()
+    return msgspec.structs.replace(header, **said)
+
+
+def _id(value: str, key: str, line: int) -> str:
+    if not _ID.fullmatch(value):
+        raise ScriptError(
+            f"the header's {key} has {value!r}, which is no id",
+            line=line,
+            hint="an id is up to 200 letters, digits, _, . and -",
+        )
+    return value
+
+
+def _ids(value: str, key: str, line: int) -> tuple[str, ...]:
+    ids = tuple(_id(one.strip(), key, line) for one in value.split(","))
+    if len(set(ids)) != len(ids):
+        raise ScriptError(f"the header's {key} names a delta twice", line=line)
+    return ids
+
+
+def _duration_ms(value: str, key: str, line: int) -> int:
+    found = _DURATION.fullmatch(value)
+    if found is None:
+        raise ScriptError(
+            f"the header's {key} is {value!r}", line=line, hint="write a whole number of ms, s or min, as in 2s"
+        )
+    return int(found[1]) * _UNITS_MS[found[2]]
+
+
+def _dialect(value: str, key: str, line: int) -> Dialect:
+    return _one_of(DIALECTS, value, key, line)
+
+
+def _transaction(value: str, key: str, line: int) -> Transaction:
+    return _one_of({choice.value: choice for choice in Transaction}, value, key, line)
+
+
+def _scope(value: str, key: str, line: int) -> Scope:
+    return _one_of({choice.value: choice for choice in Scope}, value, key, line)
+
+
+def _reason(value: str, key: str, line: int) -> str:
+    if not value.strip():
+        raise ScriptError(f"the header's {key} gives no reason", line=line)
+    return value.strip()
+
+
+def _one_of(choices: Mapping[str, Choice], value: str, key: str, line: int) -> Choice:
+    if value not in choices:
+        raise ScriptError(f"the header's {key} is {value!r}", line=line, hint=f"known are: {', '.join(choices)}")
+    return choices[value]
+
+
+_KEYS: Final[Mapping[str, tuple[str, Callable[[str, str, int], object]]]] = {
+    "id": ("id", _id),
+    "engine": ("dialect", _dialect),
+    "transaction": ("transaction", _transaction),
+    "lock_timeout": ("lock_timeout_ms", _duration_ms),
+    "requires": ("requires", _ids),
+    "scope": ("scope", _scope),
+    "irreversible": ("irreversible", _reason),
+}
