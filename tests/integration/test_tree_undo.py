@@ -315,30 +315,9 @@ class _Kill:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_moved_file_when_power_was_lost_after_its_time_and_before_its_rename_then_recovery_moves_it(
-    desk: Desk,
-) -> None:
-    content = bytes(range(256)) * 40
-    desk.write({"old": Directory({"z": File(content, mtime_ns=77)}), "stays": "x"})
-    desk.push()
-    (desk.source / "new").mkdir()
-    (desk.source / "old/z").rename(desk.source / "new/z")
-    (desk.source / "old").rmdir()
-    os.utime(desk.source / "new/z", ns=(88, 88))
-    desk.failpoint = CrashAt(1, "intent.written")
-    with pytest.raises(SimulatedCrash):
-        desk.push(yes=True)
-    desk.failpoint = lambda _name: None
-    os.utime(desk.dest / "old/z", ns=(88, 88))
-    desk.push(yes=True)
-    assert desk.state() == desk.source_state()
-
-
-def test_moved_file_when_power_was_lost_while_its_move_was_taken_back_then_recovery_takes_back_its_time_too(
-    desk: Desk,
-) -> None:
-    content = bytes(range(256)) * 40
-    desk.write({"old": Directory({"z": File(content, mtime_ns=77)}), "stays": "x"})
+def _stop_a_move_with_a_new_time(desk: Desk) -> object:
+    """Leave a push when its intent is written; give the state before it."""
+    desk.write({"old": Directory({"z": File(bytes(range(256)) * 40, mtime_ns=77)}), "stays": "x"})
     desk.push()
     before = desk.state()
     (desk.source / "new").mkdir()
@@ -349,6 +328,22 @@ def test_moved_file_when_power_was_lost_while_its_move_was_taken_back_then_recov
     with pytest.raises(SimulatedCrash):
         desk.push(yes=True)
     desk.failpoint = lambda _name: None
+    return before
+
+
+def test_moved_file_when_power_was_lost_after_its_time_and_before_its_rename_then_recovery_moves_it(
+    desk: Desk,
+) -> None:
+    _stop_a_move_with_a_new_time(desk)
+    os.utime(desk.dest / "old/z", ns=(88, 88))
+    desk.push(yes=True)
+    assert desk.state() == desk.source_state()
+
+
+def test_moved_file_when_power_was_lost_while_its_move_was_taken_back_then_recovery_takes_back_its_time_too(
+    desk: Desk,
+) -> None:
+    before = _stop_a_move_with_a_new_time(desk)
     # All was carried out and something failed; the final time is on the disk, and the rename there and back is not.
     (desk.dest / ".pdelta/intent").rename(desk.dest / ".pdelta/intent-backward")
     os.utime(desk.dest / "old/z", ns=(88, 88))
