@@ -5,6 +5,7 @@ help; the message says what happened to what, in which state it is now, and the
 hint says what to do next. A bug stays a ``ValueError`` or ``AssertionError``.
 """
 
+from enum import StrEnum
 from typing import ClassVar
 
 
@@ -160,6 +161,55 @@ class TransportError(AdapterError):
 
     code = "transport"
     transient = True
+
+
+class Cause(StrEnum):
+    """What kind of trouble a database had."""
+
+    BUSY = "busy"
+    """A lock was not to be had in time, or a deadlock was broken: nothing was changed, and trying again helps."""
+    LOST = "lost"
+    """The connection broke under a statement: what became of that is not known."""
+    UNREACHABLE = "unreachable"
+    """No connection could be made."""
+    DENIED = "denied"
+    """Rights are missing, or the server only reads."""
+    MISSING = "missing"
+    """The tenant is gone."""
+    FULL = "full"
+    """No space, or a limit of the server."""
+    REFUSED = "refused"
+    """The server did not take a statement."""
+
+
+class DatabaseError(AdapterError):
+    """A database did not do what it was asked.
+
+    Args:
+        message: What happened, in which tenant, and its state now.
+        cause: What kind of trouble.
+        sqlstate: The server's own code; empty where it has none.
+        reason: The server's words without the names of tenant and place, so that equal failures can be counted as one.
+        hint: What the reader can do next.
+    """
+
+    code = "database"
+
+    def __init__(
+        self, message: str, *, cause: Cause = Cause.REFUSED, sqlstate: str = "", reason: str = "", hint: str = ""
+    ) -> None:
+        """Keep what a roll-out decides by."""
+        super().__init__(message, hint=hint)
+        self.cause = cause
+        self.sqlstate = sqlstate
+        self.reason = reason or message
+
+
+class GuardError(PdeltaError):
+    """A check refused a delta in a tenant; nothing was changed there."""
+
+    code = "guard"
+    exit_status = 3
 
 
 class CancelledError(PdeltaError):

@@ -1,0 +1,233 @@
+"""The port of databases: many tenants behind few connections, and a transaction that is the ledger's as well.
+
+Each engine implements it in a module of its own; ``operations.sql`` is the only caller. An adapter translates what its
+driver raises into ``DatabaseError``, once, and decides nothing about deltas: it executes the moves that it is given.
+
+What an implementer must do:
+
+- ``Database.glance`` costs one query a server, however many tenants there are.
+- ``Session.commit`` is one transaction that either happens in every tenant it names or in none, and whose ledger rows,
+  history rows and head stamps are part of it. It first takes the ledger's lock, then compares the ledger with
+  ``before``; a mismatch is a ``StaleError`` that names the tenant, and nothing is changed.
+- A connection that breaks while it commits is ``Cause.LOST``: nobody knows what happened; a look at the ledger tells.
+- Nothing outlives a transaction: no session setting, no lock, no prepared statement. (PgBouncer hands connections on.)
+- Whatever is the caller's text goes into SQL by quoting; no name and no value is trusted.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import msgspec
+
+from pdelta.sql.ledger import Applied, Head
+from pdelta.sql.piece import Piece
+from pdelta.sql.token import Dialect, Mode
+
+
+class Tenant(msgspec.Struct, frozen=True):
+    """One schema, one database or one file that receives deltas on its own.
+
+    Attributes:
+        name: What people call it: the schema, the database, or the file's path below the folder of the project.
+        tags: Free words by which waves and commands choose.
+        size: Sorts tenants, the smallest first; bytes unless the project file has a query for it.
+        values: What the placeholders of deltas stand for.
+    """
+
+    name: str
+    tags: tuple[str, ...] = ()
+    size: int = 0
+    values: Mapping[str, str] = {}
+
+
+class Glance(msgspec.Struct, frozen=True):
+    """What can be said of a tenant without reading its ledger.
+
+    Attributes:
+        managed: Whether it has a ledger at all.
+        head: What its stamp says; None where that is missing or doubtful, and the ledger must be read.
+        mark: What the adapter must be given back in a ``Work``; opaque to everybody else.
+    """
+
+    managed: bool
+    head: Head | None
+    mark: str = ""
+
+
+class Way(StrEnum):
+    """Which way a delta goes."""
+
+    APPLY = "apply"
+    REVERSE = "reverse"
+
+
+class Move(msgspec.Struct, frozen=True):
+    """One delta, one way, as one tenant is to make it.
+
+    Attributes:
+        way: ``APPLY`` adds the row, ``REVERSE`` removes it, after it was copied into the history.
+        row: The row of the ledger, in the state that it has afterwards (``APPLY``), or has now (``REVERSE``).
+            What the ``undo`` of pieces gives comes before ``row.reverse``, that of later pieces first.
+        pieces: What is executed, with all placeholders replaced.
+        replaces: Whether the tenant has a row of this id, which is to be copied into the history and replaced.
+    """
+
+    way: Way
+    row: Applied
+    pieces: tuple[Piece, ...]
+    replaces: bool = False
+
+
+class Work(msgspec.Struct, frozen=True):
+    """What one transaction does in one tenant.
+
+    Attributes:
+        tenant: Its name.
+        before: The head that its ledger must have under the lock.
+        after: The head that it has at the end.
+        moves: In order.
+        glance: What was seen of it.
+    """
+
+    tenant: str
+    before: Head
+    after: Head
+    moves: tuple[Move, ...]
+    glance: Glance
+
+
+class Session(Protocol):
+    """One connection's worth of work on one server, used by one thread at a time."""
+
+    def commit(self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
+        """Do these works in one transaction, on tenants that this session's lane serves, in the order given.
+
+        Raises:
+            StaleError: A tenant's ledger is not as ``before`` says.
+            GuardError: A guard refused; the message is the guard's.
+            DatabaseError: As its ``cause`` says; unless that is ``LOST``, nothing was changed.
+        """
+        ...
+
+    def record(self, tenant: str, row: Applied | None, *, former: Applied | None, glance: Glance) -> Head:
+        """Write, change or remove one row of the ledger durably, outside any delta's transaction; give the new head.
+
+        For deltas without a transaction: the row is their journal. Under the ledger's lock the former row must be as
+        given.
+
+        Args:
+            tenant: Whose ledger.
+            row: The row to be; None removes it, after it was copied into the history.
+            former: The row that must be there; None where there must be none of that id.
+            glance: What was seen of the tenant.
+
+        Raises:
+            StaleError: The former row is not there, or is another.
+            DatabaseError: As its ``cause`` says.
+        """
+        ...
+
+    def alone(self, tenant: str, statement: str, *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
+        """Execute one statement without a transaction around it.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+        ...
+
+    def query(self, tenant: str, text: str, *, statement_timeout_ms: int = 0) -> list[tuple[Any, ...]]:
+        """Give the rows of one SELECT in a transaction that cannot write and is rolled back.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+        ...
+
+    def rehearse(self, works: Sequence[Work], texts: Sequence[str], *, lock_timeout_ms: int) -> list[Any]:
+        """Do these works in one transaction that is rolled back at the end whatever happens.
+
+        After each work the texts (SELECTs of one value) are evaluated in its tenant.
+
+        Returns:
+            The values, one list a work.
+
+        Raises:
+            StaleError: As ``commit``.
+            GuardError: As ``commit``.
+            DatabaseError: As ``commit``; ``REFUSED`` where the engine has no transactions for what the works hold.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """End what another thread is executing on this session, if anything; that thread gets a ``DatabaseError``."""
+        ...
+
+    def close(self) -> None:
+        """Let the connection go; an open transaction is rolled back."""
+        ...
+
+
+class Database(Protocol):
+    """The tenants that one section of the project file names, on one or several servers.
+
+    Attributes:
+        name: The section's.
+        dialect: How its SQL is read.
+        modes: What the server changes about that; known once anything was read.
+        transactional: Whether DDL and the ledger can share a transaction.
+    """
+
+    name: str
+    dialect: Dialect
+    modes: frozenset[Mode]
+    transactional: bool
+
+    def __enter__(self) -> Self:
+        """Use it; connections are made when first needed."""
+        ...
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None, /
+    ) -> None:
+        """Close every connection."""
+        ...
+
+    def tenants(self) -> Sequence[Tenant]:
+        """Give all tenants, sorted by name; system schemas and databases are none.
+
+        Raises:
+            DatabaseError: A server can't be reached, or the query fails.
+        """
+        ...
+
+    def glance(self, names: Sequence[str]) -> Mapping[str, Glance | Exception]:
+        """Give what the stamps of these tenants say, with one query a server; a tenant that is gone is missing.
+
+        A tenant whose server can't be reached has the ``DatabaseError`` that says so.
+        """
+        ...
+
+    def ledgers(self, names: Sequence[str]) -> Mapping[str, Sequence[Applied] | Exception]:
+        """Give the rows of these tenants' ledgers, many tenants a round trip; none for a tenant without one.
+
+        A tenant that can't be read has the ``DatabaseError`` that says so.
+        """
+        ...
+
+    def lane(self, name: str) -> str:
+        """Give what tenants share that should not be worked on by many connections at once: the server."""
+        ...
+
+    def width(self, lane: str) -> int:
+        """Give how many sessions a lane may have at once."""
+        ...
+
+    def session(self, lane: str) -> Session:
+        """Open a session on a lane; nothing is connected before it is used."""
+        ...
+
+    def blockers(self, name: str) -> Sequence[str]:
+        """Give, in words for people, who holds locks on this tenant's tables now; empty where that can't be known."""
+        ...

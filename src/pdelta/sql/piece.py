@@ -1,0 +1,37 @@
+"""SQL as it is handed to a database: one statement with what is kept and asked around it.
+
+``derive`` makes pieces whose reverse is calculated in the tenant; a script with a reverse of its own gives pieces of a
+statement each. ``operations.sql`` puts them into moves, and the adapters of ``databases`` execute them.
+"""
+
+from typing import Final
+
+import msgspec
+
+GUARD: Final = "/* pdelta guard */"
+"""Begins a statement that decides whether to go on: a SELECT of one text; NULL and '' go on, else it refuses."""
+
+LOSS_GUARD: Final = "/* pdelta guard loss */"
+"""A guard that counts what a reverse would lose; left out under ``--accept-data-loss``."""
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """One statement and its surroundings, in the order of execution.
+
+    Attributes:
+        before: Statements that come first: guards, and what keeps rows.
+        undo: An SQL expression that gives the text of the statements that take this piece back, each ended by ``;``,
+            from what the tenant is like before ``statement``; empty for none. ``''`` as its value says that there is
+            nothing to take back.
+        statement: What is done.
+        late_undo: The same as ``undo``, evaluated after ``statement``, for what only exists then.
+        after: Statements that come last.
+        alone: Whether the statement can't stand in a transaction.
+    """
+
+    statement: str
+    before: tuple[str, ...] = ()
+    undo: str = ""
+    late_undo: str = ""
+    after: tuple[str, ...] = ()
+    alone: bool = False
