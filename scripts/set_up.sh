@@ -3,7 +3,8 @@
 #
 # runtime  .venv with pdelta and what it runs on
 # dev      the same with the tools of development, and a C compiler where root can install one
-# tools    sshd, ssh, rsync, strace and setfacl for the tests: installed as root on Debian, else only looked for
+# tools    what the tests start or call: OpenSSH, PostgreSQL, PgBouncer, MariaDB, rsync, strace and setfacl:
+#          installed as root on Debian, without starting any service, else only looked for
 set -euo pipefail
 cd "$(dirname "$0")/.."
 readonly venv=.venv
@@ -64,15 +65,34 @@ find_compiler() {
     fi
 }
 
-# What the tests run beside Python: a real sshd, access lists, and the recorder of system calls behind the power-loss tests.
-TOOLS=(openssh-server openssh-client rsync strace acl)
+# What the tests run beside Python: real servers, access lists, and the recorder of system calls behind the power-loss tests.
+TOOLS=(openssh-server openssh-client rsync strace acl postgresql pgbouncer mariadb-server)
 
 tools_are_complete() {
     PATH="$PATH:/usr/sbin:/usr/local/sbin"
     local tool
-    for tool in sshd ssh ssh-keygen rsync strace setfacl; do
+    for tool in sshd ssh ssh-keygen rsync strace setfacl pgbouncer mariadbd mariadb-install-db; do
         command -v "$tool" >/dev/null || return 1
     done
+    # Debian puts the programs of the server, one folder a version, where no PATH looks.
+    compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null
+}
+
+# The tests start servers of their own; the ones that the packages would start are not ours to run.
+install_tools() {
+    local policy=/usr/sbin/policy-rc.d status=0
+    if [ -e "$policy" ]; then
+        apt_install "${TOOLS[@]}"
+        return
+    fi
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    # An interrupted installation must not leave it: no service would ever be started again.
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    apt_install "${TOOLS[@]}" || status=$?
+    rm -f "$policy"
+    trap - EXIT
+    return "$status"
 }
 
 case "${1:-}" in
@@ -87,7 +107,7 @@ dev)
     ;;
 tools)
     if ! tools_are_complete && can_install; then
-        apt_install "${TOOLS[@]}" || say "that failed."
+        install_tools || say "that failed."
     fi
     if ! tools_are_complete; then
         say "some of ${TOOLS[*]} is missing: the tests that need it are skipped, or fail where CI=true."

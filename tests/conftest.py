@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 
 from pdelta.filesystem.batch.native import NativeCalls, load
 from tests.fixtures.cli import Cli, isolated_environment
+from tests.fixtures.pgbouncer import PgBouncer, find_pgbouncer, running_pgbouncer
+from tests.fixtures.postgresql import PostgreSQL, find_programs, running_postgresql
 from tests.fixtures.sshd import Sshd, missing_programs, running_sshd
 from tests.fixtures.trees import Tree, build_tree
 
@@ -47,6 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "sshd" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.ssh)
+            item.add_marker(pytest.mark.integration)
+        if "postgresql" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.integration)
 
 
@@ -89,6 +93,39 @@ def sshd() -> Iterator[Sshd]:
     try:
         with running_sshd(folder) as server:
             yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A real PostgreSQL server on loopback; one a worker."""
+    if find_programs() is None:
+        _lacking("PostgreSQL is not installed: postgres not found (Debian: postgresql)")
+    folder = Path(tempfile.mkdtemp(prefix="pd-pg-"))
+    try:
+        with running_postgresql(folder) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def pg_database(postgresql: PostgreSQL) -> Iterator[str]:
+    """The name of an empty database of that server."""
+    with postgresql.fresh_database() as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgresql: PostgreSQL) -> Iterator[PgBouncer]:
+    """PgBouncer in front of that server, in transaction pooling; one a worker."""
+    if find_pgbouncer() is None:
+        _lacking("PgBouncer is not installed: pgbouncer not found (Debian: pgbouncer)")
+    folder = Path(tempfile.mkdtemp(prefix="pd-pgb-"))
+    try:
+        with running_pgbouncer(folder, postgresql) as pooler:
+            yield pooler
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
