@@ -15,13 +15,12 @@ What an implementer must do:
 """
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import msgspec
 
-from pdelta.sql.ledger import Applied, Head
+from pdelta.sql.ledger import Applied, Head, Way
 from pdelta.sql.piece import Piece
 from pdelta.sql.token import Dialect, Mode
 
@@ -49,18 +48,14 @@ class Glance(msgspec.Struct, frozen=True):
         managed: Whether it has a ledger at all.
         head: What its stamp says; None where that is missing or doubtful, and the ledger must be read.
         mark: What the adapter must be given back in a ``Work``; opaque to everybody else.
+        advisory: Whether the head is hearsay: work may begin from it, for a transaction compares it with the ledger,
+            but that there is nothing to do is only known once the ledger was read.
     """
 
     managed: bool
     head: Head | None
     mark: str = ""
-
-
-class Way(StrEnum):
-    """Which way a delta goes."""
-
-    APPLY = "apply"
-    REVERSE = "reverse"
+    advisory: bool = False
 
 
 class Move(msgspec.Struct, frozen=True):

@@ -3,10 +3,12 @@
 from enum import StrEnum
 from typing import NoReturn
 
+from pdelta.engine import rollout
 from pdelta.engine.journal import Journal
 from pdelta.engine.planner import operation_for
 from pdelta.engine.report import RunReport, StepReport
 from pdelta.engine.rollback import take_back
+from pdelta.engine.rollout import Conduct
 from pdelta.engine.runlog import RunLog
 from pdelta.engine.step import Operations, carry, look, needs_operator, stuck, summary
 from pdelta.errors import CancelledError, ExecutionError, LockedError, PdeltaError
@@ -23,7 +25,14 @@ class Pending(StrEnum):
 
 
 def execute(
-    plan: Plan, operations: Operations, journal: Journal, *, run: str, who: str = "", note: str = ""
+    plan: Plan,
+    operations: Operations,
+    journal: Journal,
+    *,
+    run: str,
+    who: str = "",
+    note: str = "",
+    conduct: Conduct | None = None,
 ) -> RunReport:
     """Carry a plan out and return once its end is durable.
 
@@ -39,6 +48,9 @@ def execute(
         run: The run's id.
         who: Who asked for it.
         note: What they said about it.
+        conduct: How a roll-out meets the world; None only for plans without waves.
+
+    A plan with waves raises nothing for a step that fails: its report says which, and ``rollout.go_on`` how it ends.
 
     Raises:
         PdeltaError: The failing step's own error, when nothing was changed by this run at any time.
@@ -52,7 +64,21 @@ def execute(
     if not plan.steps:
         return RunReport(run, RunPhase.DONE, (), plan.settled)
     with journal.open_run(run, plan, who=who, note=note) as log:
+        if plan.rollout is not None:
+            return rollout.go_on(log, operations, needed(conduct))
         return go_on(log, operations)
+
+
+def needed(conduct: Conduct | None) -> Conduct:
+    """Give the conduct of a roll-out.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if conduct is None:
+        text = "a plan with waves takes a conduct"
+        raise ValueError(text)
+    return conduct
 
 
 def go_on(log: RunLog, operations: Operations, *, pending: Pending = Pending.EXECUTE) -> RunReport:

@@ -3,13 +3,13 @@
 Called by the use cases; it reads targets through ``calculate`` and writes nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pdelta.errors import UsageError
 from pdelta.formats.plan import freeze
 from pdelta.model.delta import Delta
 from pdelta.model.operation import Operation
-from pdelta.model.plan import OnFailure, Plan, Step
+from pdelta.model.plan import OnFailure, Plan, Rollout, Step
 from pdelta.model.target import Target
 
 Calculated = tuple[Target, Delta]
@@ -44,7 +44,12 @@ def plan(
     return plan_of(calculate(operations, wishes), on_failure=on_failure)
 
 
-def plan_of(calculated: Sequence[Calculated], *, on_failure: OnFailure | str = OnFailure.STOP) -> Plan:
+def plan_of(
+    calculated: Sequence[Calculated],
+    *,
+    on_failure: OnFailure | str = OnFailure.STOP,
+    wave_up: Callable[[Sequence[Step]], Rollout] | None = None,
+) -> Plan:
     """Freeze what was calculated.
 
     An empty delta gives no step; its target is listed as settled.
@@ -53,6 +58,7 @@ def plan_of(calculated: Sequence[Calculated], *, on_failure: OnFailure | str = O
     Args:
         calculated: Targets with their deltas, in the order of execution.
         on_failure: What executing does with the steps before one that fails.
+        wave_up: Puts the steps that there are into waves; None where each waits for the one before.
     """
     steps: list[Step] = []
     settled: list[Target] = []
@@ -61,7 +67,8 @@ def plan_of(calculated: Sequence[Calculated], *, on_failure: OnFailure | str = O
             settled.append(target)
         else:
             steps.append(Step(str(position), target, delta))
-    return freeze(tuple(steps), OnFailure(on_failure), tuple(settled))
+    rollout = wave_up(steps) if wave_up is not None and steps else None
+    return freeze(tuple(steps), OnFailure(on_failure), tuple(settled), rollout)
 
 
 def operation_for(operations: Mapping[str, Operation], target: Target) -> Operation:

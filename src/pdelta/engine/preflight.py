@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from pdelta.engine.planner import operation_for
+from pdelta.engine.rollout import fleet_for
 from pdelta.errors import PreflightError
 from pdelta.model.finding import Finding
 from pdelta.model.operation import Operation
@@ -16,8 +17,11 @@ def preflight(plan: Plan, operations: Mapping[str, Operation]) -> list[Finding]:
         UsageError: No operation knows a step's kind.
     """
     findings: list[Finding] = []
-    for step in plan.steps:
-        findings += operation_for(operations, step.target).preflight(step.delta, step.target)
+    if plan.rollout is not None:
+        findings += fleet_for(operations, plan.steps).preflight_all(plan.steps)
+    else:
+        for step in plan.steps:
+            findings += operation_for(operations, step.target).preflight(step.delta, step.target)
     return findings + _irreversible(plan)
 
 

@@ -29,6 +29,9 @@ class StepReport(msgspec.Struct, frozen=True):
     error: PdeltaError | None = None
 
 
+_SETTLED = frozenset({Standing.BEFORE, Standing.AFTER})
+
+
 class RunReport(msgspec.Struct, frozen=True):
     """What became of a run that needs nobody.
 
@@ -37,17 +40,33 @@ class RunReport(msgspec.Struct, frozen=True):
         phase: ``DONE``, ``STOPPED`` or ``REVERSED``.
         steps: In the plan's order; all of them.
         settled: Targets that were already there when the plan was calculated.
+        reason: Why a roll-out begins nothing more; empty where it came to its end.
     """
 
     run: str
     phase: RunPhase
     steps: tuple[StepReport, ...] = ()
     settled: tuple[Target, ...] = ()
+    reason: str = ""
 
     @property
     def exit_status(self) -> int:
-        """8 when it stopped on the way, else 0."""
+        """6 where a person must see to a target, 8 when it stopped on the way, 5 when it took itself back, else 0."""
+        if any(step.touched and step.standing not in _SETTLED for step in self.steps) or self.foreign:
+            return 6
+        if self.phase is RunPhase.REVERSED and (self.reason or self.failure is not None):
+            return 5
         return 8 if self.phase is RunPhase.STOPPED else 0
+
+    @property
+    def foreign(self) -> tuple[StepReport, ...]:
+        """The steps whose targets are neither before nor after."""
+        return tuple(step for step in self.steps if step.standing is Standing.FOREIGN)
+
+    @property
+    def failures(self) -> tuple[StepReport, ...]:
+        """The steps that did not get where they should."""
+        return tuple(step for step in self.steps if step.error is not None)
 
     @property
     def failure(self) -> PdeltaError | None:

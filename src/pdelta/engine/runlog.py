@@ -1,6 +1,6 @@
 """One run's records as the engine writes them: checked, buffered, then durable together."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -113,6 +113,13 @@ class RunLog:
     def started(self, step: str, direction: Direction) -> None:
         """Record that a step is about to touch its target, durably."""
         self.append(Started(at_ns=self._clock(), step=step, direction=direction))
+        self.flush()
+
+    def started_all(self, steps: Iterable[str], direction: Direction) -> None:
+        """Record that these steps are about to touch their targets, durably and together."""
+        now = self._clock()
+        for step in steps:
+            self.append(Started(at_ns=now, step=step, direction=direction))
         self.flush()
 
     def finished(self, step: str, standing: Standing, facts: dict[str, Any] | None = None) -> None:

@@ -1,5 +1,6 @@
 """What calculating froze: steps that are executed unchanged."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 import msgspec
@@ -9,10 +10,14 @@ from pdelta.model.target import Target
 
 
 class OnFailure(StrEnum):
-    """What a run does with the steps before the one that failed."""
+    """What a run does when a step fails."""
 
     STOP = "stop"
+    """Keep what is done, and begin nothing more."""
     REVERSE = "reverse"
+    """Take back everything that this run did."""
+    CONTINUE = "continue"
+    """Keep what is done, and go on with the other steps; only of roll-outs."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -21,12 +26,52 @@ class Step(msgspec.Struct, frozen=True):
     Attributes:
         id: Its wish's position, counted from 1, as decimal text; unique in its plan.
         target: Where.
-        delta: What; never empty.
+        delta: What; never empty. Steps of a roll-out share one where it is equal.
     """
 
     id: str
     target: Target
     delta: Delta
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """What must hold before the next wave begins; whoever executes the plan knows how to ask.
+
+    Attributes:
+        kind: How it is asked, for example ``command``.
+        text: What is asked.
+    """
+
+    kind: str
+    text: str
+
+
+class Wave(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Steps that are carried out together, before any of the next wave.
+
+    Attributes:
+        name: As people know it.
+        count: How many of the plan's steps it holds, from where the wave before ends.
+        soak_s: How long to wait after it.
+        gates: What must hold then.
+    """
+
+    name: str
+    count: int
+    soak_s: float = 0.0
+    gates: tuple[Gate, ...] = ()
+
+
+class Rollout(msgspec.Struct, frozen=True):
+    """How many steps are carried out together, and how many may fail.
+
+    Attributes:
+        waves: In order; together they hold every step.
+        max_failures: How many steps may fail before the run does what ``on_failure`` says.
+    """
+
+    waves: tuple[Wave, ...]
+    max_failures: int = 0
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -35,11 +80,20 @@ class Plan(msgspec.Struct, frozen=True):
     Attributes:
         id: BLAKE3-256 of the canonical encoding of everything else, in hexadecimal.
         steps: In the order of execution.
-        on_failure: ``stop`` leaves what is done, ``reverse`` takes this run back.
+        on_failure: What to do when a step fails.
         settled: Targets that were already there when the plan was calculated.
+        rollout: The waves; None where each step waits for the one before.
     """
 
     id: str
     steps: tuple[Step, ...]
     on_failure: OnFailure = OnFailure.STOP
     settled: tuple[Target, ...] = ()
+    rollout: Rollout | None = None
+
+    def waves(self) -> Iterator[tuple[Wave, tuple[Step, ...]]]:
+        """Give each wave with its steps; none without a roll-out."""
+        start = 0
+        for wave in self.rollout.waves if self.rollout is not None else ():
+            yield wave, self.steps[start : start + wave.count]
+            start += wave.count

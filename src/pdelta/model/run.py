@@ -295,7 +295,7 @@ class RunState:
             case RunPhase.REVERSED:
                 wrong = [id for id, step in self.steps.items() if not self._reversed(step)]
             case _:
-                wrong = [id for id, step in self.steps.items() if step.touched and step.phase not in _SETTLED]
+                wrong = [id for id, step in self.steps.items() if step.touched and not _may_rest(step)]
         if wrong:
             text = f"a run cannot be {phase} while step {wrong[0]!r} is {self.steps[wrong[0]].phase}"
             raise ValueError(text)
@@ -306,6 +306,11 @@ class RunState:
 
 
 _SETTLED = frozenset({StepPhase.DONE, StepPhase.UNDONE})
+
+
+def _may_rest(step: StepState) -> bool:
+    """Say whether a run may end with this step: it is settled, or somebody else's target was left alone."""
+    return step.phase in _SETTLED or (step.phase is StepPhase.FAILED and step.standing is Standing.FOREIGN)
 
 
 def _step_event(record: Started | Noted | Finished | Failed) -> str:

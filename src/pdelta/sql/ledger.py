@@ -23,6 +23,13 @@ class State(StrEnum):
     REVERSING = "reversing"
 
 
+class Way(StrEnum):
+    """Which way a delta goes."""
+
+    APPLY = "apply"
+    REVERSE = "reverse"
+
+
 class Applied(msgspec.Struct, frozen=True):
     """One row of ``pdelta_applied``: a delta that the tenant has.
 
