@@ -2,11 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pdelta.formats.project import Host
 from pdelta.model.event import Observer, silent
+
+if TYPE_CHECKING:
+    from pdelta.formats.database import DatabaseSection
+    from pdelta.formats.database_url import Lookup
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +28,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         host: Name of this machine.
         clock: Nanoseconds since the epoch.
         hosts: The hosts of the project file, by name.
+        databases: The databases of the project file, by name.
+        lookup: What the references of their URLs are looked up with; None where they can't be.
+        folder: Folder of the project file, which its paths are relative to; None without one.
         observer: Hears progress and warnings.
     """
 
@@ -36,6 +44,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     ssh_config: str = ""
     interactive: bool = False
     hosts: Mapping[str, Host] = {}
+    databases: "Mapping[str, DatabaseSection]" = {}
+    lookup: "Lookup | None" = None
+    folder: Path | None = None
     observer: Observer = silent
 
 

@@ -264,6 +264,11 @@ def _with(function: Function, *options: Callable[[Function], Function]) -> Funct
 
 def _context(console: Console, config: Path | None) -> Context:
     settings = read_settings(config)
+    lookup = None
+    if settings.project.databases:
+        from pdelta.cli.lookup import lookup_below
+
+        lookup = lookup_below(settings.folder)
     return Context(
         cache=settings.cache,
         state=settings.state,
@@ -275,6 +280,9 @@ def _context(console: Console, config: Path | None) -> Context:
         host=settings.host,
         clock=time.time_ns,
         hosts=settings.project.hosts,
+        databases=settings.project.databases,
+        lookup=lookup,
+        folder=settings.folder,
         observer=console.observer(),
     )
 

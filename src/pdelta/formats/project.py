@@ -1,14 +1,17 @@
-"""The project file ``pdelta.toml``: hosts by name, and later databases and stores.
+"""The project file ``pdelta.toml``: hosts and databases by name, and later stores.
 
 Read by the CLI, which finds it upward from the working folder; every command works without one.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from pdelta.errors import FormatError
+
+if TYPE_CHECKING:
+    from pdelta.formats.database import DatabaseSection
 
 FILE_NAME: Final = "pdelta.toml"
 _HOST_KEYS: Final = frozenset({"address", "groups", "port", "root", "become", "identity", "variables"})
@@ -42,12 +45,12 @@ class Project(msgspec.Struct, frozen=True):
 
     Attributes:
         hosts: By name.
-        databases: As they stand; read by the SQL part.
+        databases: By name.
         stores: As they stand; read by the distribution part.
     """
 
     hosts: Mapping[str, Host] = {}
-    databases: Mapping[str, Any] = {}
+    databases: "Mapping[str, DatabaseSection]" = {}
     stores: Mapping[str, Any] = {}
 
 
@@ -72,9 +75,20 @@ def parse_project(text: str) -> Project:
         raise FormatError(message)
     return Project(
         hosts={name: _host(name, fields) for name, fields in hosts.items()},
-        databases=document.get("databases", {}),
+        databases=_databases(document.get("databases", {})),
         stores=document.get("stores", {}),
     )
+
+
+def _databases(sections: object) -> "dict[str, DatabaseSection]":
+    if not isinstance(sections, dict):
+        raise FormatError(f"{FILE_NAME}: 'databases' is not a table; write [databases.NAME]")
+    if not sections:
+        return {}
+    # Most projects have trees alone.
+    from pdelta.formats.database import parse_database
+
+    return {name: parse_database(name, fields, FILE_NAME) for name, fields in sections.items()}
 
 
 def _host(name: str, fields: object) -> Host:

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from pdelta.errors import ScriptError
+from pdelta.formats.duration import HINT, parse_duration_ms
 from pdelta.sql.script import Scope, Script, Section, Transaction
 from pdelta.sql.token import Dialect
 
@@ -20,8 +21,6 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
 
 _FIELD: Final = re.compile(r'[ \t]*([A-Za-z_]+)=(?:"([^"]*)"|([^\s"]+))(?=[ \t]|\Z)')
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
-_DURATION: Final = re.compile(r"([1-9][0-9]{0,8})(ms|s|min)")
-_UNITS_MS: Final = {"ms": 1, "s": 1000, "min": 60_000}
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -105,12 +104,10 @@ def _ids(value: str, key: str, line: int) -> tuple[str, ...]:
 
 
 def _duration_ms(value: str, key: str, line: int) -> int:
-    found = _DURATION.fullmatch(value)
-    if found is None:
-        raise ScriptError(
-            f"the header's {key} is {value!r}", line=line, hint="write a whole number of ms, s or min, as in 2s"
-        )
-    return int(found[1]) * _UNITS_MS[found[2]]
+    span_ms = parse_duration_ms(value)
+    if span_ms is None:
+        raise ScriptError(f"the header's {key} is {value!r}", line=line, hint=HINT)
+    return span_ms
 
 
 def _dialect(value: str, key: str, line: int) -> Dialect:

@@ -13,7 +13,7 @@ VECTOR = Path(__file__).parents[2] / "vectors" / "project-file" / "example.toml"
 def test_project_when_it_is_the_vector_then_every_section_is_there() -> None:
     project = parse_project(VECTOR.read_text())
     assert project.hosts == {"web1": Host("deploy@192.168.1.100", ("web",), root="/opt")}
-    assert project.databases["user_profiles"]["deltas"] == "deltas"
+    assert project.databases["user_profiles"].deltas == "deltas"
     assert project.stores["cdn"]["channel"] == "stable"
 
 
