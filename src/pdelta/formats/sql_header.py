@@ -9,7 +9,7 @@ import msgspec
 
 from pdelta.errors import ScriptError
 from pdelta.formats.duration import HINT, parse_duration_ms
-from pdelta.sql.script import Scope, Script, Section, Transaction
+from pdelta.sql.script import Allowance, Phase, Scope, Script, Section, Transaction
 from pdelta.sql.token import Dialect
 
 DIALECTS: Final[Mapping[str, Dialect]] = {
@@ -21,6 +21,8 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
 
 _FIELD: Final = re.compile(r'[ \t]*([A-Za-z_]+)=(?:"([^"]*)"|([^\s"]+))(?=[ \t]|\Z)')
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+_RULE: Final = re.compile(r"[a-z][a-z-]*")
+_ALLOW: Final = 'write allow="RULE,RULE: why", with rules as pdelta sql lint names them'
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -35,6 +37,9 @@ class Header(msgspec.Struct, frozen=True):
     requires: tuple[str, ...] | None = None
     scope: Scope | None = None
     irreversible: str | None = None
+    repeatable: bool | None = None
+    phase: Phase | None = None
+    allows: tuple[Allowance, ...] | None = None
 
     def script(self, name: str, sections: tuple[Section, ...]) -> Script:
         """Give the script of this header and these sections."""
@@ -48,6 +53,9 @@ class Header(msgspec.Struct, frozen=True):
             scope=self.scope or Scope.TENANT,
             irreversible=self.irreversible or "",
             sections=sections,
+            repeatable=bool(self.repeatable),
+            phase=self.phase,
+            allows=self.allows or (),
         )
 
 
@@ -79,6 +87,12 @@ def read_header(header: Header, text: str, line: int) -> Header:
                 f"the header has an unknown key {key!r}", line=line, hint=f"known are: {', '.join(_KEYS)}"
             )
         field, read = _KEYS[key]
+        if key == "allow":
+            # Each reason has a line of its own.
+            value = _allowance(value, key, line)
+            said[field] = (*said.get(field, header.allows or ()), value)
+            at = found.end()
+            continue
         if field in said or getattr(header, field) is not None:
             raise ScriptError(f"the header says {key} twice", line=line)
         said[field] = read(value, key, line)
@@ -128,6 +142,26 @@ def _reason(value: str, key: str, line: int) -> str:
     return value.strip()
 
 
+def _truth(value: str, key: str, line: int) -> bool:
+    if value not in {"yes", "no"}:
+        raise ScriptError(f"the header's {key} is {value!r}", line=line, hint="known are: yes, no")
+    return value == "yes"
+
+
+def _phase(value: str, key: str, line: int) -> Phase:
+    return _one_of({choice.value: choice for choice in Phase}, value, key, line)
+
+
+def _allowance(value: str, key: str, line: int) -> Allowance:
+    rules, colon, reason = value.partition(":")
+    names = tuple(name.strip() for name in rules.split(","))
+    if not all(_RULE.fullmatch(name) for name in names):
+        raise ScriptError(f"the header's {key} has {rules.strip()!r}, which names no rules", line=line, hint=_ALLOW)
+    if not colon or not reason.strip():
+        raise ScriptError(f"the header's {key} gives no reason", line=line, hint=_ALLOW)
+    return Allowance(names, reason.strip())
+
+
 def _one_of(choices: Mapping[str, Choice], value: str, key: str, line: int) -> Choice:
     if value not in choices:
         raise ScriptError(f"the header's {key} is {value!r}", line=line, hint=f"known are: {', '.join(choices)}")
@@ -142,4 +176,7 @@ _KEYS: Final[Mapping[str, tuple[str, Callable[[str, str, int], object]]]] = {
     "requires": ("requires", _ids),
     "scope": ("scope", _scope),
     "irreversible": ("irreversible", _reason),
+    "repeatable": ("repeatable", _truth),
+    "phase": ("phase", _phase),
+    "allow": ("allows", _allowance),
 }

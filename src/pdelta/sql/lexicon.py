@@ -16,7 +16,7 @@ from pdelta.sql.token import Dialect, Mode
 _LETTER: Final = r"A-Za-z_\x80-\U0010ffff"
 # A `$` belongs to a word, but not the one that begins a placeholder.
 _WORD: Final = rf"[{_LETTER}][{_LETTER}0-9]*+(?:\$(?!\{{)[{_LETTER}0-9]*+)*+"
-_PLACEHOLDER: Final = r"\$\{[A-Za-z_][A-Za-z0-9_]*+\}"
+_PLACEHOLDER: Final = r"\$\{[A-Za-z_][A-Za-z0-9_]*+(?::[A-Za-z_]++)?\}"
 _NUMBER: Final = (
     r"0[xX][0-9a-fA-F_]++|0[oO][0-7_]++|0[bB][01_]++"
     r"|(?:[0-9][0-9_]*+(?:\.(?!\.)[0-9_]*+)?|\.[0-9][0-9_]*+)(?:[eE][+-]?[0-9]++)?"

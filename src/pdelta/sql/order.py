@@ -66,12 +66,12 @@ def next_name(day: dt.date, name: str, taken: Iterable[DeltaName]) -> DeltaName:
 
 
 def order(scripts: Iterable[Script]) -> tuple[Script, ...]:
-    """Give these deltas in the order of application.
+    """Give these deltas in the order of application: that of their keys, or else of their names.
 
     Raises:
         FormatError: Two have one id, one requires what is not there, or some require each other; each is named.
     """
-    by_name = sorted(scripts, key=lambda script: parse_name(script.name))
+    by_name = sorted(scripts, key=lambda script: script.key or str(parse_name(script.name)))
     by_id: dict[str, Script] = {}
     for script in by_name:
         other = by_id.setdefault(script.id, script)

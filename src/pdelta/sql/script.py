@@ -42,6 +42,25 @@ class Scope(StrEnum):
     ONCE = "once"
 
 
+class Phase(StrEnum):
+    """Where a delta stands in a change that spans several releases of an application; shown, and nothing more."""
+
+    EXPAND = "expand"
+    CONTRACT = "contract"
+
+
+class Allowance(msgspec.Struct, frozen=True):
+    """Rules of ``sql.lint`` that a delta may break.
+
+    Attributes:
+        rules: Their names.
+        reason: Why.
+    """
+
+    rules: tuple[str, ...]
+    reason: str
+
+
 class Section(msgspec.Struct, frozen=True):
     """SQL for one purpose.
 
@@ -71,6 +90,10 @@ class Script(msgspec.Struct, frozen=True):
         scope: Who receives it.
         irreversible: Why there is no reverse; empty where there is or may be one.
         sections: In the order of the file.
+        repeatable: Whether it is applied again when its digest has changed, as views and functions are.
+        phase: Where it stands in a longer change; None where that isn't said.
+        allows: Which rules of lint it may break.
+        key: Sorts it among the scripts of its folder by code points; empty where its name does.
     """
 
     name: str
@@ -82,6 +105,10 @@ class Script(msgspec.Struct, frozen=True):
     scope: Scope = Scope.TENANT
     irreversible: str = ""
     sections: tuple[Section, ...] = ()
+    repeatable: bool = False
+    phase: Phase | None = None
+    allows: tuple[Allowance, ...] = ()
+    key: str = ""
 
     def section(self, part: Part, dialect: Dialect) -> Section | None:
         """Give the section for this dialect, else the one for any, else None."""
