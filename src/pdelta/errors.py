@@ -118,6 +118,23 @@ class ScriptError(FormatError):
         self.file = file
 
 
+class ScriptsError(FormatError):
+    """Several files of one folder that can't be read; each is told.
+
+    Args:
+        message: How many, and of which folder.
+        findings: One line for each of them.
+        hint: What the reader can do next.
+    """
+
+    code = "scripts"
+
+    def __init__(self, message: str, *, findings: tuple[str, ...] = (), hint: str = "") -> None:
+        """Keep what is wrong with each file beside the summary."""
+        super().__init__(message, hint=hint)
+        self.findings = findings
+
+
 class IntegrityError(PdeltaError):
     """Well-formed bytes with the wrong content."""
 

@@ -12,7 +12,7 @@ from pdelta.cli.render import document
 from pdelta.cli.render.progress import Progress
 from pdelta.cli.render.safe import shown_text
 from pdelta.cli.settings import wants_colour
-from pdelta.errors import PdeltaError, PreflightError
+from pdelta.errors import PdeltaError, PreflightError, ScriptsError
 from pdelta.model.event import Event, Observer
 
 VERBOSE = 1
@@ -102,7 +102,7 @@ class Console:
 
     def objection(self, error: PdeltaError) -> None:
         """Show an error beside a result, which is the only document that there may be."""
-        findings = error.findings if isinstance(error, PreflightError) else ()
+        findings = error.findings if isinstance(error, PreflightError | ScriptsError) else ()
         limit = len(findings) if self.verbosity >= VERBOSE else _FINDINGS_SHOWN
         lines = [f"  · {finding}" for finding in findings[:limit]]
         if len(findings) > limit:
@@ -178,6 +178,6 @@ def error_fields(error: PdeltaError) -> dict[str, object]:
         "hint": error.hint,
         "transient": error.transient,
     }
-    if isinstance(error, PreflightError):
+    if isinstance(error, PreflightError | ScriptsError):
         fields["findings"] = list(error.findings)
     return fields

@@ -1,0 +1,1 @@
+"""The use cases of SQL deltas, one file a command."""
