@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Final
 
 import click
 
 from pdelta import __version__
 from pdelta.cli.console import Console
+from pdelta.cli.lazy import LazyGroup
 from pdelta.errors import CancelledError, PdeltaError
 
 COMMANDS: Final = {
@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "verify": "Hash a destination again and compare it with its record.",
     "recover": "Finish or undo what was interrupted.",
     "gc": "Collect undo data that is no longer wanted.",
+    "sql": "SQL deltas for one database or thousands of tenants.",
     "doctor": "Check this machine, and a destination.",
     "demo": "Show a push, a damage, a repair and a rollback in a temporary folder.",
     "import-hashes": "Take over a previous_hashes.json.",
@@ -38,29 +39,10 @@ A destination is a path, [user@]host:path, ssh://[user@]host[:port]/path,
 or NAME:path with a host of pdelta.toml."""
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Give the names in the order of the table."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = import_module(f"pdelta.cli.commands.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the list without importing anything."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
 @click.group(
     cls=LazyGroup,
+    table=COMMANDS,
+    package="pdelta.cli.commands.",
     name="pdelta",
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -221,7 +221,11 @@ class _Reading:
         for section in self._sections.values():
             dialect = section.dialect or self._dialect
             if not list(split(section.text, dialect, modes=self._modes, line=section.line)):
-                raise ScriptError(f"the section {section.part} holds no statement", line=section.line)
+                raise ScriptError(
+                    f"the section {section.part} holds no statement",
+                    line=section.line,
+                    hint="write it, or take its first line out",
+                )
             if section.part is Part.REVERSE and self._header.irreversible:
                 raise ScriptError(
                     "the header says irreversible, and here is a reverse",
@@ -229,7 +233,11 @@ class _Reading:
                     hint="take one of them out",
                 )
         if not any(section.part is Part.FORWARD for section in self._sections.values()):
-            raise ScriptError("the file holds no statement to apply", line=1)
+            raise ScriptError(
+                "the file holds no statement to apply",
+                line=1,
+                hint="write the change as plain SQL, outside of comments",
+            )
 
 
 def _prose(token: Token) -> Iterator[tuple[int, str]]:

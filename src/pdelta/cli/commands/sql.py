@@ -1,0 +1,31 @@
+"""``pdelta sql``: the group; each command of it is in a module of its own, named ``sql_`` and its name."""
+
+from typing import Final
+
+import click
+
+from pdelta.cli.lazy import LazyGroup
+
+COMMANDS: Final = {
+    "new": "Make a delta file to fill in.",
+}
+"""Name and one line each."""
+
+_EPILOG = """\b
+Examples:
+  pdelta sql new add_last_login
+  pdelta sql new --help
+
+Databases, their tenants and their folders of deltas are named in pdelta.toml."""
+
+
+@click.group(
+    "sql",
+    cls=LazyGroup,
+    table=COMMANDS,
+    package="pdelta.cli.commands.sql_",
+    epilog=_EPILOG,
+    short_help="SQL deltas for one database or thousands of tenants.",
+)
+def command() -> None:
+    """Keep schema changes as reversible delta files, and bring every tenant to the same version."""
