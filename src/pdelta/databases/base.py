@@ -100,9 +100,10 @@ class Session(Protocol):
         """Do these works in one transaction, on tenants that this session's lane serves, in the order given.
 
         Raises:
-            StaleError: A tenant's ledger is not as ``before`` says.
+            StaleError: A tenant's ledger is not as ``before`` says, or the row to reverse is not the one that is given.
             GuardError: A guard refused; the message is the guard's.
             DatabaseError: As its ``cause`` says; unless that is ``LOST``, nothing was changed.
+            ValueError: There are more works than the database's ``batch_limit``.
         """
         ...
 
@@ -110,7 +111,7 @@ class Session(Protocol):
         """Write, change or remove one row of the ledger durably, outside any delta's transaction; give the new head.
 
         For deltas without a transaction: the row is their journal. Under the ledger's lock the former row must be as
-        given.
+        given. An applied row in whose place the delta is begun anew is copied into the history too.
 
         Args:
             tenant: Whose ledger.
@@ -172,12 +173,14 @@ class Database(Protocol):
         dialect: How its SQL is read.
         modes: What the server changes about that; known once anything was read.
         transactional: Whether DDL and the ledger can share a transaction.
+        batch_limit: How many works one ``commit`` can take; None for as many as its caller dares.
     """
 
     name: str
     dialect: Dialect
     modes: frozenset[Mode]
     transactional: bool
+    batch_limit: int | None
 
     def __enter__(self) -> Self:
         """Use it; connections are made when first needed."""

@@ -1,0 +1,359 @@
+"""Deltas in SQLite files: one file, one connection, one transaction at a time.
+
+``BEGIN IMMEDIATE`` is the ledger's lock: there is one writer a file. Statements are executed one by one, and only those
+that can't end the transaction. Foreign keys are not enforced while a delta runs, because the rebuild of a table needs
+that, and because it can't be changed inside a transaction; instead no row may lose its parent, which is checked before
+the commit. A delta whose first ``PRAGMA foreign_keys`` says ON has them enforced, cascades included.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+from pdelta.databases.base import Glance, Move, Work
+from pdelta.databases.sqlite import ledger
+from pdelta.databases.sqlite.connection import SqliteConnection
+from pdelta.databases.sqlite.files import Facts, Files
+from pdelta.databases.sqlite.heads import Heads
+from pdelta.databases.sqlite.statement import (
+    foreign_keys,
+    may_orphan,
+    refused_alone,
+    refused_as_query,
+    refused_inside,
+)
+from pdelta.errors import DatabaseError, GuardError
+from pdelta.model.failpoint import FailPoint
+from pdelta.sql.ledger import Applied, Head, State, Way
+from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
+
+LOCK_TIMEOUT_MS: Final = 5_000
+"""Where the caller names none: for the journal's rows and for reading."""
+
+_GUARDS: Final = (GUARD, LOSS_GUARD)
+_COUNTER: Final = 1 << 32
+_ORPHANS: Final = 'SELECT "table", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2'
+_NO_ORPHANS: Final[Counter[tuple[str, str]]] = Counter()
+
+
+class SqliteSession:
+    """One thread's work on files, one after the other.
+
+    Args:
+        files: Where they are.
+        heads: What is told to the next glance.
+        failpoint: Passed before and after each commit.
+    """
+
+    def __init__(self, files: Files, heads: Heads, failpoint: FailPoint) -> None:
+        """Open nothing."""
+        self._files = files
+        self._heads = heads
+        self._failpoint = failpoint
+        self._current: SqliteConnection | None = None
+        self._guard = threading.Lock()
+
+    def commit(self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
+        """Do one work in a transaction; a transaction of SQLite's is one file's.
+
+        Raises:
+            StaleError: The ledger is not as ``before`` says.
+            GuardError: A guard refused.
+            DatabaseError: As its ``cause`` says.
+            ValueError: There are several works; the database's ``batch_limit`` says so.
+        """
+        if not works:
+            return
+        (work,) = works
+        try:
+            self._commit(work, lock_timeout_ms, statement_timeout_ms, counted=False)
+        except _OrphansError:
+            self._commit(work, lock_timeout_ms, statement_timeout_ms, counted=True)
+
+    def record(self, tenant: str, row: Applied | None, *, former: Applied | None, glance: Glance) -> Head:  # noqa: ARG002 - a file tells itself whether it has a ledger
+        """Write, change or remove one row in a transaction of its own.
+
+        Raises:
+            StaleError: The former row is not there, or is another.
+            DatabaseError: As its ``cause`` says.
+        """
+        subject = row or former
+        if subject is None:
+            raise ValueError("there is neither a row to write nor one to remove")
+        with self._transaction(tenant, LOCK_TIMEOUT_MS) as (connection, learning):
+            ledger.make(connection)
+            ledger.expect(connection, subject.id, former)
+            if former is not None:
+                ledger.remove(connection, former.id, kept_as=_way_out(former, row))
+            if row is not None:
+                ledger.add(connection, row)
+            learning.head = ledger.head(connection)
+            self._end(connection)
+        return learning.head
+
+    def alone(self, tenant: str, statement: str, *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
+        """Execute one statement without a transaction around it: VACUUM, a change of the journal's mode.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+        with self._connection(tenant, lock_timeout_ms) as connection:
+            if reason := refused_alone(statement):
+                raise connection.refusal(reason)
+            connection.limit(statement_timeout_ms)
+            connection.run(statement)
+
+    def query(self, tenant: str, text: str, *, statement_timeout_ms: int = 0) -> list[tuple[Any, ...]]:
+        """Give the rows of one SELECT; it reads one state of the file, and can't write.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+        with self._connection(tenant, LOCK_TIMEOUT_MS, to_write=False) as connection:
+            return _query(connection, text, statement_timeout_ms)
+
+    def rehearse(self, works: Sequence[Work], texts: Sequence[str], *, lock_timeout_ms: int) -> list[Any]:
+        """Do these works, each in a transaction of its file's that is rolled back, and give the values of the texts.
+
+        Raises:
+            StaleError: As ``commit``.
+            GuardError: As ``commit``.
+            DatabaseError: As ``commit``.
+        """
+        values: list[list[Any]] = []
+        for work in works:
+            with self._transaction(work.tenant, lock_timeout_ms, enforced=_enforces(work)) as (connection, _):
+                before = _orphans(connection) if _may_orphan(work) else _NO_ORPHANS
+                self._move(connection, work, statement_timeout_ms=0)
+                if _may_orphan(work):
+                    _refuse_orphans(connection, before, _orphans(connection))
+                connection.run("PRAGMA query_only = ON")
+                values.append([_value(connection, text) for text in texts])
+                connection.roll_back()
+        return values
+
+    def cancel(self) -> None:
+        """End what another thread is executing on this session; waiting for a lock ends when its time is over."""
+        with self._guard:
+            if self._current is not None:
+                self._current.cancel()
+
+    def close(self) -> None:
+        """Do nothing: no connection outlives the transaction that it was opened for."""
+
+    def _commit(self, work: Work, lock_timeout_ms: int, statement_timeout_ms: int, *, counted: bool) -> None:
+        """Commit one work, unless rows lose their parents by it.
+
+        Args:
+            work: What is done.
+            lock_timeout_ms: How long to wait for the file.
+            statement_timeout_ms: How long a statement may take; 0 for as long as it does.
+            counted: Whether rows without a parent are counted beforehand. Nearly always there are none afterwards
+                either, and counting reads every row, so that the first attempt goes without.
+        """
+        enforced = _enforces(work)
+        with self._transaction(work.tenant, lock_timeout_ms, enforced=enforced) as (connection, learning):
+            before = _orphans(connection) if counted else _NO_ORPHANS
+            self._move(connection, work, statement_timeout_ms)
+            if not enforced and _may_orphan(work):
+                after = _orphans(connection)
+                if after and not counted:
+                    raise _OrphansError
+                _refuse_orphans(connection, before, after)
+            learning.head = work.after
+            self._end(connection)
+
+    def _move(self, connection: SqliteConnection, work: Work, statement_timeout_ms: int) -> None:
+        """Make all moves of a work, from the head that it must find to the one that it must leave."""
+        ledger.make(connection)
+        found = ledger.head(connection)
+        if found != work.before:
+            raise ledger.stale(connection, f"its ledger has {found.count} deltas, and others than were read")
+        for move in work.moves:
+            _Mover(connection, move, statement_timeout_ms).make()
+        if ledger.head(connection) != work.after:
+            raise connection.refusal(
+                "the delta has changed the ledger itself",
+                hint="pdelta_applied and pdelta_history are written by pdelta alone: leave them out of deltas",
+            )
+
+    def _end(self, connection: SqliteConnection) -> None:
+        connection.limit(0)
+        self._failpoint("sqlite.executed")
+        connection.commit()
+        self._failpoint("sqlite.committed")
+
+    @contextmanager
+    def _transaction(
+        self, tenant: str, lock_timeout_ms: int, *, enforced: bool = False
+    ) -> Iterator[tuple[SqliteConnection, "_Learning"]]:
+        """Open a file and begin; what is not committed inside is rolled back, what is becomes known to the cache."""
+        learning = _Learning(self._files, self._heads, tenant)
+        with self._connection(tenant, lock_timeout_ms) as connection:
+            connection.run(f"PRAGMA foreign_keys = {'ON' if enforced else 'OFF'}")
+            # Otherwise a power cut could bring back the journal of a commit that was reported (no slower, measured).
+            connection.run("PRAGMA synchronous = EXTRA")
+            connection.begin()
+            try:
+                yield connection, learning
+            finally:
+                connection.limit(0)
+                connection.roll_back()
+        learning.learn()
+
+    @contextmanager
+    def _connection(self, tenant: str, lock_timeout_ms: int, *, to_write: bool = True) -> Iterator[SqliteConnection]:
+        with SqliteConnection.opened(
+            self._files, tenant, lock_timeout_ms=lock_timeout_ms, to_write=to_write
+        ) as connection:
+            with self._guard:
+                self._current = connection
+            try:
+                yield connection
+            finally:
+                with self._guard:
+                    self._current = None
+
+
+class _Learning:
+    """What the next glance may know of a file after a commit of ours."""
+
+    def __init__(self, files: Files, heads: Heads, tenant: str) -> None:
+        self._files = files
+        self._heads = heads
+        self._tenant = tenant
+        self._before = self._facts()
+        self.head: Head | None = None
+
+    def learn(self) -> None:
+        """Keep the new head, where the file is in the state that our commit left."""
+        if self.head is None or self._before is None:
+            return
+        after = self._facts()
+        if after is not None and after.counter == (self._before.counter + 1) % _COUNTER:
+            self._heads.learn(self._tenant, after, self.head, managed=True)
+
+    def _facts(self) -> Facts | None:
+        with suppress(OSError):
+            return self._files.facts(self._files.path(self._tenant))
+        return None
+
+
+class _Mover:
+    """One move, while its pieces are executed."""
+
+    def __init__(self, connection: SqliteConnection, move: Move, statement_timeout_ms: int) -> None:
+        self._connection = connection
+        self._move = move
+        self._timeout_ms = statement_timeout_ms
+
+    def make(self) -> None:
+        """Change the ledger, then do the pieces."""
+        connection, move = self._connection, self._move
+        if move.way is Way.REVERSE:
+            ledger.expect(connection, move.row.id, move.row)
+            ledger.remove(connection, move.row.id, kept_as=move.way)
+        else:
+            if move.replaces:
+                ledger.remove(connection, move.row.id, kept_as=move.way)
+            ledger.add(connection, move.row)
+        for piece in self._move.pieces:
+            self._do(piece)
+
+    def _do(self, piece: Piece) -> None:
+        if piece.alone:
+            raise self._connection.refusal("a statement that stands alone can't share a transaction")
+        for text in piece.before:
+            self._run(text)
+        self._keep(piece.undo)
+        self._run(piece.statement)
+        self._keep(piece.late_undo)
+        for text in piece.after:
+            self._run(text)
+
+    def _keep(self, undo: str) -> None:
+        if undo and self._move.way is Way.APPLY:
+            self._connection.limit(self._timeout_ms)
+            ledger.prepend_reverse(self._connection, self._move.row.id, undo)
+
+    def _run(self, text: str) -> None:
+        if reason := refused_inside(text):
+            raise self._connection.refusal(reason)
+        self._connection.limit(self._timeout_ms)
+        if not text.startswith(_GUARDS):
+            self._connection.run(text)
+        elif (refusal := _value(self._connection, text)) not in {None, ""}:
+            raise GuardError(str(refusal))
+
+
+def _way_out(former: Applied, row: Applied | None) -> Way | None:
+    """Give as what the former row goes into the history; None where the new one is the same delta, further on."""
+    if row is None:
+        return Way.REVERSE
+    return Way.APPLY if former.state is State.APPLIED and row.state is State.APPLYING else None
+
+
+class _OrphansError(Exception):
+    """Rows have no parent after a first attempt; whether they had one before is to be seen."""
+
+
+def _may_orphan(work: Work) -> bool:
+    return any(
+        may_orphan(text)
+        for move in work.moves
+        for piece in move.pieces
+        for text in (*piece.before, piece.statement, *piece.after)
+    )
+
+
+def _enforces(work: Work) -> bool:
+    """Say whether the first pragma about it in a work asks for foreign keys to be enforced."""
+    said = (foreign_keys(piece.statement) for move in work.moves for piece in move.pieces)
+    return next((one for one in said if one is not None), False)
+
+
+def _orphans(connection: SqliteConnection) -> Counter[tuple[str, str]]:
+    """Count the rows whose parent is not there, by table and parent."""
+    try:
+        return Counter({(table, parent): count for table, parent, count in connection.rows(_ORPHANS)})
+    except DatabaseError as error:
+        # A key that fits no parent at all, which SQLite lets be until it is used.
+        return Counter({(error.reason, ""): 1})
+
+
+def _refuse_orphans(
+    connection: SqliteConnection, before: Counter[tuple[str, str]], after: Counter[tuple[str, str]]
+) -> None:
+    new = after - before
+    if new:
+        told = (
+            f"{count} of {table}, whose parent is {parent}" if parent else table
+            for (table, parent), count in new.items()
+        )
+        raise connection.refusal(
+            f"rows would be left without their parent: {'; '.join(told)}",
+            hint="delete or change those rows in the delta too, or let SQLite cascade:"
+            " PRAGMA foreign_keys = ON as the first statement",
+        )
+
+
+def _query(connection: SqliteConnection, text: str, statement_timeout_ms: int) -> list[tuple[Any, ...]]:
+    if reason := refused_as_query(text):
+        raise connection.refusal(reason)
+    connection.run("PRAGMA query_only = ON")
+    connection.run("BEGIN")
+    connection.limit(statement_timeout_ms)
+    try:
+        return connection.rows(text)
+    finally:
+        connection.limit(0)
+        connection.roll_back()
+
+
+def _value(connection: SqliteConnection, text: str) -> Any:  # noqa: ANN401 - whatever the database holds
+    if reason := refused_as_query(text):
+        raise connection.refusal(reason)
+    found = connection.rows(text)
+    return found[0][0] if found else None
