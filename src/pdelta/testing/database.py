@@ -1,0 +1,485 @@
+"""The contract of databases, as a suite that every adapter binds to.
+
+A test module derives a class from ``DatabaseContract`` and gives it ``bench``: a server, or a folder of files, with
+tenants that are there and empty. Any runner that collects ``test_`` methods runs it; the suite itself knows no runner
+and no engine. Its statements are SQL that all of them read, and what differs it takes from the bench::
+
+    class TestPostgresql(DatabaseContract):
+        @pytest.fixture(autouse=True)
+        def _server(self, postgresql: PostgreSQL) -> None:
+            self._postgresql = postgresql
+
+        def bench(self, folder: Path) -> Bench:
+            return PostgresqlBench(self._postgresql)
+
+A bench looks at tenants, and changes them, through a connection of its own, behind the adapter's back. Where an engine
+has no transactions for its DDL (``Database.transactional``), the suite keeps to INSERT, UPDATE and DELETE in them.
+"""
+
+import tempfile
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pdelta.databases.base import Move
+from pdelta.errors import Cause, DatabaseError, GuardError, StaleError
+from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way
+from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
+from pdelta.testing.bench import (
+    DELETE_ONE,
+    HOSTILE,
+    INSERT_ONE,
+    INSERT_TWO,
+    LOCK_TIMEOUT_MS,
+    NOTES,
+    RENAME_BACK,
+    RENAME_ONE,
+    SELECT_NOTES,
+    Bench,
+    Stage,
+    at_step,
+    back,
+    forward,
+    head_after,
+    raises,
+    refusal,
+    repeatedly,
+    row,
+    staleness,
+    within_s,
+)
+
+SHORT_MS: Final = 300
+RACES: Final = 8
+PATIENCE_S = 10.0
+"""Within this time ends what must end; generous, for machines that are busy."""
+
+_IF_NOTES: Final = "CASE WHEN count(*) > 0 THEN 'there are notes' END FROM notes"
+
+
+def _counted(label: str) -> str:
+    """Give an expression that says whether there are notes when it is evaluated."""
+    return f"(SELECT CASE WHEN count(*) > 0 THEN '{label}: some;' ELSE '{label}: none;' END FROM notes)"  # noqa: S608 - a literal of ours
+
+
+class DatabaseContract(ABC):
+    """What every adapter keeps; derive from it and give it ``bench``."""
+
+    @abstractmethod
+    def bench(self, folder: Path) -> Bench:
+        """Give fresh tenants; the folder is empty, and of nobody else."""
+
+    def test_tenants_when_asked_then_sorted_and_all_there(self) -> None:
+        """Names are in order, each once."""
+        with self._stage() as stage, stage.bench.database() as database:
+            names = [tenant.name for tenant in database.tenants()]
+            assert names == sorted(set(names))
+            assert set(stage.bench.tenants) <= set(names)
+            assert all(database.width(database.lane(name)) >= 1 for name in names)
+
+    def test_glance_when_nothing_was_done_then_unmanaged_and_no_ledger(self) -> None:
+        """A fresh tenant has no ledger, and reading makes none."""
+        with self._stage() as stage:
+            for tenant in stage.bench.tenants:
+                glance = stage.glance(tenant)
+                assert not glance.managed
+                assert glance.head in {None, EMPTY_HEAD}
+                assert stage.ledger(tenant) == []
+                assert not stage.glance(tenant).managed
+
+    def test_glance_when_a_tenant_is_gone_then_left_out(self) -> None:
+        """What is not there is no error of the others."""
+        with self._stage() as stage, stage.bench.database() as database:
+            first, second, *_ = stage.bench.tenants
+            stage.bench.drop(first)
+            assert set(database.glance([first, second])) == {second}
+            assert isinstance(database.ledgers([first, second])[second], Sequence)
+
+    def test_commit_when_the_tenant_is_gone_then_missing(self) -> None:
+        """A tenant that was dropped in mid-run is told as such."""
+        with self._stage() as stage:
+            work = stage.work(stage.tenant, [forward("a")])
+            stage.bench.drop(stage.tenant)
+            assert refusal(stage.commit, work).cause is Cause.MISSING
+
+    def test_commit_when_applied_then_row_data_and_head_agree(self) -> None:
+        """The row is what was given, in every field; other tenants are as they were."""
+        with self._stage() as stage:
+            for tenant in stage.bench.tenants:
+                stage.commit(stage.work(tenant, [forward("a", INSERT_ONE)]))
+                assert stage.ledger(tenant) == [row("a")]
+                assert stage.notes(tenant) == [(1, "one")]
+                stage.agrees(tenant)
+
+    def test_commit_when_reversed_then_history_holds_the_whole_row(self) -> None:
+        """Reversing copies the row before it goes; the tenant stays managed, without a delta."""
+        with self._stage() as stage:
+            for tenant in stage.bench.tenants:
+                stage.commit(stage.work(tenant, [forward("a", INSERT_ONE)]))
+                stage.commit(stage.work(tenant, [back("a", DELETE_ONE)]))
+                assert stage.ledger(tenant) == []
+                assert stage.notes(tenant) == []
+                assert stage.history(tenant) == [(Way.REVERSE, row("a"))]
+                assert stage.agrees(tenant) == EMPTY_HEAD
+
+    def test_commit_when_gone_forward_back_forward_then_the_history_only_grows(self) -> None:
+        """Nothing in the history is changed by what comes later."""
+        with self._stage() as stage:
+            for _ in range(2):
+                stage.commit(stage.work(stage.tenant, [forward("a", INSERT_ONE)]))
+                stage.commit(stage.work(stage.tenant, [back("a", DELETE_ONE)]))
+            stage.commit(stage.work(stage.tenant, [forward("a", INSERT_ONE)]))
+            assert stage.history(stage.tenant) == [(Way.REVERSE, row("a"))] * 2
+            assert stage.ledger(stage.tenant) == [row("a")]
+
+    def test_commit_when_a_row_is_replaced_then_the_former_is_in_the_history(self) -> None:
+        """A delta that is applied anew leaves no trace of the former row but in the history."""
+        with self._stage() as stage:
+            stage.commit(stage.work(stage.tenant, [forward("a", INSERT_ONE)]))
+            anew = msgspec.structs.replace(row("a"), digest="f" * 64, reverse="")
+            stage.commit(stage.work(stage.tenant, [Move(Way.APPLY, anew, (Piece(INSERT_TWO),), replaces=True)]))
+            assert stage.ledger(stage.tenant) == [anew]
+            assert stage.history(stage.tenant) == [(Way.APPLY, row("a"))]
+            stage.agrees(stage.tenant)
+
+    def test_commit_when_several_moves_then_all_in_their_order(self) -> None:
+        """One transaction takes a tenant over several deltas, both ways."""
+        with self._stage() as stage:
+            stage.commit(stage.work(stage.tenant, [forward("a", INSERT_ONE), forward("b", RENAME_ONE)]))
+            assert stage.notes(stage.tenant) == [(1, "uno")]
+            assert stage.ledger(stage.tenant) == [row("a"), row("b")]
+            stage.commit(stage.work(stage.tenant, [back("b", RENAME_BACK), back("a", DELETE_ONE)]))
+            assert [old for _, old in stage.history(stage.tenant)] == [row("b"), row("a")]
+            assert stage.agrees(stage.tenant) == EMPTY_HEAD
+
+    def test_commit_when_ddl_shares_the_transaction_then_it_comes_and_goes_with_the_ledger(self) -> None:
+        """Where DDL is transactional, a failure takes back what it made; elsewhere it is refused before anything."""
+        with self._stage() as stage:
+            fails = forward("a", "CREATE TABLE others (id INTEGER)", "INSERT INTO nowhere VALUES (1)")
+            assert refusal(stage.commit, stage.work(stage.tenant, [fails])).cause is Cause.REFUSED
+            assert stage.ledger(stage.tenant) == []
+            stage.bench.run(stage.tenant, "CREATE TABLE others (id INTEGER)")
+
+    def test_commit_when_the_ledger_is_another_then_stale_and_nothing_changed(self) -> None:
+        """What somebody else did in between is not overwritten; a repeat of the same work is just that."""
+        with self._stage() as stage:
+            for tenant in stage.bench.tenants:
+                work = stage.work(tenant, [forward("a", INSERT_ONE)])
+                stage.commit(work)
+                for late in (work, msgspec.structs.replace(work, moves=(forward("b", INSERT_TWO),))):
+                    assert tenant in staleness(stage.commit, late)
+                assert stage.ledger(tenant) == [row("a")]
+                assert stage.notes(tenant) == [(1, "one")]
+                stage.agrees(tenant)
+
+    def test_commit_when_the_row_to_reverse_is_another_then_stale_and_nothing_changed(self) -> None:
+        """An equal head is not enough: the reverse that is about to run came from another row."""
+        with self._stage() as stage:
+            stage.commit(stage.work(stage.tenant, [forward("a", INSERT_ONE)]))
+            stage.commit(stage.work(stage.tenant, [back("a", DELETE_ONE)]))
+            other = msgspec.structs.replace(row("a"), reverse="DELETE FROM notes WHERE id = 2;", run="run:other")
+            stage.commit(stage.work(stage.tenant, [Move(Way.APPLY, other, (Piece(INSERT_TWO),))]))
+            staleness(stage.commit, stage.work(stage.tenant, [back("a", DELETE_ONE)], rows=[row("a")]))
+            assert stage.ledger(stage.tenant) == [other]
+            assert stage.notes(stage.tenant) == [(2, "two")]
+
+    def test_commit_when_the_second_piece_fails_then_nothing_was_done(self) -> None:
+        """A failure leaves a tenant as it was, and the session fit for the next."""
+        with self._stage() as stage, stage.bench.database() as database:
+            session = database.session(database.lane(stage.tenant))
+            work = stage.work(stage.tenant, [forward("a", INSERT_ONE, "INSERT INTO nowhere VALUES (1)")])
+            error = refusal(session.commit, [work], lock_timeout_ms=LOCK_TIMEOUT_MS)
+            assert error.cause is Cause.REFUSED
+            assert stage.tenant in error.message
+            stage.untouched(stage.tenant)
+            good = stage.work(stage.tenant, [forward("a", INSERT_ONE)])
+            session.commit([good], lock_timeout_ms=LOCK_TIMEOUT_MS)
+            session.close()
+            assert stage.ledger(stage.tenant) == [row("a")]
+
+    def test_commit_when_the_second_move_fails_then_nothing_of_the_first(self) -> None:
+        """The transaction is the work's, not the move's."""
+        with self._stage() as stage:
+            moves = [forward("a", INSERT_ONE), forward("b", "INSERT INTO notes VALUES (1, 'again')")]
+            refusal(stage.commit, stage.work(stage.tenant, moves))
+            stage.untouched(stage.tenant)
+
+    def test_commit_when_two_tenants_fail_alike_then_their_reasons_are_equal(self) -> None:
+        """So that a thousand failures can be told as one."""
+        with self._stage() as stage:
+            reasons = {
+                refusal(stage.commit, stage.work(name, [forward("a", "DELETE FROM nowhere")])).reason
+                for name in stage.bench.tenants
+            }
+            assert len(reasons) == 1
+            assert all(name not in reasons.pop() for name in stage.bench.tenants[:1])
+
+    def test_commit_when_several_works_then_all_or_none(self) -> None:
+        """Where one transaction takes several tenants, one that fails keeps back the others."""
+        with self._stage() as stage, stage.bench.database() as database:
+            first, second, third, *_ = stage.bench.tenants
+            works = [stage.work(name, [forward("a", INSERT_ONE)]) for name in (first, second, third)]
+            session = database.session(database.lane(first))
+            if database.batch_limit is not None and database.batch_limit < len(works):
+                raises(ValueError, session.commit, works, lock_timeout_ms=LOCK_TIMEOUT_MS)
+            else:
+                bad = [*works[:2], stage.work(third, [forward("a", "DELETE FROM nowhere")])]
+                assert third in refusal(session.commit, bad, lock_timeout_ms=LOCK_TIMEOUT_MS).message
+                stale = [*works[:2], msgspec.structs.replace(works[2], before=Head(7, "0" * 64))]
+                assert third in staleness(session.commit, stale, lock_timeout_ms=LOCK_TIMEOUT_MS)
+                for name in (first, second, third):
+                    stage.untouched(name)
+                session.commit(works, lock_timeout_ms=LOCK_TIMEOUT_MS)
+                assert [stage.agrees(name) for name in (first, second, third)] == [works[0].after] * 3
+            session.close()
+
+    def test_commit_when_a_guard_refuses_then_its_words_and_nothing_changed(self) -> None:
+        """A guard sees what the pieces before it did, and its text is the message."""
+        with self._stage() as stage:
+            for mark in (GUARD, LOSS_GUARD):
+                guarded = Piece(INSERT_TWO, before=(f"{mark} SELECT {_IF_NOTES}",))
+                move = Move(Way.APPLY, row("a"), (Piece(INSERT_ONE), guarded))
+                error = raises(GuardError, stage.commit, stage.work(stage.tenant, [move]))
+                assert str(error) == "there are notes"
+                stage.untouched(stage.tenant)
+
+    def test_commit_when_guards_say_nothing_then_they_let_pass(self) -> None:
+        """NULL, an empty text and no row go on."""
+        with self._stage() as stage:
+            silent = tuple(f"{GUARD} SELECT {what}" for what in (_IF_NOTES, "''", "body FROM notes"))
+            move = Move(Way.APPLY, row("a"), (Piece(INSERT_ONE, before=silent),))
+            stage.commit(stage.work(stage.tenant, [move]))
+            assert stage.notes(stage.tenant) == [(1, "one")]
+
+    def test_commit_when_pieces_give_reverses_then_the_last_comes_first(self) -> None:
+        """``undo`` sees the tenant before its statement, ``late_undo`` after it; each comes before the earlier ones."""
+        with self._stage() as stage:
+            pieces = (
+                Piece(INSERT_ONE, undo=_counted("1 before")),
+                Piece(INSERT_TWO, undo=_counted("2 before"), late_undo=_counted("2 after")),
+                Piece("DELETE FROM notes", undo="''", after=("INSERT INTO notes VALUES (3, 'last')",)),
+            )
+            given = msgspec.structs.replace(row("a"), reverse=HOSTILE)
+            stage.commit(stage.work(stage.tenant, [Move(Way.APPLY, given, pieces)]))
+            told = "2 after: some;2 before: some;1 before: none;" + HOSTILE
+            assert stage.ledger(stage.tenant) == [msgspec.structs.replace(given, reverse=told)]
+            assert stage.notes(stage.tenant) == [(3, "last")]
+
+    def test_record_when_a_delta_goes_step_by_step_then_the_row_is_its_journal(self) -> None:
+        """Each step is durable, and the head that comes back is the ledger's."""
+        with self._stage() as stage:
+            tenant = stage.bench.tenants[-1]
+            steps = [at_step(State.APPLYING, 0), at_step(State.APPLYING, 1), at_step(State.APPLIED, 2)]
+            former: Applied | None = None
+            for now in steps:
+                head = stage.record(tenant, now, former)
+                assert stage.ledger(tenant) == [now]
+                assert head == head_after([now])
+                seen = stage.glance(tenant)
+                assert seen.managed
+                assert seen.head in ({None, head} if now.state is not State.APPLIED else {head})
+                former = now
+            assert stage.history(tenant) == []
+
+    def test_record_when_taken_back_then_the_row_ends_in_the_history(self) -> None:
+        """None removes the row; what it said last stays."""
+        with self._stage() as stage:
+            applied, leaving = at_step(State.APPLIED, 2), at_step(State.REVERSING, 1)
+            stage.record(stage.tenant, applied, None)
+            stage.record(stage.tenant, leaving, applied)
+            assert stage.record(stage.tenant, None, leaving) == EMPTY_HEAD
+            assert stage.history(stage.tenant) == [(Way.REVERSE, leaving)]
+            assert stage.agrees(stage.tenant) == EMPTY_HEAD
+
+    def test_record_when_an_applied_row_is_begun_anew_then_it_is_kept(self) -> None:
+        """The reverse of the former one must not be lost."""
+        with self._stage() as stage:
+            applied = at_step(State.APPLIED, 2)
+            anew = msgspec.structs.replace(at_step(State.APPLYING, 0), digest="e" * 64)
+            stage.record(stage.tenant, applied, None)
+            stage.record(stage.tenant, anew, applied)
+            assert stage.history(stage.tenant) == [(Way.APPLY, applied)]
+
+    def test_record_when_the_former_row_is_another_then_stale(self) -> None:
+        """Two programs that carry on the same delta do not both believe that they do."""
+        with self._stage() as stage:
+            begun = at_step(State.APPLYING, 0)
+            staleness(stage.record, stage.tenant, at_step(State.APPLYING, 1), begun)
+            stage.record(stage.tenant, begun, None)
+            staleness(stage.record, stage.tenant, begun, None)
+            staleness(stage.record, stage.tenant, None, at_step(State.APPLYING, 1))
+            assert stage.ledger(stage.tenant) == [begun]
+
+    def test_alone_when_called_then_done_without_the_ledger(self) -> None:
+        """One statement, durable by itself; a failure says why."""
+        with self._stage() as stage, stage.bench.database() as database:
+            tenant = stage.bench.tenants[-1]
+            session = database.session(database.lane(tenant))
+            session.alone(tenant, "CREATE TABLE others (id INTEGER)", lock_timeout_ms=LOCK_TIMEOUT_MS)
+            assert stage.bench.rows(tenant, "SELECT count(*) FROM others") == [(0,)]
+            again = "CREATE TABLE others (id INTEGER)"
+            error = refusal(session.alone, tenant, again, lock_timeout_ms=LOCK_TIMEOUT_MS)
+            assert error.cause is Cause.REFUSED
+            session.close()
+            assert stage.ledger(tenant) == []
+
+    def test_query_when_it_selects_then_rows_and_when_it_writes_then_refused(self) -> None:
+        """A question changes nothing, however it is asked."""
+        with self._stage() as stage, stage.bench.database() as database:
+            tenant = stage.bench.tenants[-1]
+            stage.bench.run(tenant, INSERT_ONE)
+            session = database.session(database.lane(tenant))
+            assert [tuple(one) for one in session.query(tenant, SELECT_NOTES)] == [(1, "one")]
+            for text in (INSERT_TWO, "CREATE TABLE others (id INTEGER)", "DROP TABLE notes", "DELETE FROM notes"):
+                refusal(session.query, tenant, text)
+            assert [tuple(one) for one in session.query(tenant, SELECT_NOTES)] == [(1, "one")]
+            session.close()
+            assert stage.notes(tenant) == [(1, "one")]
+
+    def test_rehearse_when_done_then_values_and_nothing_changed(self) -> None:
+        """The texts see what the work did; afterwards nobody does."""
+        with self._stage() as stage, stage.bench.database() as database:
+            session = database.session(database.lane(stage.tenant))
+            work = stage.work(stage.tenant, [forward("a", INSERT_ONE, INSERT_TWO)])
+            texts = ["SELECT count(*) FROM notes", "SELECT max(body) FROM notes"]
+            values = session.rehearse([work], texts, lock_timeout_ms=LOCK_TIMEOUT_MS)
+            assert [list(one) for one in values] == [[2, "two"]]
+            stage.untouched(stage.tenant)
+            bad = stage.work(stage.tenant, [forward("a", INSERT_ONE, "DELETE FROM nowhere")])
+            refusal(session.rehearse, [bad], texts, lock_timeout_ms=LOCK_TIMEOUT_MS)
+            late = msgspec.structs.replace(work, before=Head(7, "0" * 64))
+            staleness(session.rehearse, [late], texts, lock_timeout_ms=LOCK_TIMEOUT_MS)
+            stage.untouched(stage.tenant)
+            session.commit([work], lock_timeout_ms=LOCK_TIMEOUT_MS)
+            session.close()
+            assert stage.ledger(stage.tenant) == [row("a")]
+
+    def test_rehearse_when_there_is_ddl_then_gone_with_the_rest_or_refused(self) -> None:
+        """Where DDL would commit by itself nothing is rehearsed, rather than done."""
+        with self._stage() as stage, stage.bench.database() as database:
+            session = database.session(database.lane(stage.tenant))
+            work = stage.work(stage.tenant, [forward("a", "CREATE TABLE others (id INTEGER)")])
+            if database.transactional:
+                texts = ["SELECT count(*) FROM others"]
+                assert list(session.rehearse([work], texts, lock_timeout_ms=LOCK_TIMEOUT_MS)[0]) == [0]
+            else:
+                error = refusal(session.rehearse, [work], [], lock_timeout_ms=LOCK_TIMEOUT_MS)
+                assert error.cause is Cause.REFUSED
+            session.close()
+            stage.untouched(stage.tenant)
+            stage.bench.run(stage.tenant, "CREATE TABLE others (id INTEGER)")
+
+    def test_commit_when_two_race_then_exactly_once(self) -> None:
+        """Two runners with the same work: one does it, the other learns of that."""
+        with self._stage() as stage:
+            for attempt in range(RACES):
+                insert = f"INSERT INTO notes VALUES ({attempt}, 'once')"  # noqa: S608 - a number of ours
+                work = stage.work(stage.tenant, [forward(f"d{attempt}", insert)])
+                start = threading.Barrier(2)
+                results: list[Exception | None] = [None, None]
+                threads = [
+                    threading.Thread(target=stage.race, args=(work, start, results, place)) for place in range(2)
+                ]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+                assert sum(result is None for result in results) == 1, results
+                loser = next(result for result in results if result is not None)
+                assert isinstance(loser, StaleError | DatabaseError), loser
+                assert isinstance(loser, StaleError) or loser.cause is Cause.BUSY, loser
+                assert len(stage.ledger(stage.tenant)) == attempt + 1
+            assert len(stage.notes(stage.tenant)) == RACES
+            stage.agrees(stage.tenant)
+
+    def test_commit_when_the_tenant_is_held_then_busy_in_time_and_later_done(self) -> None:
+        """Waiting ends when the time is over, and nothing sticks."""
+        with self._stage() as stage:
+            work = stage.work(stage.tenant, [forward("a", INSERT_ONE)])
+            with stage.bench.held(stage.tenant):
+                error = within_s(PATIENCE_S, lambda: refusal(stage.commit, work, lock_timeout_ms=SHORT_MS))
+                assert error.cause is Cause.BUSY
+            stage.untouched(stage.tenant)
+            stage.commit(work)
+            assert stage.ledger(stage.tenant) == [row("a")]
+
+    def test_commit_when_a_statement_takes_too_long_then_ended_and_nothing_changed(self) -> None:
+        """A statement that never ends does not hold the tenant for ever."""
+        with self._stage() as stage, stage.bench.database() as database:
+            session = database.session(database.lane(stage.tenant))
+            work = stage.work(stage.tenant, [forward("a", INSERT_ONE, stage.bench.slow)])
+            error = within_s(
+                PATIENCE_S,
+                lambda: refusal(session.commit, [work], lock_timeout_ms=LOCK_TIMEOUT_MS, statement_timeout_ms=SHORT_MS),
+            )
+            assert error.cause in {Cause.REFUSED, Cause.BUSY}
+            stage.untouched(stage.tenant)
+            slow = stage.bench.slow
+            error = within_s(
+                PATIENCE_S, lambda: refusal(session.query, stage.tenant, slow, statement_timeout_ms=SHORT_MS)
+            )
+            assert error.cause in {Cause.REFUSED, Cause.BUSY}
+            assert session.query(stage.tenant, "SELECT 1") == [(1,)]
+            session.close()
+
+    def test_cancel_when_a_statement_runs_then_it_ends_and_nothing_changed(self) -> None:
+        """What another thread executes is ended, and its session goes on to serve."""
+        with self._stage() as stage, stage.bench.database() as database:
+            session = database.session(database.lane(stage.tenant))
+            work = stage.work(stage.tenant, [forward("a", INSERT_ONE, stage.bench.slow)])
+            with repeatedly(session.cancel):
+                within_s(PATIENCE_S, lambda: refusal(session.commit, [work], lock_timeout_ms=LOCK_TIMEOUT_MS))
+            stage.untouched(stage.tenant)
+            good = stage.work(stage.tenant, [forward("a", INSERT_ONE)])
+            session.commit([good], lock_timeout_ms=LOCK_TIMEOUT_MS)
+            session.close()
+            assert stage.ledger(stage.tenant) == [row("a")]
+
+    def test_commit_when_the_connection_breaks_then_lost_and_a_look_tells(self) -> None:
+        """Nobody claims to know what became of it; the tenant is before, and the same command again does it."""
+        with self._stage() as stage, stage.bench.database() as database:
+            session = database.session(database.lane(stage.tenant))
+            work = stage.work(stage.tenant, [forward("a", INSERT_ONE, stage.bench.slow)])
+            tries: list[bool] = []
+
+            def cut() -> None:
+                tries.append(stage.bench.cut(stage.tenant))
+                if len(tries) > 3 and not any(tries):
+                    session.cancel()
+
+            with repeatedly(cut):
+                error = within_s(PATIENCE_S, lambda: refusal(session.commit, [work], lock_timeout_ms=LOCK_TIMEOUT_MS))
+            session.close()
+            assert error.cause is (Cause.LOST if any(tries) else Cause.REFUSED)
+            stage.untouched(stage.tenant)
+            stage.commit(stage.work(stage.tenant, [forward("a", INSERT_ONE)]))
+            assert stage.ledger(stage.tenant) == [row("a")]
+
+    def test_commit_when_the_ledger_was_edited_by_hand_then_it_is_believed_over_the_stamp(self) -> None:
+        """A stamp may be outdated then, but no transaction goes by it, and the next one sets it right."""
+        with self._stage() as stage:
+            tenant = stage.tenant
+            stage.commit(stage.work(tenant, [forward("a", INSERT_ONE), forward("b", INSERT_TWO)]))
+            outdated = stage.work(tenant, [forward("c")])
+            stage.bench.run(tenant, "DELETE FROM pdelta_applied WHERE id = 'a'")
+            assert stage.ledger(tenant) == [row("b")]
+            staleness(stage.commit, outdated)
+            stage.commit(stage.work(tenant, [forward("c")]))
+            assert stage.ledger(tenant) == [row("b"), row("c")]
+            stage.agrees(tenant)
+
+    @contextmanager
+    def _stage(self) -> Iterator["Stage"]:
+        with tempfile.TemporaryDirectory() as folder:
+            bench = self.bench(Path(folder))
+            try:
+                for tenant in bench.tenants:
+                    bench.run(tenant, NOTES)
+                yield Stage(bench)
+            finally:
+                bench.close()
