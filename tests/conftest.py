@@ -16,6 +16,7 @@ from tests.fixtures.cli import Cli, isolated_environment
 from tests.fixtures.pgbouncer import PgBouncer, find_pgbouncer, running_pgbouncer
 from tests.fixtures.postgresql import PostgreSQL, find_programs, running_postgresql
 from tests.fixtures.sshd import Sshd, missing_programs, running_sshd
+from tests.fixtures.tenants import Fleet, SchemaFleet, SqliteFleet
 from tests.fixtures.trees import Tree, build_tree
 
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture)
@@ -143,6 +144,16 @@ def native_calls() -> NativeCalls:
 def cli(short_path: Path) -> Cli:
     """The ``pdelta`` program with a home of its own."""
     return Cli(short_path)
+
+
+@pytest.fixture(params=["sqlite"])
+def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Fleet:
+    """Twelve tenants of each engine in turn, with the same tables in all of them."""
+    names = [f"tenant_{number:02d}" for number in range(1, 13)]
+    if request.param == "sqlite":
+        return SqliteFleet(tmp_path, names)
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return SchemaFleet(tmp_path, names, server, request.getfixturevalue("pg_database"))
 
 
 @pytest.fixture

@@ -39,6 +39,12 @@ class Around:
     def rehearse(self, works: Sequence[Work], texts: Sequence[str], *, lock_timeout_ms: int) -> list[Any]:
         return self.inner.rehearse(works, texts, lock_timeout_ms=lock_timeout_ms)
 
+    def fingerprint(self, tenant: str) -> str:
+        return self.inner.fingerprint(tenant)
+
+    def broken(self, tenant: str) -> Sequence[str]:
+        return self.inner.broken(tenant)
+
     def cancel(self) -> None:
         self.inner.cancel()
 

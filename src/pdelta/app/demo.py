@@ -1,6 +1,7 @@
 """``pdelta demo``: a push, an edit, a damage, a repair and a rollback on real files, each proved by hashing.
 
-The interpreter's own standard library plays the application. Everything happens in one temporary folder.
+The interpreter's own standard library plays the application; ``demo_fleet`` goes on with databases. Everything happens
+in one temporary folder.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from typing import Final
 import msgspec
 
 from pdelta.app.context import Context, Link
+from pdelta.app.demo_fleet import FleetStep, run_fleet
 from pdelta.app.options import PushOptions, SourceOptions
 from pdelta.app.outcome import TreeOutcome
 from pdelta.app.push import push_tree
@@ -50,9 +52,16 @@ class DemoStep(msgspec.Struct, frozen=True):
 
 
 class DemoReport(msgspec.Struct, frozen=True):
-    """What the demo did."""
+    """What the demo did.
+
+    Attributes:
+        steps: With files.
+        fleet: With databases.
+        proved: Whether all of it was proved.
+    """
 
     steps: tuple[DemoStep, ...]
+    fleet: tuple[FleetStep, ...]
     proved: bool
 
 
@@ -69,7 +78,11 @@ def run_demo(context: Context, tell: Tell) -> DemoReport:
     folder = Path(tempfile.mkdtemp(prefix="pdelta-demo-"))
     try:
         places = {name: folder / name for name in ("cache", "state", "runs", "control")}
-        return _Tour(folder, msgspec.structs.replace(context, **places, hosts={}), tell).run()
+        surroundings = msgspec.structs.replace(context, **places, hosts={})
+        steps = _Tour(folder, surroundings, tell).run()
+        fleet = run_fleet(folder / "shop", surroundings, tell)
+        proved = all(step.holds for step in steps) and all(step.holds for step in fleet)
+        return DemoReport(steps, fleet, proved)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -84,7 +97,7 @@ class _Tour:
         self._live = folder / "live"
         self._steps: list[DemoStep] = []
 
-    def run(self) -> DemoReport:
+    def run(self) -> tuple[DemoStep, ...]:
         library = Path(sysconfig.get_path("stdlib"))
         self._tell(f"The application: Python's standard library, copied from {library}")
         shutil.copytree(library, self._app, symlinks=True, ignore=_LEFT_OUT)
@@ -95,7 +108,7 @@ class _Tour:
         self._damage()
         self._repair(after)
         self._go_back(before)
-        return DemoReport(tuple(self._steps), all(step.holds for step in self._steps))
+        return tuple(self._steps)
 
     def _first_push(self) -> None:
         outcome = self._push("first push")

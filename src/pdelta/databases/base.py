@@ -156,6 +156,22 @@ class Session(Protocol):
         """
         ...
 
+    def fingerprint(self, tenant: str) -> str:
+        """Give a text that changes whenever the tenant's catalogue does, and never otherwise.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+        ...
+
+    def broken(self, tenant: str) -> Sequence[str]:
+        """Give the statements that would remove what lies broken in a tenant: indexes that were never finished.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+        ...
+
     def cancel(self) -> None:
         """End what another thread is executing on this session, if anything; that thread gets a ``DatabaseError``."""
         ...

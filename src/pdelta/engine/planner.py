@@ -48,7 +48,7 @@ def plan_of(
     calculated: Sequence[Calculated],
     *,
     on_failure: OnFailure | str = OnFailure.STOP,
-    wave_up: Callable[[Sequence[Step]], Rollout] | None = None,
+    wave_up: Callable[[Sequence[Step]], tuple[Sequence[Step], Rollout]] | None = None,
 ) -> Plan:
     """Freeze what was calculated.
 
@@ -58,7 +58,7 @@ def plan_of(
     Args:
         calculated: Targets with their deltas, in the order of execution.
         on_failure: What executing does with the steps before one that fails.
-        wave_up: Puts the steps that there are into waves; None where each waits for the one before.
+        wave_up: Puts the steps that there are into the order of waves; None where each waits for the one before.
     """
     steps: list[Step] = []
     settled: list[Target] = []
@@ -67,8 +67,10 @@ def plan_of(
             settled.append(target)
         else:
             steps.append(Step(str(position), target, delta))
-    rollout = wave_up(steps) if wave_up is not None and steps else None
-    return freeze(tuple(steps), OnFailure(on_failure), tuple(settled), rollout)
+    if wave_up is None or not steps:
+        return freeze(tuple(steps), OnFailure(on_failure), tuple(settled))
+    ordered, rollout = wave_up(steps)
+    return freeze(tuple(ordered), OnFailure(on_failure), tuple(settled), rollout)
 
 
 def operation_for(operations: Mapping[str, Operation], target: Target) -> Operation:

@@ -59,7 +59,7 @@ class Fleet:
         return plan_of(
             calculated,  # type: ignore[arg-type]
             on_failure=on_failure,
-            wave_up=lambda _steps: Rollout(tuple(waves), max_failures),
+            wave_up=lambda steps: (steps, Rollout(tuple(waves), max_failures)),
         )
 
     def run(self, plan: Plan, journal: Journal, run: str = "run:1") -> RunReport:

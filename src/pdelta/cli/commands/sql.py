@@ -8,13 +8,18 @@ from pdelta.cli.lazy import LazyGroup
 
 COMMANDS: Final = {
     "new": "Make a delta file to fill in.",
+    "status": "Show which tenants have which deltas.",
+    "apply": "Apply the deltas that tenants lack.",
+    "rollback": "Take deltas back.",
 }
 """Name and one line each."""
 
 _EPILOG = """\b
 Examples:
   pdelta sql new add_last_login
-  pdelta sql new --help
+  pdelta sql status
+  pdelta sql apply --waves canary=3,5%,rest --on-failure reverse
+  pdelta sql rollback
 
 Databases, their tenants and their folders of deltas are named in pdelta.toml."""
 

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from typing import Any, Final
 
 from pdelta.databases.base import Glance, Move, Work
@@ -35,6 +36,9 @@ LOCK_TIMEOUT_MS: Final = 5_000
 _GUARDS: Final = (GUARD, LOSS_GUARD)
 _COUNTER: Final = 1 << 32
 _ORPHANS: Final = 'SELECT "table", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2'
+_SCHEMA: Final = (
+    "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE tbl_name NOT LIKE 'pdelta\\_%' ESCAPE '\\' ORDER BY 1, 2"
+)
 _NO_ORPHANS: Final[Counter[tuple[str, str]]] = Counter()
 
 
@@ -133,6 +137,18 @@ class SqliteSession:
                 values.append([_value(connection, text) for text in texts])
                 connection.roll_back()
         return values
+
+    def fingerprint(self, tenant: str) -> str:
+        """Give a hash of all that the file's schema says, without pdelta's own tables.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+        return sha256(repr(self.query(tenant, _SCHEMA)).encode()).hexdigest()
+
+    def broken(self, tenant: str) -> Sequence[str]:  # noqa: ARG002 - of the port
+        """Give nothing: no statement of SQLite leaves half of itself."""
+        return ()
 
     def cancel(self) -> None:
         """End what another thread is executing on this session; waiting for a lock ends when its time is over."""

@@ -1,0 +1,91 @@
+"""``pdelta sql rollback``: deltas are taken back, as each tenant's own ledger says."""
+
+import msgspec
+
+from pdelta.app.context import Context
+from pdelta.app.sql.deltas import Delta, Deltas, read_deltas
+from pdelta.app.sql.fleet import Fleet, open_fleet
+from pdelta.app.sql.rollout import RolloutOptions, RolloutOutcome, operation_for, roll_out
+from pdelta.databases.base import Tenant
+from pdelta.errors import PdeltaError, UsageError
+from pdelta.formats.sql_moves import PlannedMove, SqlWish
+from pdelta.formats.tenants import values_of
+from pdelta.model.run import RUN_PREFIX
+from pdelta.sql.ledger import Way
+
+
+class RollbackOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be taken back, and where.
+
+    Attributes:
+        database: The section's name; empty where there is only one.
+        only: Names, globs and ``tag:NAME`` of tenants; empty for all.
+        to: The last delta that is to stay; ``0`` for none; empty for the newest to go alone.
+        run: The run whose deltas are to be taken back; empty for whichever applied them.
+        accept_loss: Whether data may be lost that only the deltas made room for.
+    """
+
+    database: str = ""
+    only: tuple[str, ...] = ()
+    to: str = ""
+    run: str = ""
+    accept_loss: bool = False
+
+
+def roll_back(options: RollbackOptions, rollout: RolloutOptions, context: Context) -> RolloutOutcome:
+    """Take deltas back.
+
+    Raises:
+        UsageError: Both a delta and a run are named, or there is none of that name, or nothing to take back.
+        PdeltaError: As ``roll_out``.
+    """
+    if options.to and options.run:
+        raise UsageError("--to and --run say different things", hint="give one of them")
+    if options.run and not options.run.startswith(RUN_PREFIX):
+        raise UsageError(f"{options.run!r} is no id of a run", hint=f"it begins with {RUN_PREFIX}")
+    with open_fleet(context, options.database, options.only) as fleet:
+        deltas = read_deltas(fleet, context)
+        after = _last_to_stay(fleet, deltas, options, context)
+        dropped = deltas.all if options.run else deltas.all[deltas.place(after) + 1 :] if after else deltas.all
+
+        def wish(tenant: Tenant) -> SqlWish:
+            values = values_of(fleet.section, tenant.name, tenant.values) if deltas.asks_for_values else {}
+            return _wish(deltas.moves(dropped, tenant.name, values), options, after)
+
+        if deltas.asks_for_values:
+            return roll_out(fleet, wish, rollout, context)
+        same = _wish(deltas.moves(dropped, "", {}), options, after)
+        return roll_out(fleet, lambda _tenant: same, rollout, context)
+
+
+def _wish(dropped: tuple[PlannedMove, ...], options: RollbackOptions, after: str) -> SqlWish:
+    return SqlWish(
+        dropped=tuple(msgspec.structs.replace(move, way=Way.REVERSE) for move in reversed(dropped)),
+        dropped_run=options.run,
+        dropped_after=None if options.run else after,
+        accept_loss=options.accept_loss,
+    )
+
+
+def _last_to_stay(fleet: Fleet, deltas: Deltas, options: RollbackOptions, context: Context) -> str:
+    """Give the id of the last delta that stays; empty where none does."""
+    if options.run or options.to == "0":
+        return ""
+    if options.to:
+        return deltas.all[deltas.place(options.to)].script.id
+    had = _had(fleet, context)
+    places = [place for place, delta in enumerate(deltas.all) if delta.script.id in had]
+    unknown = had - set(deltas.ids)
+    if not places and not unknown:
+        raise UsageError(f"no tenant of {fleet.section.name} has a delta that could be taken back")
+    newest: Delta | None = deltas.all[places[-1]] if places else None
+    if newest is None or any(id > newest.script.id for id in unknown):
+        # Newer than every file that is left: it goes alone.
+        return newest.script.id if newest is not None else ""
+    return deltas.all[places[-1] - 1].script.id if places[-1] else ""
+
+
+def _had(fleet: Fleet, context: Context) -> set[str]:
+    operation = operation_for(fleet, "", RolloutOptions(), context)
+    found = operation.survey(list(fleet.by_target))
+    return {row.id for one in found.values() if not isinstance(one, PdeltaError) for row in one[1]}

@@ -1,0 +1,410 @@
+"""One roll-out over a fleet: calculate, refuse, freeze, execute, tell; apply and rollback differ in the wish alone."""
+
+import os
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from pdelta import __version__
+from pdelta.app.compose import JOURNAL, open_journal
+from pdelta.app.context import Context
+from pdelta.app.perform import new_run
+from pdelta.app.sql.fleet import Fleet
+from pdelta.databases.base import Tenant
+from pdelta.engine.executor import Pending, execute
+from pdelta.engine.journal import Journal
+from pdelta.engine.planner import plan_of
+from pdelta.engine.preflight import preflight, refusal
+from pdelta.engine.recovery import recover
+from pdelta.engine.report import RunReport, StepReport
+from pdelta.engine.rollout import Conduct
+from pdelta.engine.waves import Subject, divide, parse_waves
+from pdelta.errors import CancelledError, LockedError, PdeltaError, PreflightError, StaleError
+from pdelta.formats.sql_moves import SqlWish, encode_wish
+from pdelta.model.delta import Delta
+from pdelta.model.finding import Finding
+from pdelta.model.operation import Standing
+from pdelta.model.plan import Gate, OnFailure, Plan, Rollout, Step, Wave
+from pdelta.model.run import RunPhase
+from pdelta.model.target import Target
+from pdelta.operations.sql.lanes import Patience, Surroundings
+from pdelta.operations.sql.operation import KIND, Seen, SqlOperation
+from pdelta.operations.sql.work import Imprint
+
+ATTEMPTS: Final = 3
+"""How often what another run changed meanwhile is calculated again."""
+DEFAULT_WAVES: Final = "canary=1,rest"
+GATE_TIMEOUT_S: Final = 600.0
+
+
+class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a roll-out goes.
+
+    Attributes:
+        waves: As ``engine.waves.parse_waves`` reads it; empty for what the project file says, else one first.
+        soak_s: How long to wait after each wave but the last.
+        gates: What must hold then.
+        on_failure: What to do when more tenants fail than may.
+        max_failures: How many may, as a number, or as a percentage of the tenants to change.
+        batch: How many tenants share a transaction at most.
+        lock_timeout_ms: How long a statement waits for a lock; 0 for what the project file says, else two seconds.
+        dry_run: Whether to stop before anything is changed.
+        note: What is remembered of it.
+    """
+
+    waves: str = ""
+    soak_s: float = 0.0
+    gates: tuple[Gate, ...] = ()
+    on_failure: OnFailure = OnFailure.STOP
+    max_failures: str = "0"
+    batch: int = 1
+    lock_timeout_ms: int = 0
+    dry_run: bool = False
+    note: str = ""
+
+
+class TenantResult(msgspec.Struct, frozen=True):
+    """What became of one tenant that lacked something.
+
+    Attributes:
+        tenant: Its name.
+        wave: In which it was.
+        deltas: What it lacked, in order; those to be taken back begin with ``-``.
+        standing: Where it was last seen; None where it could not be seen.
+        touched: Whether anything was done there.
+        duration_s: How long that took; 0 where nothing was done.
+        found: Deltas whose effect was there already, so that they were only recorded.
+        error: Why it is not where it should be; None where it is, or was not begun.
+    """
+
+    tenant: str
+    wave: str
+    deltas: tuple[str, ...]
+    standing: Standing | None
+    touched: bool = False
+    duration_s: float = 0.0
+    found: tuple[str, ...] = ()
+    error: PdeltaError | None = None
+
+
+class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a roll-out.
+
+    Attributes:
+        database: The section's name.
+        run: The run's id; empty where nothing was executed.
+        phase: How it ended; None where nothing was executed.
+        exit_status: Of the command.
+        reason: Why it began nothing more; empty where it came to its end.
+        tenants: How many were looked at.
+        settled: How many of them lacked nothing.
+        waves: The names and sizes of the waves.
+        results: What became of those that lacked something, in the order of the waves.
+        findings: Warnings of the pre-flight; of a dry run also what blocks.
+        duration_s: How long all of it took.
+        dry_run: Whether it was only tried.
+    """
+
+    database: str
+    run: str = ""
+    phase: RunPhase | None = None
+    exit_status: int = 0
+    reason: str = ""
+    tenants: int = 0
+    settled: int = 0
+    waves: tuple[tuple[str, int], ...] = ()
+    results: tuple[TenantResult, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    duration_s: float = 0.0
+    dry_run: bool = False
+
+    @property
+    def failures(self) -> tuple[TenantResult, ...]:
+        """Those that did not get where they should."""
+        return tuple(result for result in self.results if result.error is not None)
+
+
+Wishing = Callable[[Tenant], SqlWish]
+"""Gives what a tenant is wished to have; equal wishes are one object."""
+
+
+def roll_out(fleet: Fleet, wishing: Wishing, options: RolloutOptions, context: Context) -> RolloutOutcome:
+    """Bring every tenant of a fleet to its wish.
+
+    Raises:
+        PreflightError: Something blocks; nothing was changed.
+        CancelledError: A person asked to stop.
+        PdeltaError: As the engine's ``execute``.
+    """
+    began = time.monotonic()
+    _end_open_runs(fleet, context)
+    outcome = _Attempt(fleet, wishing, options, context).run()
+    for _ in range(ATTEMPTS - 1):
+        if not outcome.failures or not all(isinstance(result.error, StaleError) for result in outcome.failures):
+            break
+        # Somebody else was at work in exactly these: what they need now is another delta.
+        outcome = _Attempt(fleet, wishing, options, context).run()
+    return msgspec.structs.replace(outcome, duration_s=time.monotonic() - began)
+
+
+class _Attempt:
+    """One calculation and its execution."""
+
+    def __init__(self, fleet: Fleet, wishing: Wishing, options: RolloutOptions, context: Context) -> None:
+        self._fleet = fleet
+        self._wishing = wishing
+        self._options = options
+        self._context = context
+        self._run = new_run(context)
+        self._operation = operation_for(fleet, self._run, options, context)
+
+    def run(self) -> RolloutOutcome:
+        tenants = self._fleet.by_target
+        calculated, findings = self._calculate(tenants)
+        planned = plan_of(
+            calculated, on_failure=self._options.on_failure, wave_up=lambda steps: self._rollout(steps, tenants)
+        )
+        if planned.rollout is not None:
+            findings += preflight(planned, {KIND: self._operation})
+        error = refusal(findings)
+        if error is not None and not self._options.dry_run:
+            raise error
+        outcome = RolloutOutcome(
+            database=self._fleet.section.name,
+            tenants=len(tenants),
+            settled=len(planned.settled),
+            waves=tuple((wave.name, wave.count) for wave, _ in planned.waves()),
+            results=tuple(
+                _result(StepReport(step, Standing.BEFORE), wave.name)
+                for wave, steps in planned.waves()
+                for step in steps
+            ),
+            findings=tuple(sorted(findings, key=lambda finding: not finding.blocks)),
+            dry_run=self._options.dry_run,
+            exit_status=PreflightError.exit_status if error is not None else 0,
+        )
+        if self._options.dry_run or not planned.steps:
+            return outcome
+        return self._execute(planned, outcome)
+
+    def _calculate(self, tenants: Mapping[Target, Tenant]) -> tuple[list[tuple[Target, Delta]], list[Finding]]:
+        encoded: dict[int, tuple[SqlWish, bytes]] = {}
+        wishes: list[tuple[Target, bytes]] = []
+        for target, tenant in tenants.items():
+            wish = self._wishing(tenant)
+            kept = encoded.get(id(wish))
+            if kept is None:
+                kept = encoded[id(wish)] = (wish, encode_wish(wish))
+            wishes.append((target, kept[1]))
+        deltas = self._operation.calculate_all(wishes)
+        calculated: list[tuple[Target, Delta]] = []
+        unread: list[tuple[str, PdeltaError]] = []
+        for (target, _), delta in zip(wishes, deltas, strict=True):
+            if isinstance(delta, PdeltaError):
+                unread.append((tenants[target].name, delta))
+            else:
+                calculated.append((target, delta))
+        findings = [*_unread(unread, blocks=self._options.on_failure is not OnFailure.CONTINUE)]
+        return calculated, findings + _edited(self._operation.seen, tenants)
+
+    def _rollout(self, steps: Sequence[Step], tenants: Mapping[Target, Tenant]) -> tuple[list[Step], Rollout]:
+        """Put the steps into the order of the waves, and say how many each holds."""
+        options = self._options
+        rules = parse_waves(options.waves or self._fleet.section.waves or DEFAULT_WAVES)
+        found = [tenants[step.target] for step in steps]
+        waves = divide(rules, [Subject(tenant.name, tenant.tags, tenant.size) for tenant in found])
+        last = len(waves) - 1
+        rollout = Rollout(
+            tuple(
+                Wave(name, len(places), options.soak_s, options.gates) if number < last else Wave(name, len(places))
+                for number, (name, places) in enumerate(waves)
+            ),
+            _allowed(options.max_failures, len(steps)),
+        )
+        return [steps[place] for _, places in waves for place in places], rollout
+
+    def _execute(self, planned: Plan, before: RolloutOutcome) -> RolloutOutcome:
+        context = self._context
+        conduct = conduct_for(self._fleet, context)
+        try:
+            with open_journal(context) as journal:
+                report = execute(
+                    planned,
+                    {KIND: self._operation},
+                    journal,
+                    run=self._run,
+                    who=context.who,
+                    note=self._options.note,
+                    conduct=conduct,
+                )
+        except KeyboardInterrupt as error:
+            raise CancelledError(
+                f"stopped on request; {self._run} left every tenant before or after its deltas",
+                hint=f"the same command goes on; pdelta sql rollback --run {self._run} takes back what it did",
+            ) from error
+        return msgspec.structs.replace(
+            before,
+            run=self._run,
+            phase=report.phase,
+            exit_status=report.exit_status,
+            reason=report.reason,
+            results=_results(planned, report),
+        )
+
+
+def operation_for(fleet: Fleet, run: str, options: RolloutOptions, context: Context) -> SqlOperation:
+    """Give the operation that works on a fleet in the name of a run."""
+    section = fleet.section
+    usual = Patience()
+    patience = Patience(
+        lock_timeout_ms=options.lock_timeout_ms or section.lock_timeout_ms or usual.lock_timeout_ms,
+        attempts=usual.attempts if section.retries is None else section.retries + 1,
+    )
+    at = datetime.fromtimestamp(context.clock() / 1e9, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return SqlOperation(
+        {section.name: fleet.database},
+        imprint=Imprint(run, context.who, at, f"pdelta {__version__}"),
+        surroundings=Surroundings(time.monotonic, lambda: int.from_bytes(os.urandom(4), "big") / 2**32),
+        patience=patience,
+        batch=options.batch,
+    )
+
+
+def conduct_for(fleet: Fleet, context: Context) -> Conduct:
+    """Give how a roll-out of this fleet meets the world."""
+
+    def ask(gate: Gate, steps: Sequence[Step]) -> str:
+        names = [step.target.address.partition("/")[2] for step in steps]
+        return _command_holds(gate.text, names) if gate.kind == "command" else _select_holds(fleet, gate.text, names)
+
+    return Conduct(time.sleep, ask, context.observer)
+
+
+def _end_open_runs(fleet: Fleet, context: Context) -> None:
+    """Close the records of runs on this fleet whose process died; what they left half done is finished first."""
+    if not (context.runs / JOURNAL).exists():
+        return
+    with open_journal(context) as journal:
+        for run in journal.open_runs():
+            if _is_on(journal, run, fleet):
+                operation = operation_for(fleet, run, RolloutOptions(), context)
+                try:
+                    recover(
+                        run,
+                        {KIND: operation},
+                        journal,
+                        pending=Pending.SKIP,
+                        conduct=conduct_for(fleet, context),
+                    )
+                except LockedError:
+                    # Alive: the ledgers decide who does what.
+                    continue
+
+
+def _is_on(journal: Journal, run: str, fleet: Fleet) -> bool:
+    plan, _, _ = journal.read(run)
+    prefix = f"{fleet.section.name}/"
+    return all(step.target.kind == KIND and step.target.address.startswith(prefix) for step in plan.steps)
+
+
+def _allowed(text: str, steps: int) -> int:
+    if text.endswith("%"):
+        return int(steps * float(text.removesuffix("%")) / 100)
+    return int(text)
+
+
+def _unread(unread: Sequence[tuple[str, PdeltaError]], *, blocks: bool) -> list[Finding]:
+    by_reason: dict[str, list[tuple[str, PdeltaError]]] = defaultdict(list)
+    for name, error in unread:
+        by_reason[getattr(error, "reason", "") or error.message].append((name, error))
+    return [
+        Finding(
+            "unreadable",
+            f"{_named([name for name, _ in group])}: {group[0][1].message}",
+            blocks=blocks,
+            hint=group[0][1].hint,
+        )
+        for group in by_reason.values()
+    ]
+
+
+def _edited(seen: Mapping[Target, Seen], tenants: Mapping[Target, Tenant]) -> list[Finding]:
+    by_delta: dict[str, list[str]] = defaultdict(list)
+    for target, found in seen.items():
+        for id in found.reckoning.edited:
+            by_delta[id].append(tenants[target].name)
+    return [
+        Finding(
+            "edited",
+            f"{id} was edited since {_named(names)} received it",
+            hint="put the file back and write a new delta, or --accept-edit where what it does is the same",
+            subject=id.encode(),
+        )
+        for id, names in by_delta.items()
+    ]
+
+
+def _named(names: Sequence[str], limit: int = 5) -> str:
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more tenants"
+
+
+def _results(planned: Plan, report: RunReport) -> tuple[TenantResult, ...]:
+    steps = iter(report.steps)
+    return tuple(_result(next(steps), wave.name) for wave, held in planned.waves() for _ in held)
+
+
+def _result(report: StepReport, wave: str) -> TenantResult:
+    step = report.step
+    return TenantResult(
+        step.target.address.partition("/")[2],
+        wave,
+        tuple(("-" if change.action == "reverse" else "") + change.subject.decode() for change in step.delta.changes),
+        report.standing,
+        report.touched,
+        float(report.facts.get("duration_s", 0.0)),
+        tuple(report.facts.get("found", ())),
+        report.error,
+    )
+
+
+def _command_holds(command: str, tenants: Sequence[str]) -> str:
+    """Run a gate's command with the wave's tenants on its input, one a line; it holds where that ends with 0."""
+    try:
+        done = subprocess.run(
+            ["/bin/sh", "-c", command],
+            input="\n".join(tenants) + "\n",
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=GATE_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"{command} did not end within {GATE_TIMEOUT_S:g} s"
+    if not done.returncode:
+        return ""
+    said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    return f"{command} ended with {done.returncode}" + (f": {said[-1]}" if said else "")
+
+
+def _select_holds(fleet: Fleet, text: str, tenants: Sequence[str]) -> str:
+    """Ask a SELECT in every tenant of the wave; it holds where each answers with one true value."""
+    sessions = {lane: fleet.database.session(lane) for lane in {fleet.database.lane(name) for name in tenants}}
+    try:
+        for name in tenants:
+            try:
+                rows = sessions[fleet.database.lane(name)].query(name, text)
+            except PdeltaError as error:
+                return f"{name}: {error.message}"
+            if not rows or not rows[0] or not rows[0][0]:
+                return f"{text} is not true in {name}"
+    finally:
+        for session in sessions.values():
+            session.close()
+    return ""

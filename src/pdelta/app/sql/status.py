@@ -1,0 +1,111 @@
+"""``pdelta sql status``: which tenants have which deltas, told by their ledgers; never writes."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from pdelta.app.context import Context
+from pdelta.app.sql.apply import ApplyOptions, applying
+from pdelta.app.sql.deltas import read_deltas
+from pdelta.app.sql.fleet import open_fleet
+from pdelta.app.sql.rollout import RolloutOptions, operation_for
+from pdelta.errors import PdeltaError
+from pdelta.operations.sql.reckon import reckon
+from pdelta.sql.ledger import Applied, State
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Tenants that have the same deltas.
+
+    Attributes:
+        tenants: Their names.
+        had: The ids of the deltas that they have, in the order of application; unknown ones last.
+        pending: The ids of those that they lack.
+        edited: The ids of those that were edited since they received them.
+        unknown: The ids of those that no file tells of.
+        unfinished: The ids of those that stopped half-way.
+    """
+
+    tenants: tuple[str, ...]
+    had: tuple[str, ...]
+    pending: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """Whether they lack nothing, and nothing about them is strange."""
+        return not (self.pending or self.edited or self.unfinished)
+
+
+class FleetStatus(msgspec.Struct, frozen=True):
+    """Where a fleet stands.
+
+    Attributes:
+        database: The section's name.
+        deltas: All ids in the order of application.
+        groups: The largest first.
+        unread: Tenants that could not be read, each with the reason.
+    """
+
+    database: str
+    deltas: tuple[str, ...]
+    groups: tuple[Group, ...]
+    unread: tuple[tuple[str, PdeltaError], ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many tenants there are."""
+        return sum(len(group.tenants) for group in self.groups) + len(self.unread)
+
+    def holders(self) -> Counter[str]:
+        """Give how many tenants have each delta."""
+        held: Counter[str] = Counter()
+        for group in self.groups:
+            for id in group.had:
+                held[id] += len(group.tenants)
+        return held
+
+
+def read_status(database: str, only: Sequence[str], context: Context) -> FleetStatus:
+    """Give where a fleet stands.
+
+    Raises:
+        PdeltaError: There is no such section or tenant; the deltas or the list of tenants can't be read.
+    """
+    with open_fleet(context, database, only) as fleet:
+        deltas = read_deltas(fleet, context)
+        operation = operation_for(fleet, "", RolloutOptions(), context)
+        found = operation.survey(list(fleet.by_target))
+        wishing = applying(fleet, deltas, ApplyOptions())
+        by_rows: dict[tuple[tuple[str, str, str], ...], list[str]] = {}
+        kept: dict[tuple[tuple[str, str, str], ...], tuple[Applied, ...]] = {}
+        unread: list[tuple[str, PdeltaError]] = []
+        for target, tenant in fleet.by_target.items():
+            one = found[target]
+            if isinstance(one, PdeltaError):
+                unread.append((tenant.name, one))
+                continue
+            key = tuple((row.id, row.digest, row.state.value) for row in one[1])
+            kept[key] = one[1]
+            by_rows.setdefault(key, []).append(tenant.name)
+        wish = wishing(fleet.tenants[0]) if fleet.tenants else None
+        groups = []
+        for key, names in by_rows.items():
+            assert wish is not None, "there are tenants"  # noqa: S101 - the names are theirs
+            reckoning = reckon(kept[key], wish)
+            ids = {row.id for row in kept[key]}
+            groups.append(
+                Group(
+                    tuple(names),
+                    (*(id for id in deltas.ids if id in ids), *reckoning.unknown),
+                    tuple(dict.fromkeys(move.id for move in reckoning.moves)),
+                    reckoning.edited,
+                    reckoning.unknown,
+                    tuple(row.id for row in kept[key] if row.state is not State.APPLIED),
+                )
+            )
+    groups.sort(key=lambda group: (-len(group.tenants), group.tenants))
+    return FleetStatus(fleet.section.name, deltas.ids, tuple(groups), tuple(unread))

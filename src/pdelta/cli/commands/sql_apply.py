@@ -1,0 +1,48 @@
+"""``pdelta sql apply``."""
+
+import click
+
+from pdelta.app.context import Context
+from pdelta.app.sql.apply import ApplyOptions, apply
+from pdelta.app.sql.rollout import RolloutOptions
+from pdelta.cli import fleet, option
+from pdelta.cli.console import Console
+
+_EPILOG = """\b
+Examples:
+  pdelta sql apply
+  pdelta sql apply --dry-run
+  pdelta sql apply --waves canary=3,5%,rest --on-failure reverse
+  pdelta sql apply --soak 10min --gate ./healthy
+  pdelta sql apply --only 'tenant_1*' --to delta_20250315_add_last_login
+
+Only tenants that lack a delta are touched; the same command again does what is left."""
+
+
+@click.command("apply", cls=option.Command, epilog=_EPILOG, short_help="Apply the deltas that tenants lack.")
+@fleet.tenants
+@click.option("--to", metavar="DELTA", default="", help="The last delta to apply; all unless given.")
+@click.option(
+    "--accept-edit", is_flag=True, help="Take a delta that was edited since it was applied as the one that is there."
+)
+@click.option(
+    "--trust-stamps",
+    is_flag=True,
+    help="Believe the comments on databases where nothing is to be done; quicker with many databases.",
+)
+@fleet.rollout
+@option.common
+def command(
+    console: Console,
+    context: Context,
+    *,
+    database: str,
+    only: tuple[str, ...],
+    to: str,
+    accept_edit: bool,
+    trust_stamps: bool,
+    rollout: RolloutOptions,
+) -> int:
+    """Apply the deltas that tenants lack, wave after wave, each tenant in a transaction with its ledger."""
+    wanted = ApplyOptions(database=database, only=only, to=to, accept_edit=accept_edit, trust_stamps=trust_stamps)
+    return fleet.tell(console, apply(wanted, rollout, context))

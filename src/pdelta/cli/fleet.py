@@ -1,0 +1,165 @@
+"""What the commands over tenants share: their options, and the end of a roll-out."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from pdelta.app.sql.rollout import RolloutOptions, RolloutOutcome
+from pdelta.cli.console import Console
+from pdelta.cli.render import rollout as render
+from pdelta.errors import PdeltaError, UsageError
+from pdelta.formats.duration import HINT, parse_duration_ms
+from pdelta.model.plan import Gate, OnFailure
+
+Function = Callable[..., Any]
+
+_MS_PER_S = 1000
+
+
+class Duration(click.ParamType[int]):
+    """A span of time: ``500ms``, ``2s``, ``10min``; milliseconds as a number."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401
+        """Read it."""
+        if isinstance(value, int):
+            return value
+        span_ms = parse_duration_ms(value)
+        if span_ms is None:
+            self.fail(f"{value!r} is no span of time: {HINT}", param, ctx)
+        return span_ms
+
+
+def tenants(function: Function) -> Function:
+    """Give a command the options that choose a database and its tenants."""
+    for option in (
+        click.option(
+            "--only",
+            multiple=True,
+            metavar="TENANTS",
+            help="Only these tenants: a name, a glob or tag:NAME; may be given again.",
+        ),
+        click.option(
+            "--database", metavar="NAME", default="", help="Section of pdelta.toml; needed where there are several."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def rollout(function: Function) -> Function:
+    """Give a command the options of a roll-out; it gets them as ``rollout``."""
+
+    @click.option(
+        "--waves", metavar="WAVES", default="", help="For example canary=3,5%,25%,rest; one tenant first unless given."
+    )
+    @click.option(
+        "--soak", "soak_ms", type=Duration(), default=0, metavar="TIME", help="Wait this long after each wave."
+    )
+    @click.option(
+        "--gate",
+        "gates",
+        multiple=True,
+        metavar="COMMAND",
+        help="Must end with 0 before the next wave begins; gets the wave's tenants on its input.",
+    )
+    @click.option(
+        "--gate-sql",
+        "selects",
+        multiple=True,
+        metavar="SELECT",
+        help="Must be true in every tenant of a wave before the next begins.",
+    )
+    @click.option(
+        "--on-failure",
+        type=click.Choice([policy.value for policy in OnFailure]),
+        default="stop",
+        show_default=True,
+        help="What becomes of the run when a tenant fails: it stops (8), is reversed (5), or goes on (8).",
+    )
+    @click.option(
+        "--max-failures", default="0", metavar="N|N%", show_default=True, help="How many tenants may fail before that."
+    )
+    @click.option(
+        "--batch",
+        type=click.IntRange(1, 500),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Tenants that share a transaction; one that fails is done again one by one.",
+    )
+    @click.option(
+        "--lock-timeout",
+        "lock_ms",
+        type=Duration(),
+        default=0,
+        metavar="TIME",
+        help="How long a statement waits for a lock; 2s unless the delta or pdelta.toml says otherwise.",
+    )
+    @click.option("-n", "--dry-run", is_flag=True, help="Show what would be done where, and change nothing.")
+    @click.option("--note", default="", metavar="TEXT", help="Remember this text with the run.")
+    @functools.wraps(function)
+    def command(
+        *arguments: object,
+        waves: str,
+        soak_ms: int,
+        gates: tuple[str, ...],
+        selects: tuple[str, ...],
+        on_failure: str,
+        max_failures: str,
+        batch: int,
+        lock_ms: int,
+        dry_run: bool,
+        note: str,
+        **options: object,
+    ) -> object:
+        _check_failures(max_failures)
+        wanted = RolloutOptions(
+            waves=waves,
+            soak_s=soak_ms / _MS_PER_S,
+            gates=(*(Gate("command", text) for text in gates), *(Gate("sql", text) for text in selects)),
+            on_failure=OnFailure(on_failure),
+            max_failures=max_failures,
+            batch=batch,
+            lock_timeout_ms=lock_ms,
+            dry_run=dry_run,
+            note=note,
+        )
+        return function(*arguments, rollout=wanted, **options)
+
+    return command
+
+
+def tell(console: Console, outcome: RolloutOutcome) -> int:
+    """Say what became of a roll-out, and give its exit status."""
+    console.result(render.fields(outcome), lambda: render.lines(outcome, verbose=console.verbosity > 0))
+    if outcome.exit_status and not outcome.dry_run:
+        console.objection(_objection(outcome))
+    return outcome.exit_status
+
+
+def _objection(outcome: RolloutOutcome) -> PdeltaError:
+    failed = len(outcome.failures)
+    told = f"{failed:,} of {outcome.tenants:,} tenants failed" if failed else outcome.reason
+    if outcome.exit_status == 5:
+        return PdeltaError(f"{told}; everything that this run did was reversed")
+    if outcome.exit_status == 6:
+        names = ", ".join(result.tenant for result in outcome.failures[:5])
+        return PdeltaError(f"{told}, and a person must see to some of them: {names}", hint="the list above says why")
+    return PdeltaError(
+        f"{told}; every other tenant is before or after its deltas, none between",
+        hint=f"the same command goes on with what is left; pdelta sql rollback --run {outcome.run} takes it back",
+    )
+
+
+def _check_failures(text: str) -> None:
+    number = text.removesuffix("%")
+    try:
+        value = float(number) if text.endswith("%") else int(number)
+    except ValueError:
+        value = -1
+    if value < 0 or (text.endswith("%") and value > 100):
+        raise UsageError(f"--max-failures {text!r} is neither a number nor a percentage", hint="as in 3 or 0.5%")

@@ -1,0 +1,172 @@
+"""A roll-out over tenants: what was done in how many, what failed and why, and what comes next."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import click
+
+from pdelta.app.sql.rollout import RolloutOutcome, TenantResult
+from pdelta.cli.render.amount import counted, duration
+from pdelta.cli.render.safe import shown, shown_text
+from pdelta.errors import DatabaseError, PdeltaError
+from pdelta.model.operation import Standing
+from pdelta.model.run import RunPhase
+
+NAMED: Final = 5
+"""Tenants that are named where not all are asked for."""
+
+
+def fields(outcome: RolloutOutcome) -> dict[str, Any]:
+    """Give the JSON document of a roll-out."""
+    return {
+        "database": outcome.database,
+        "run": outcome.run,
+        "phase": outcome.phase,
+        "exit_status": outcome.exit_status,
+        "dry_run": outcome.dry_run,
+        "reason": outcome.reason,
+        "tenants": outcome.tenants,
+        "settled": outcome.settled,
+        "waves": [{"name": name, "tenants": count} for name, count in outcome.waves],
+        "results": [_result(result) for result in outcome.results],
+        "findings": outcome.findings,
+        "duration_s": outcome.duration_s,
+    }
+
+
+def lines(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
+    """Give a roll-out for people: its waves, its failures by cause, and one line of summary."""
+    for finding in outcome.findings:
+        mark = click.style("blocks" if finding.blocks else "note", fg="red" if finding.blocks else "yellow")
+        yield f"{mark}: {shown(finding.message)}"
+    if not outcome.results:
+        yield _nothing(outcome)
+        return
+    yield from _waves(outcome)
+    if verbose or outcome.dry_run:
+        yield ""
+        yield from _deltas(outcome, verbose=verbose)
+    if outcome.failures:
+        yield ""
+        yield from _failures(outcome.failures, verbose=verbose)
+    yield ""
+    yield _summary(outcome)
+
+
+def _nothing(outcome: RolloutOutcome) -> str:
+    where = counted(outcome.tenants, "tenant")
+    return f"{shown(outcome.database)}: nothing to do in {where} ({duration(outcome.duration_s)})"
+
+
+def _waves(outcome: RolloutOutcome) -> Iterator[str]:
+    width = max(len(name) for name, _ in outcome.waves)
+    at = 0
+    for name, count in outcome.waves:
+        held = outcome.results[at : at + count]
+        at += count
+        yield f"  {click.style(f'{shown(name):<{width}}', bold=True)}  {counted(count, 'tenant')}" + _told(
+            held, outcome
+        )
+
+
+def _told(held: Sequence[TenantResult], outcome: RolloutOutcome) -> str:
+    if outcome.dry_run:
+        return ""
+    done = sum(result.standing is Standing.AFTER and result.error is None for result in held)
+    failed = sum(result.error is not None for result in held)
+    back = sum(result.standing is Standing.BEFORE and result.error is None and result.touched for result in held)
+    rest = len(held) - done - failed - back
+    parts = [
+        f"{done:,} done" if done else "",
+        f"{back:,} reversed" if back else "",
+        click.style(f"{failed:,} failed", fg="red") if failed else "",
+        f"{rest:,} not begun" if rest else "",
+    ]
+    return ": " + ", ".join(filter(None, parts))
+
+
+def _deltas(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
+    """List what is to be done, once for all tenants that lack the same; with ``verbose`` every tenant by name."""
+    groups: dict[tuple[str, ...], list[TenantResult]] = defaultdict(list)
+    for result in outcome.results:
+        groups[result.deltas].append(result)
+    for deltas, held in groups.items():
+        names = [shown(result.tenant) for result in held]
+        shorter = names if verbose else names[:NAMED]
+        more = len(names) - len(shorter)
+        told = ", ".join(shorter) + (f" and {more:,} more" if more else "")
+        yield f"  {counted(len(held), 'tenant')}: {told}"
+        for delta in deltas:
+            back = delta.startswith("-")
+            verb = click.style("reverse", fg="yellow") if back else click.style("apply", fg="green") + "  "
+            yield f"    {verb} {shown(delta.removeprefix('-'))}"
+
+
+def _failures(failures: Sequence[TenantResult], *, verbose: bool) -> Iterator[str]:
+    by_cause: dict[str, list[TenantResult]] = defaultdict(list)
+    for failure in failures:
+        by_cause[_cause(failure.error)].append(failure)
+    for cause, held in sorted(by_cause.items(), key=lambda item: -len(item[1])):
+        yield f"{click.style(counted(len(held), 'tenant') + ' failed', fg='red')}: {shown_text(cause)}"
+        named = held if verbose else held[:NAMED]
+        for failure in named:
+            error = failure.error
+            yield f"    {shown(failure.tenant)}: {_where(failure)}"
+            if error is not None and verbose and error.message != cause:
+                yield f"        {shown_text(error.message)}"
+        if len(held) > len(named):
+            yield f"    and {len(held) - len(named):,} more; -v names all"
+        hint = next((failure.error.hint for failure in held if failure.error is not None and failure.error.hint), "")
+        if hint:
+            yield click.style(f"    {shown(hint)}", fg="bright_black")
+
+
+def _cause(error: PdeltaError | None) -> str:
+    if isinstance(error, DatabaseError):
+        return error.reason
+    return error.message if error is not None else ""
+
+
+def _where(failure: TenantResult) -> str:
+    if failure.standing is None:
+        return "its standing is not known"
+    return {
+        Standing.BEFORE: "as it was",
+        Standing.AFTER: "has its deltas",
+        Standing.BETWEEN: "in between",
+        Standing.FOREIGN: "changed by somebody else; not touched",
+    }[failure.standing]
+
+
+def _summary(outcome: RolloutOutcome) -> str:
+    results = outcome.results
+    back = all(delta.startswith("-") for result in results for delta in result.deltas)
+    moves = len({delta for result in results for delta in result.deltas})
+    if outcome.dry_run:
+        verb = "would be reversed" if back else "would be applied"
+        return f"{counted(moves, 'delta')} {verb} in {_part(len(results), outcome)}; nothing was changed"
+    done = sum(result.standing is Standing.AFTER and result.error is None for result in results)
+    tail = f"{duration(outcome.duration_s)}; {outcome.run}"
+    if outcome.phase is RunPhase.REVERSED:
+        return click.style(f"everything that this run did was reversed; {tail}", fg="yellow")
+    verb = "reversed" if back else "applied"
+    return f"{counted(moves, 'delta')} {verb} in {_part(done, outcome)} in {tail}"
+
+
+def _part(count: int, outcome: RolloutOutcome) -> str:
+    return f"{count:,} of {counted(outcome.tenants, 'tenant')}"
+
+
+def _result(result: TenantResult) -> dict[str, Any]:
+    error = result.error
+    return {
+        "tenant": result.tenant,
+        "wave": result.wave,
+        "deltas": list(result.deltas),
+        "standing": result.standing,
+        "touched": result.touched,
+        "duration_s": result.duration_s,
+        "found": list(result.found),
+        "error": None if error is None else {"code": error.code, "message": error.message, "hint": error.hint},
+    }

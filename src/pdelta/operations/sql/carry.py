@@ -1,0 +1,282 @@
+"""One tenant, or a batch of them, brought where a delta ends: what to do is decided from the ledger, on one session."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from pdelta.databases.base import Database, Glance, Move, Session, Work
+from pdelta.errors import Cause, DatabaseError, GuardError, NeedsOperatorError, PdeltaError, StaleError
+from pdelta.formats.sql_moves import PlannedMove
+from pdelta.model.fleet import Arrival
+from pdelta.model.operation import Standing
+from pdelta.model.plan import Step
+from pdelta.model.run import Direction
+from pdelta.operations.sql.lanes import Job, standing_of
+from pdelta.operations.sql.reckon import head_after, remaining, standing
+from pdelta.operations.sql.stepwise import Stepwise
+from pdelta.operations.sql.work import CHECK, Workshop, holds, lock_timeout_ms, segments
+from pdelta.sql.ledger import Applied, Head, Way, head_of
+
+_FLIPPED: Final = {Standing.BEFORE: Standing.AFTER, Standing.AFTER: Standing.BEFORE}
+
+
+class Task(msgspec.Struct):
+    """What is to happen in one tenant.
+
+    Attributes:
+        step: Of the plan.
+        tenant: Its name.
+        direction: Which way the step goes.
+        moves: What takes it there, in order.
+        start: The head that it should have now.
+        goal: The head that it has at the end.
+        glance: What was seen of it; None where nothing was.
+    """
+
+    step: Step
+    tenant: str
+    direction: Direction
+    moves: tuple[PlannedMove, ...]
+    start: Head
+    goal: Head
+    glance: Glance | None
+
+    def told(self, where: Standing) -> Standing:
+        """Give, relative to the step's delta, what is said relative to the moves."""
+        return where if self.direction is Direction.EXECUTE else _FLIPPED.get(where, where)
+
+
+class Carrier:
+    """Handles the jobs of one database: see ``lanes.Handle``.
+
+    Args:
+        database: Whose tenants.
+        workshop: Makes the moves.
+        tasks: By the number of their job.
+        usual_lock_ms: How long a delta that says nothing waits for a lock.
+        clock: Seconds, for how long things took.
+    """
+
+    def __init__(
+        self, database: Database, workshop: Workshop, tasks: Sequence[Task], clock: Callable[[], float]
+    ) -> None:
+        """Know what to do."""
+        self._database = database
+        self._workshop = workshop
+        self._tasks = tasks
+        self._clock = clock
+        self._reading = threading.Lock()
+
+    def handle(self, session: Session, jobs: Sequence[Job], lock_ms: int) -> Sequence[Arrival | DatabaseError]:
+        """Do these jobs, together where that can be, else one by one."""
+        tasks = [self._tasks[job.number] for job in jobs]
+        if len(tasks) > 1 and all(self._is_plain(task) for task in tasks):
+            together = self._together(session, tasks, lock_ms)
+            if together is not None:
+                return together
+        return [self._one(session, task, lock_ms) for task in tasks]
+
+    def look(self, tenant: str) -> Sequence[Applied]:
+        """Read one ledger.
+
+        Raises:
+            DatabaseError: It can't be read.
+        """
+        with self._reading:
+            rows = self._database.ledgers([tenant]).get(tenant, ())
+        if isinstance(rows, Exception):
+            raise rows
+        return rows
+
+    def _is_plain(self, task: Task) -> bool:
+        """Say whether what was seen already tells all: nothing of the ledger is needed."""
+        glance = task.glance
+        return (
+            glance is not None
+            and glance.head == task.start
+            and self._database.transactional
+            and all(move.way is Way.APPLY and not move.alone for move in task.moves)
+        )
+
+    def _together(self, session: Session, tasks: Sequence[Task], lock_ms: int) -> list[Arrival] | None:
+        """Do all in one transaction; None where that failed, and nothing was changed."""
+        began = self._clock()
+        try:
+            works = [self._plain_work(task) for task in tasks]
+            session.commit(works, lock_timeout_ms=lock_timeout_ms(tasks[0].moves, lock_ms))
+        except PdeltaError as error:
+            if isinstance(error, DatabaseError) and error.cause is Cause.LOST:
+                return [self._after_loss(task, error) for task in tasks]
+            return None
+        took = {"duration_s": (self._clock() - began) / len(tasks), "batch": len(tasks)}
+        return [Arrival(task.step, task.told(Standing.AFTER), facts=took) for task in tasks]
+
+    def _one(self, session: Session, task: Task, lock_ms: int) -> Arrival | DatabaseError:
+        began = self._clock()
+        try:
+            facts = self._carry(session, task, lock_ms)
+        except DatabaseError as error:
+            if error.cause is Cause.BUSY:
+                return error
+            arrival = self._after_loss(task, error)
+            # A connection that broke before anything happened is worth another one.
+            return error if error.cause is Cause.LOST and arrival.standing is task.told(Standing.BEFORE) else arrival
+        except PdeltaError as error:
+            return self._failed(task, error)
+        if facts is None:
+            return Arrival(task.step, task.told(Standing.AFTER), touched=False)
+        return Arrival(task.step, task.told(Standing.AFTER), facts={"duration_s": self._clock() - began, **facts})
+
+    def _carry(self, session: Session, task: Task, lock_ms: int) -> dict[str, object] | None:
+        """Do what is left; give facts about it, None where nothing was left."""
+        if self._is_plain(task):
+            try:
+                session.commit([self._plain_work(task)], lock_timeout_ms=lock_timeout_ms(task.moves, lock_ms))
+            except StaleError:
+                # Somebody was here since: the ledger itself tells what is left.
+                pass
+            except GuardError as error:
+                if CHECK not in error.message:
+                    raise
+            else:
+                return {}
+        return self._carry_on(session, task, lock_ms)
+
+    def _carry_on(self, session: Session, task: Task, lock_ms: int) -> dict[str, object] | None:
+        rows = list(self.look(task.tenant))
+        where = standing(rows, task.moves)
+        if where is Standing.AFTER:
+            return None
+        if where is Standing.FOREIGN:
+            raise NeedsOperatorError(
+                f"{task.tenant} has another version of what this plan is about; it was not touched",
+                hint="compare it: pdelta sql status",
+            )
+        if where is Standing.BEFORE and _head(rows) != task.start:
+            raise StaleError(
+                f"{task.tenant} was changed by another run since this one was calculated; nothing was changed there",
+                hint="run the same command again",
+            )
+        facts: dict[str, object] = {}
+        for together, moves in segments(remaining(rows, task.moves), transactional=self._database.transactional):
+            if together:
+                rows = self._commit(session, task, moves, rows, lock_ms, facts)
+            else:
+                stepwise = Stepwise(
+                    self._database,
+                    self._workshop,
+                    session,
+                    tenant=task.tenant,
+                    rows=rows,
+                    lock_ms=lock_timeout_ms(moves, lock_ms),
+                )
+                rows = stepwise.carry(moves[0])
+        return facts
+
+    def _commit(
+        self,
+        session: Session,
+        task: Task,
+        moves: Sequence[PlannedMove],
+        rows: Sequence[Applied],
+        lock_ms: int,
+        facts: dict[str, object],
+    ) -> list[Applied]:
+        """Make these moves in one transaction; give the ledger's rows then."""
+        wait_ms = lock_timeout_ms(moves, lock_ms)
+        had = {row.id: row for row in rows}
+        glance = task.glance or Glance(managed=bool(rows), head=None)
+        found: set[str] = set()
+        while True:
+            made = [self._move(session, move, had.get(move.id), task, found=move.id in found) for move in moves]
+            work = Work(task.tenant, _head(rows), head_after(rows, moves), tuple(made), glance)
+            try:
+                session.commit([work], lock_timeout_ms=wait_ms)
+                break
+            except GuardError as error:
+                settled = self._settled(session, task, moves, error)
+                if settled is None or settled in found:
+                    raise
+                found.add(settled)
+        if found:
+            facts["found"] = sorted(found)
+        for move, one in zip(moves, made, strict=True):
+            if move.way is Way.APPLY:
+                had[move.id] = one.row
+            else:
+                had.pop(move.id, None)
+        return list(had.values())
+
+    def _move(self, session: Session, planned: PlannedMove, row: Applied | None, task: Task, *, found: bool) -> Move:
+        if found:
+            return self._workshop.recording(planned)
+        if planned.way is Way.APPLY:
+            move = self._workshop.applying(planned)
+            if row is not None and planned.former and not planned.pieces:
+                # The same delta, edited: what takes it back stays what was recorded when it was applied.
+                kept = msgspec.structs.replace(row, digest=planned.digest)
+                move = msgspec.structs.replace(move, row=kept)
+            return move
+        if row is None:
+            raise PdeltaError(f"{task.tenant} has no row of {planned.id} to take back")
+        if planned.former:
+            former = self._former(session, task.tenant, planned)
+            return self._workshop.restoring(planned, row, former)
+        return self._workshop.reversing(planned, row, task.tenant)
+
+    def _former(self, session: Session, tenant: str, planned: PlannedMove) -> Applied:
+        """Give the row that a delta's newer version replaced."""
+        columns = Applied.__struct_fields__
+        rows = session.query(
+            tenant,
+            f"SELECT {', '.join(columns)} FROM pdelta_history "  # noqa: S608 - both are checked by their formats
+            f"WHERE id = '{planned.id}' AND digest = '{planned.former}' ORDER BY number DESC LIMIT 1",
+        )
+        if not rows:
+            raise PdeltaError(f"{tenant}: the version of {planned.id} before this one is not in the history")
+        return msgspec.convert(dict(zip(columns, rows[0], strict=True)), Applied)
+
+    def _settled(self, session: Session, task: Task, moves: Sequence[PlannedMove], error: GuardError) -> str | None:
+        """Give the delta whose check refused because its effect is there already, as its verify says; None for none."""
+        for move in moves:
+            if move.way is Way.APPLY and move.verify and f"{move.id}: {CHECK}" in error.message:
+                answers = [session.query(task.tenant, holds(text)) for text in move.verify]
+                return move.id if all(rows and rows[0][0] for rows in answers) else None
+        return None
+
+    def _plain_work(self, task: Task) -> Work:
+        glance = task.glance
+        assert glance is not None, "a plain task was seen"  # noqa: S101 - the caller's branch
+        made = tuple(self._workshop.applying(move) for move in task.moves)
+        return Work(task.tenant, task.start, task.goal, made, glance)
+
+    def _after_loss(self, task: Task, error: DatabaseError) -> Arrival:
+        """Look where a tenant stands whose connection broke, or whose statement failed."""
+        where = standing_of(error)
+        if where is not None and not self._steps(task):
+            return Arrival(task.step, task.told(where), error=error)
+        return self._looked_at(task, error)
+
+    def _failed(self, task: Task, error: PdeltaError) -> Arrival:
+        if isinstance(error, NeedsOperatorError):
+            return Arrival(task.step, Standing.FOREIGN, touched=False, error=error)
+        if self._steps(task):
+            return self._looked_at(task, error)
+        return Arrival(task.step, task.told(Standing.BEFORE), touched=False, error=error)
+
+    def _looked_at(self, task: Task, error: PdeltaError) -> Arrival:
+        try:
+            where = standing(self.look(task.tenant), task.moves)
+        except PdeltaError:
+            return Arrival(task.step, None, error=error)
+        return Arrival(task.step, task.told(where), error=None if where is Standing.AFTER else error)
+
+    def _steps(self, task: Task) -> bool:
+        """Say whether this work can stop half-way."""
+        return not self._database.transactional or any(move.alone for move in task.moves)
+
+
+def _head(rows: Sequence[Applied]) -> Head:
+    return head_of((row.id, row.digest, row.state.value) for row in rows)

@@ -1,0 +1,353 @@
+"""The five verbs for SQL deltas, of one tenant or of a whole fleet."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from pdelta.databases.base import Database, Glance
+from pdelta.errors import DatabaseError, PdeltaError, UsageError
+from pdelta.formats.sql_moves import PlannedMove, SqlBody, SqlWish, decode_body, decode_wish, encode_body
+from pdelta.model.change import Change, Reversibility
+from pdelta.model.delta import Delta
+from pdelta.model.finding import Finding
+from pdelta.model.fleet import Arrival
+from pdelta.model.operation import Notes, Outcome, Standing
+from pdelta.model.plan import Step
+from pdelta.model.run import Direction
+from pdelta.model.target import Target
+from pdelta.operations.sql.carry import Carrier, Task
+from pdelta.operations.sql.lanes import Job, Lanes, Patience, Surroundings
+from pdelta.operations.sql.reckon import Reckoning, head_after, opposite, reckon, standing
+from pdelta.operations.sql.work import Imprint, Workshop
+from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way, head_of
+
+KIND: Final = "sql"
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What calculating found in one tenant.
+
+    Attributes:
+        head: Of its ledger.
+        rows: Its ledger, as far as the head tells: of another tenant with the same one, perhaps.
+        reckoning: What the wish means there.
+    """
+
+    head: Head
+    rows: tuple[Applied, ...]
+    reckoning: Reckoning
+
+
+class SqlOperation:
+    """Deltas of SQL; ``model.fleet.FleetOperation`` says what each method promises.
+
+    Args:
+        databases: The sections of the project file, by name.
+        imprint: What the run leaves in the rows that it writes.
+        patience: How long to wait for locks.
+        batch: How many tenants share a transaction at most.
+        surroundings: Clock, sleep and chance.
+
+    Attributes:
+        seen: What the last calculation found, by target.
+    """
+
+    kind = KIND
+
+    def __init__(
+        self,
+        databases: Mapping[str, Database],
+        *,
+        imprint: Imprint,
+        surroundings: Surroundings,
+        patience: Patience | None = None,
+        batch: int = 1,
+    ) -> None:
+        """Connect to nothing yet."""
+        self.seen: dict[Target, Seen] = {}
+        self._databases = databases
+        self._imprint = imprint
+        self._patience = patience or Patience()
+        self._batch = batch
+        self._surroundings = surroundings
+        self._glances: dict[Target, Glance] = {}
+        self._bodies: dict[int, tuple[Delta, SqlBody, tuple[PlannedMove, ...]]] = {}
+
+    def calculate(self, target: Target, desired: bytes) -> Delta:
+        """Compare a tenant with a wish."""
+        (delta,) = self.calculate_all([(target, desired)])
+        if isinstance(delta, PdeltaError):
+            raise delta
+        return delta
+
+    def preflight(self, delta: Delta, target: Target) -> Sequence[Finding]:
+        """Report what speaks against a delta."""
+        return self.preflight_all([Step("1", target, delta)])
+
+    def verify(self, delta: Delta, target: Target) -> Standing:
+        """Say where a tenant stands, by its ledger."""
+        (found,) = self.verify_all([Step("1", target, delta)])
+        if isinstance(found, PdeltaError):
+            raise found
+        return found
+
+    def execute(self, delta: Delta, target: Target, notes: Notes) -> Outcome:  # noqa: ARG002 - the ledger keeps all
+        """Bring one tenant after its delta."""
+        return self._carry_one(delta, target, Direction.EXECUTE)
+
+    def reverse(self, delta: Delta, target: Target, notes: Notes) -> Outcome:  # noqa: ARG002 - the ledger keeps all
+        """Bring one tenant before its delta."""
+        return self._carry_one(delta, target, Direction.REVERSE)
+
+    def calculate_all(self, wishes: Sequence[tuple[Target, bytes]]) -> Sequence[Delta | PdeltaError]:
+        """Compare every tenant with its wish; tenants with one head and one wish share a delta."""
+        decoded = {desired: decode_wish(desired) for desired in {desired for _, desired in wishes}}
+        # Which run applied what, only a tenant's own ledger says.
+        own = any(wish.dropped_run for wish in decoded.values())
+        read = self.survey([target for target, _ in wishes], own=own)
+        made: dict[tuple[Head | tuple[Applied, ...], bytes], tuple[Delta, Seen]] = {}
+        deltas: list[Delta | PdeltaError] = []
+        for target, desired in wishes:
+            found = read[target]
+            if isinstance(found, PdeltaError):
+                deltas.append(found)
+                continue
+            head, rows = found
+            key = (rows if own else head, desired)
+            if key not in made:
+                made[key] = _calculated(head, rows, decoded[desired])
+            delta, self.seen[target] = made[key]
+            deltas.append(delta)
+        return deltas
+
+    def survey(
+        self, targets: Sequence[Target], *, own: bool = False
+    ) -> dict[Target, tuple[Head, tuple[Applied, ...]] | PdeltaError]:
+        """Give every tenant's head and ledger.
+
+        Args:
+            targets: Which.
+            own: Whether each gets the rows of its own ledger; otherwise one is read for all tenants with its head.
+        """
+        found: dict[Target, tuple[Head, tuple[Applied, ...]] | PdeltaError] = {}
+        for database, group in self._by_database(targets):
+            found |= self._survey(database, group, own=own)
+        return found
+
+    def preflight_all(self, steps: Sequence[Step]) -> Sequence[Finding]:
+        """Report what speaks against the steps: what can't be taken back, and what is found to be gone."""
+        findings: dict[tuple[str, str], Finding] = {}
+        for step in steps:
+            for move in self._body(step.delta)[0].moves:
+                if move.way is Way.APPLY and move.irreversible:
+                    findings.setdefault(
+                        ("irreversible", move.id),
+                        Finding(
+                            "irreversible",
+                            f"{move.id} can't be taken back: {move.irreversible}",
+                            blocks=False,
+                            subject=move.id.encode(),
+                        ),
+                    )
+        return list(findings.values())
+
+    def verify_all(self, steps: Sequence[Step]) -> Sequence[Standing | PdeltaError]:
+        """Say where tenants stand, by their ledgers."""
+        for step in steps:
+            self._glances.pop(step.target, None)
+        read = self.survey([step.target for step in steps])
+        standings: list[Standing | PdeltaError] = []
+        for step in steps:
+            found = read[step.target]
+            if isinstance(found, PdeltaError):
+                standings.append(found)
+            else:
+                standings.append(standing(found[1], self._body(step.delta)[0].moves))
+        return standings
+
+    def carry_all(self, steps: Sequence[Step], direction: Direction, halted: Callable[[], bool]) -> Iterator[Arrival]:
+        """Carry every tenant to its end, server by server in parallel."""
+        by_target = {step.target: step for step in steps}
+        for database, group in self._by_database(by_target):
+            yield from self._carry(database, [by_target[target] for target in group], direction, halted)
+
+    def _carry(
+        self, database: Database, steps: Sequence[Step], direction: Direction, halted: Callable[[], bool]
+    ) -> Iterator[Arrival]:
+        unseen = [step.target for step in steps if step.target not in self._glances]
+        if unseen:
+            self._glance(database, unseen)
+        tasks = [self._task(step, direction) for step in steps]
+        workshop = Workshop(database.dialect, database.modes, self._imprint)
+        carrier = Carrier(database, workshop, tasks, self._surroundings.clock)
+
+        def finish(job: Job, error: DatabaseError | None) -> Arrival:
+            return _left(tasks[job.number], carrier, database, job.attempt, error)
+
+        lanes = Lanes(
+            database,
+            handle=carrier.handle,
+            finish=finish,
+            patience=self._patience,
+            batch=min(self._batch, database.batch_limit or self._batch),
+            surroundings=self._surroundings,
+        )
+        try:
+            yield from lanes.run([Job(number, task.tenant) for number, task in enumerate(tasks)], halted)
+        finally:
+            for task in tasks:
+                # What was seen of it is no longer so.
+                self._glances.pop(task.step.target, None)
+
+    def _carry_one(self, delta: Delta, target: Target, direction: Direction) -> Outcome:
+        (arrival,) = self.carry_all([Step("1", target, delta)], direction, lambda: False)
+        if arrival.error is not None:
+            raise arrival.error
+        return Outcome(arrival.facts)
+
+    def _task(self, step: Step, direction: Direction) -> Task:
+        body, back = self._body(step.delta)
+        before, after = Head.parse(step.delta.before.decode()), Head.parse(step.delta.after.decode())
+        forward = direction is Direction.EXECUTE
+        return Task(
+            step=step,
+            tenant=_tenant(step.target),
+            direction=direction,
+            moves=body.moves if forward else back,
+            start=before if forward else after,
+            goal=after if forward else before,
+            glance=self._glances.get(step.target),
+        )
+
+    def _body(self, delta: Delta) -> tuple[SqlBody, tuple[PlannedMove, ...]]:
+        """Give a delta's body, read once for all steps that share it, and the moves that take it back."""
+        kept = self._bodies.get(id(delta))
+        if kept is None or kept[0] is not delta:
+            body = decode_body(delta.body)
+            kept = self._bodies[id(delta)] = (delta, body, opposite(body.moves))
+        return kept[1], kept[2]
+
+    def _by_database(self, targets: Iterable[Target]) -> list[tuple[Database, list[Target]]]:
+        groups: dict[str, list[Target]] = {}
+        for target in targets:
+            groups.setdefault(target.address.partition("/")[0], []).append(target)
+        for name in groups:
+            if name not in self._databases:
+                known = ", ".join(sorted(self._databases)) or "none"
+                raise UsageError(f"the project file has no database {name!r}", hint=f"known are: {known}")
+        return [(self._databases[name], group) for name, group in groups.items()]
+
+    def _glance(self, database: Database, targets: Sequence[Target]) -> dict[Target, Glance | PdeltaError]:
+        by_name = {_tenant(target): target for target in targets}
+        glances = database.glance(list(by_name))
+        found: dict[Target, Glance | PdeltaError] = {}
+        for name, target in by_name.items():
+            glance = glances.get(name)
+            if isinstance(glance, Glance):
+                found[target] = self._glances[target] = glance
+            elif isinstance(glance, PdeltaError):
+                found[target] = glance
+            elif glance is not None:
+                raise glance
+            else:
+                found[target] = PdeltaError(
+                    f"{target.address}: there is no such tenant", hint="list them: pdelta sql status"
+                )
+        return found
+
+    def _survey(
+        self, database: Database, targets: Sequence[Target], *, own: bool
+    ) -> dict[Target, tuple[Head, tuple[Applied, ...]] | PdeltaError]:
+        glances = self._glance(database, targets)
+        found: dict[Target, tuple[Head, tuple[Applied, ...]] | PdeltaError] = {}
+        by_head: dict[Head, list[Target]] = {}
+        unread: list[Target] = []
+        for target, glance in glances.items():
+            if isinstance(glance, PdeltaError):
+                found[target] = glance
+            elif not glance.managed:
+                found[target] = (EMPTY_HEAD, ())
+            elif own or glance.head is None:
+                unread.append(target)
+            else:
+                by_head.setdefault(glance.head, []).append(target)
+        first = [group[0] for group in by_head.values()]
+        read = database.ledgers([_tenant(target) for target in (*unread, *first)])
+        for target in unread:
+            found[target] = _ledger(read.get(_tenant(target)))
+        for head, group in by_head.items():
+            one = _ledger(read.get(_tenant(group[0])))
+            if isinstance(one, PdeltaError) or one[0] != head:
+                # Its stamp was wrong, or it changed meanwhile: no other tenant is judged by it.
+                rest = database.ledgers([_tenant(target) for target in group])
+                found |= {target: _ledger(rest.get(_tenant(target))) for target in group}
+            else:
+                found |= dict.fromkeys(group, one)
+        return found
+
+
+def _tenant(target: Target) -> str:
+    return target.address.partition("/")[2]
+
+
+def target_of(database: str, tenant: str) -> Target:
+    """Give the target that a tenant of a section is."""
+    return Target(KIND, f"{database}/{tenant}")
+
+
+def _ledger(rows: Sequence[Applied] | Exception | None) -> tuple[Head, tuple[Applied, ...]] | PdeltaError:
+    if isinstance(rows, PdeltaError):
+        return rows
+    if isinstance(rows, Exception):
+        raise rows
+    kept = tuple(rows or ())
+    return head_of((row.id, row.digest, row.state.value) for row in kept), kept
+
+
+def _calculated(head: Head, rows: tuple[Applied, ...], wish: SqlWish) -> tuple[Delta, Seen]:
+    reckoning = reckon(rows, wish)
+    moves = reckoning.moves
+    body = SqlBody(moves)
+    changes = tuple(
+        Change(
+            move.way.value,
+            move.id.encode(),
+            Reversibility.NONE if move.irreversible else Reversibility.SCRIPT,
+            detail="resume" if any(row.id == move.id and row.state is not State.APPLIED for row in rows) else "",
+        )
+        for move in moves
+    )
+    after = head_after(rows, moves)
+    delta = Delta(
+        KIND,
+        str(head).encode(),
+        str(after).encode(),
+        encode_body(body) if moves else b"",
+        changes,
+        len(changes),
+        reversible=not any(move.irreversible for move in moves),
+    )
+    return delta, Seen(head, rows, reckoning)
+
+
+def _left(task: Task, carrier: Carrier, database: Database, attempts: int, error: DatabaseError | None) -> Arrival:
+    """Give the arrival of what was not begun, or what never got its locks."""
+    if error is None and not attempts:
+        return Arrival(task.step, task.told(Standing.BEFORE), touched=False)
+    try:
+        where: Standing | None = task.told(standing(carrier.look(task.tenant), task.moves))
+    except PdeltaError:
+        where = None
+    if error is None:
+        return Arrival(task.step, where, touched=False)
+    blockers = database.blockers(task.tenant)
+    held = f"; held by {'; '.join(blockers)}" if blockers else ""
+    told = DatabaseError(
+        f"{error.message}{held}",
+        cause=error.cause,
+        sqlstate=error.sqlstate,
+        reason=error.reason,
+        hint=error.hint or "the same command goes on with it once its locks are free",
+    )
+    return Arrival(task.step, where, error=told)

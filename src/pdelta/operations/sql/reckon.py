@@ -1,0 +1,150 @@
+"""What a tenant lacks, and where it stands: its ledger compared with a wish, or with the moves of a plan.
+
+Values in, values out; whoever calls has read the ledger.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from pdelta.formats.sql_moves import PlannedMove, SqlWish
+from pdelta.model.operation import Standing
+from pdelta.sql.ledger import Applied, Head, State, Way, head_of
+
+
+class Reckoning(msgspec.Struct, frozen=True):
+    """What a wish means for tenants with one ledger.
+
+    Attributes:
+        moves: What takes them there.
+        edited: Deltas that they have in another version than is wished.
+        unknown: Deltas that they have, and that the wish knows nothing of.
+    """
+
+    moves: tuple[PlannedMove, ...]
+    edited: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def reckon(rows: Sequence[Applied], wish: SqlWish) -> Reckoning:
+    """Compare a ledger with a wish."""
+    had = {row.id: row for row in rows}
+    moves = _dropping(rows, wish)
+    edited: list[str] = []
+    for wanted in wish.wanted:
+        row = had.get(wanted.id)
+        if row is not None and row.state is State.APPLIED and row.digest == wanted.digest:
+            continue
+        lacking = [wanted] if row is None else _lacking(row, wanted, accept_edit=wish.accept_edit)
+        moves += lacking
+        if not lacking:
+            edited.append(wanted.id)
+    known = {move.id for move in (*wish.wanted, *wish.dropped)}
+    return Reckoning(tuple(moves), tuple(edited), tuple(id for id in had if id not in known))
+
+
+def _dropping(rows: Sequence[Applied], wish: SqlWish) -> list[PlannedMove]:
+    had = {row.id: row for row in rows}
+    known = {move.id for move in (*wish.wanted, *wish.dropped)}
+    # What no file tells of any more comes first: files that are gone came last.
+    gone = sorted((row.id for row in rows if row.id not in known and _goes(row, wish)), reverse=True)
+    drops = [PlannedMove(way=Way.REVERSE, id=id) for id in gone]
+    for drop in wish.dropped:
+        row = had.get(drop.id)
+        if row is None or wish.dropped_run not in {"", row.run}:
+            continue
+        same = row.digest == drop.digest
+        drops.append(drop if same else PlannedMove(way=Way.REVERSE, id=drop.id))
+    return [msgspec.structs.replace(drop, digest=had[drop.id].digest, accept_loss=wish.accept_loss) for drop in drops]
+
+
+def _goes(row: Applied, wish: SqlWish) -> bool:
+    """Say whether a delta goes of which the wish knows nothing."""
+    if wish.dropped_run:
+        return row.run == wish.dropped_run
+    return wish.dropped_after is not None and row.id > wish.dropped_after
+
+
+def _lacking(row: Applied, wanted: PlannedMove, *, accept_edit: bool) -> list[PlannedMove]:
+    """Give what takes a row that is not as wanted there; nothing where only a person may say so."""
+    if row.state is State.REVERSING:
+        return [PlannedMove(way=Way.REVERSE, id=row.id, digest=row.digest), wanted]
+    if row.digest == wanted.digest:
+        return [wanted]
+    if wanted.repeatable:
+        return [msgspec.structs.replace(wanted, former=row.digest)]
+    if accept_edit:
+        return [msgspec.structs.replace(wanted, former=row.digest, pieces=(), check=(), verify=())]
+    return []
+
+
+def opposite(moves: Iterable[PlannedMove]) -> tuple[PlannedMove, ...]:
+    """Give the moves that take back what these do."""
+    return tuple(
+        msgspec.structs.replace(move, way=Way.REVERSE if move.way is Way.APPLY else Way.APPLY)
+        for move in reversed(list(moves))
+    )
+
+
+def standing(rows: Iterable[Applied], moves: Sequence[PlannedMove]) -> Standing:
+    """Say where a tenant with this ledger stands relative to these moves."""
+    had = {row.id: row for row in rows}
+    first = {move.id: move for move in reversed(moves)}
+    last = {move.id: move for move in moves}
+    ends = [_place(had.get(id), move) for id, move in last.items()]
+    if all(end is Standing.AFTER for end in ends):
+        return Standing.AFTER
+    starts = [_place(had.get(id), move) for id, move in first.items()]
+    if all(start is Standing.BEFORE for start in starts):
+        return Standing.BEFORE
+    if Standing.FOREIGN in ends and Standing.FOREIGN in starts:
+        return Standing.FOREIGN
+    return Standing.BETWEEN
+
+
+def remaining(rows: Iterable[Applied], moves: Sequence[PlannedMove]) -> tuple[PlannedMove, ...]:
+    """Give the moves that a tenant with this ledger still has to make."""
+    had = {row.id: row for row in rows}
+    last = {move.id: move for move in moves}
+    arrived = {id for id, move in last.items() if _place(had.get(id), move) is Standing.AFTER}
+    return tuple(
+        move
+        for move in moves
+        if move.id not in arrived and (last[move.id] is move or _place(had.get(move.id), move) is not Standing.AFTER)
+    )
+
+
+def head_after(rows: Iterable[Applied], moves: Iterable[PlannedMove]) -> Head:
+    """Give the head of a ledger with these rows once these moves were made."""
+    lines: dict[str, tuple[str, str]] = {row.id: (row.digest, row.state.value) for row in rows}
+    for move in moves:
+        if move.way is Way.APPLY:
+            lines[move.id] = (move.digest, State.APPLIED.value)
+        else:
+            lines.pop(move.id, None)
+    return head_of((id, digest, state) for id, (digest, state) in lines.items())
+
+
+def heads_of(ledgers: Mapping[str, Sequence[Applied]]) -> dict[str, Head]:
+    """Give the head of each tenant's ledger."""
+    return {name: head_of((row.id, row.digest, row.state.value) for row in rows) for name, rows in ledgers.items()}
+
+
+def _place(row: Applied | None, move: PlannedMove) -> Standing:
+    if move.way is Way.REVERSE:
+        return _place_of_reverse(row, move)
+    if row is None:
+        return Standing.FOREIGN if move.former else Standing.BEFORE
+    if row.digest == move.digest:
+        return Standing.AFTER if row.state is State.APPLIED else Standing.BETWEEN
+    return Standing.BEFORE if move.former and row.digest == move.former else Standing.FOREIGN
+
+
+def _place_of_reverse(row: Applied | None, move: PlannedMove) -> Standing:
+    if row is None:
+        return Standing.AFTER
+    if row.digest == move.former:
+        return Standing.AFTER
+    if move.digest and row.digest != move.digest:
+        return Standing.FOREIGN
+    return Standing.BEFORE if row.state is State.APPLIED else Standing.BETWEEN

@@ -1,0 +1,241 @@
+"""A delta without a transaction around it, one statement after the other; the ledger's row is the journal of its steps.
+
+Before a statement that the engine commits by itself the row says which one it is and what the tenant's catalogue looked
+like; after a crash a catalogue that still looks so means that the statement did not happen. A statement that can share
+a transaction shares it with the row. A delta that fails half-way is taken back by the steps that were done.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from pdelta.databases.base import Database, Glance, Move, Session, Work
+from pdelta.errors import GuardError, NeedsOperatorError, PdeltaError
+from pdelta.formats.sql_moves import PlannedMove
+from pdelta.operations.sql.work import Workshop
+from pdelta.sql.alone import needs_no_transaction
+from pdelta.sql.ledger import Applied, State, Way, head_of
+from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
+from pdelta.sql.split import split
+
+
+class _Captured(msgspec.Struct, omit_defaults=True):
+    """What a row keeps while its delta is under way.
+
+    Attributes:
+        explicit: Whether the reverse was written by the author, and not gathered step by step.
+        step: The step that was about to happen; -1 for none.
+        seen: What the catalogue looked like before it.
+        left: What lay broken in the tenant before it.
+        undo: What takes the step back, as calculated before it.
+    """
+
+    explicit: bool = False
+    step: int = -1
+    seen: str = ""
+    left: tuple[str, ...] = ()
+    undo: str = ""
+
+
+class Stepwise:
+    """Carries one delta in one tenant, a step at a time.
+
+    Args:
+        database: Whose tenant.
+        workshop: Makes pieces.
+        session: What it is done on.
+        tenant: Its name.
+        rows: The tenant's ledger.
+        lock_ms: How long a statement waits for a lock.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        workshop: Workshop,
+        session: Session,
+        *,
+        tenant: str,
+        rows: Sequence[Applied],
+        lock_ms: int,
+    ) -> None:
+        """Stand where the ledger says."""
+        self._database = database
+        self._workshop = workshop
+        self._session = session
+        self._tenant = tenant
+        self._rows = {row.id: row for row in rows}
+        self._lock_ms = lock_ms
+
+    def carry(self, planned: PlannedMove) -> list[Applied]:
+        """Make one move, or what is left of it; give the ledger's rows then.
+
+        Raises:
+            GuardError: A check refused a step; those before it are done.
+            NeedsOperatorError: What was done can't be taken back step by step.
+            DatabaseError: A step failed; those before it are done.
+        """
+        if planned.way is Way.APPLY:
+            self._apply(planned)
+        else:
+            self._reverse(planned)
+        return list(self._rows.values())
+
+    def _apply(self, planned: PlannedMove) -> None:
+        move = self._workshop.applying(planned)
+        pieces = move.pieces
+        row = self._rows.get(planned.id)
+        if row is None or row.state is State.APPLIED or row.digest != planned.digest:
+            captured = _Captured(explicit=bool(planned.reverse))
+            begun = msgspec.structs.replace(
+                move.row, state=State.APPLYING, steps=len(pieces), captured=_encode(captured)
+            )
+            row = self._record(begun, former=row)
+        row = self._walk(row, pieces)
+        self._record(msgspec.structs.replace(row, state=State.APPLIED, captured=""), former=row)
+
+    def _reverse(self, planned: PlannedMove) -> None:
+        row = self._rows[planned.id]
+        if row.irreversible:
+            # Says why, and raises.
+            self._workshop.reversing(planned, row, self._tenant)
+        if row.state is State.APPLYING:
+            row = self._turn(row, planned)
+        elif row.state is State.APPLIED:
+            steps = len(self._workshop.reverse_pieces(row.reverse, accept_loss=planned.accept_loss))
+            begun = msgspec.structs.replace(row, state=State.REVERSING, step=0, steps=steps, captured="")
+            row = self._record(begun, former=row)
+        pieces = self._workshop.reverse_pieces(row.reverse, accept_loss=planned.accept_loss)
+        row = self._walk(row, pieces)
+        self._session.record(self._tenant, None, former=row, glance=self._glance())
+        del self._rows[row.id]
+
+    def _turn(self, row: Applied, planned: PlannedMove) -> Applied:
+        """Begin to take back a delta that stopped half-way: what its done steps need, and no more."""
+        captured = _decode(row)
+        done = row.step + int(self._happened(row, captured))
+        text = captured.undo + row.reverse if done > row.step and not captured.explicit else row.reverse
+        if captured.explicit:
+            text = self._share(row, done)
+        steps = len(self._workshop.reverse_pieces(text, accept_loss=planned.accept_loss))
+        turned = msgspec.structs.replace(row, state=State.REVERSING, step=0, steps=steps, reverse=text, captured="")
+        return self._record(turned, former=row)
+
+    def _share(self, row: Applied, done: int) -> str:
+        """Give the part of an author's reverse that takes the first steps back: its last statements, one a step."""
+        if not done:
+            return ""
+        statements = list(split(row.reverse, self._database.dialect, modes=self._database.modes))
+        if done == row.steps:
+            return row.reverse
+        if len(statements) != row.steps:
+            raise NeedsOperatorError(
+                f"{self._tenant}: {row.id} stopped after {done} of {row.steps} steps, and its reverse has "
+                f"{len(statements)} statements: which of them take those steps back can't be told",
+                hint="correct what made it fail, and apply it again: it goes on behind the last step",
+            )
+        return "".join(f"{statement.text};\n" for statement in statements[row.steps - done :])
+
+    def _walk(self, row: Applied, pieces: Sequence[Piece]) -> Applied:
+        """Do the steps that are left; give the row after the last one."""
+        if row.step < len(pieces) and self._happened(row, _decode(row)):
+            row = self._finish(row, pieces[row.step], _decode(row))
+        while row.step < len(pieces):
+            piece = pieces[row.step]
+            statement = next(split(piece.statement, self._database.dialect, modes=self._database.modes))
+            if needs_no_transaction(statement, self._database.dialect):
+                row = self._alone(row, piece)
+            else:
+                row = self._shared(row, piece)
+        return row
+
+    def _alone(self, row: Applied, piece: Piece) -> Applied:
+        """Do one step that no transaction takes."""
+        self._surround(piece.before)
+        captured = _Captured(
+            _decode(row).explicit,
+            row.step,
+            self._session.fingerprint(self._tenant),
+            tuple(self._session.broken(self._tenant)),
+            self._evaluated(piece.undo),
+        )
+        row = self._record(msgspec.structs.replace(row, captured=_encode(captured)), former=row)
+        try:
+            self._session.alone(self._tenant, piece.statement, lock_timeout_ms=self._lock_ms)
+        except PdeltaError:
+            self._clean(captured)
+            raise
+        return self._finish(row, piece, captured)
+
+    def _finish(self, row: Applied, piece: Piece, captured: _Captured) -> Applied:
+        """Record that a step was done."""
+        late = self._evaluated(piece.late_undo)
+        self._surround(piece.after)
+        after = msgspec.structs.replace(
+            row,
+            step=row.step + 1,
+            reverse=late + captured.undo + row.reverse,
+            captured=_encode(_Captured(captured.explicit)),
+        )
+        return self._record(after, former=row)
+
+    def _shared(self, row: Applied, piece: Piece) -> Applied:
+        """Do one step in a transaction with the row that says so."""
+        after = msgspec.structs.replace(row, step=row.step + 1, captured=_encode(_Captured(_decode(row).explicit)))
+        head = head_of((one.id, one.digest, one.state.value) for one in self._rows.values())
+        move = Move(Way.APPLY, after, (piece,), replaces=True)
+        self._session.commit([Work(self._tenant, head, head, (move,), self._glance())], lock_timeout_ms=self._lock_ms)
+        if piece.undo or piece.late_undo:
+            found = self._database.ledgers([self._tenant])[self._tenant]
+            if isinstance(found, Exception):
+                raise found
+            after = next(one for one in found if one.id == after.id)
+        self._rows[after.id] = after
+        return after
+
+    def _happened(self, row: Applied, captured: _Captured) -> bool:
+        """Say whether the step that was about to happen when somebody stopped did happen."""
+        if captured.step != row.step:
+            return False
+        self._clean(captured)
+        return self._session.fingerprint(self._tenant) != captured.seen
+
+    def _clean(self, captured: _Captured) -> None:
+        """Remove what a failed step left broken, and nothing that lay there before."""
+        for remedy in self._session.broken(self._tenant):
+            if remedy not in captured.left:
+                self._session.alone(self._tenant, remedy, lock_timeout_ms=self._lock_ms)
+
+    def _surround(self, texts: Sequence[str]) -> None:
+        """Ask guards, and execute what else stands around a statement."""
+        for text in texts:
+            if text.startswith((GUARD, LOSS_GUARD)):
+                rows = self._session.query(self._tenant, text)
+                refusal = str(rows[0][0] or "") if rows else ""
+                if refusal:
+                    raise GuardError(f"{self._tenant}: {refusal}")
+            else:
+                self._session.alone(self._tenant, text, lock_timeout_ms=self._lock_ms)
+
+    def _evaluated(self, expression: str) -> str:
+        if not expression:
+            return ""
+        rows = self._session.query(self._tenant, f"SELECT {expression}")
+        return str(rows[0][0] or "")
+
+    def _record(self, row: Applied, *, former: Applied | None) -> Applied:
+        self._session.record(self._tenant, row, former=former, glance=self._glance())
+        self._rows[row.id] = row
+        return row
+
+    def _glance(self) -> Glance:
+        """Give what is known of the tenant: nothing that could have become old."""
+        return Glance(managed=bool(self._rows), head=None)
+
+
+def _decode(row: Applied) -> _Captured:
+    return msgspec.json.decode(row.captured, type=_Captured) if row.captured else _Captured()
+
+
+def _encode(captured: _Captured) -> str:
+    return msgspec.json.encode(captured).decode()

@@ -1,0 +1,160 @@
+"""Planned moves -> what a database executes in one tenant: checks become guards, and reverses are cut into pieces."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from pdelta.databases.base import Move
+from pdelta.errors import PdeltaError
+from pdelta.formats.sql_moves import PlannedMove
+from pdelta.sql.ledger import Applied, State, Way
+from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
+from pdelta.sql.split import split
+from pdelta.sql.token import Dialect, Mode
+
+CHECK: str = "its check does not hold before"
+VERIFY: str = "its verify does not hold after"
+
+
+class Imprint(msgspec.Struct, frozen=True):
+    """What a run leaves in every row that it writes.
+
+    Attributes:
+        run: Its id.
+        who: Who asked for it.
+        at: When it began, in UTC, as ``2026-01-31T23:59:59Z``.
+        tool: Program and version.
+    """
+
+    run: str
+    who: str
+    at: str
+    tool: str
+
+
+class Workshop:
+    """Makes moves for tenants of one dialect; what is equal for all of them is made once.
+
+    Args:
+        dialect: How the SQL is read.
+        modes: What the server changes about that.
+        imprint: What the run leaves in rows.
+    """
+
+    def __init__(self, dialect: Dialect, modes: frozenset[Mode], imprint: Imprint) -> None:
+        """Begin with nothing made."""
+        self._dialect = dialect
+        self._modes = modes
+        self._imprint = imprint
+        self._made: dict[int, tuple[PlannedMove, Move]] = {}
+
+    def applying(self, planned: PlannedMove) -> Move:
+        """Give the move that applies a delta."""
+        kept = self._made.get(id(planned))
+        if kept is None:
+            kept = self._made[id(planned)] = (planned, self._applying(planned))
+        return kept[1]
+
+    def recording(self, planned: PlannedMove) -> Move:
+        """Give the move that records a delta whose effect was there already, so that there is nothing to take back."""
+        row = msgspec.structs.replace(self._row(planned, ""), irreversible="", captured='{"found":true}')
+        return Move(Way.APPLY, row, (), replaces=bool(planned.former))
+
+    def reversing(self, planned: PlannedMove, row: Applied, tenant: str) -> Move:
+        """Give the move that takes a delta back as this tenant's own row says.
+
+        Raises:
+            PdeltaError: The row holds no reverse.
+        """
+        if row.irreversible:
+            raise PdeltaError(
+                f"{tenant}: {row.id} can't be reversed: {row.irreversible}; it is still applied",
+                hint="restore a backup, or write a new delta that goes where you want to be",
+            )
+        return Move(Way.REVERSE, row, self.reverse_pieces(row.reverse, accept_loss=planned.accept_loss))
+
+    def restoring(self, planned: PlannedMove, row: Applied, former: Applied) -> Move:
+        """Give the move that takes a replaced delta back to the row that it replaced."""
+        pieces = self.reverse_pieces(row.reverse, accept_loss=planned.accept_loss)
+        return Move(Way.APPLY, former, pieces, replaces=True)
+
+    def reverse_pieces(self, text: str, *, accept_loss: bool) -> tuple[Piece, ...]:
+        """Give a reverse's statements; guards stand before the statement that they are about."""
+        pieces: list[Piece] = []
+        guards: list[str] = []
+        end = 0
+        for statement in split(text, self._dialect, modes=self._modes):
+            gap, end = text[end : statement.offset], statement.tokens[-1].end
+            if LOSS_GUARD in gap:
+                if not accept_loss:
+                    guards.append(f"{LOSS_GUARD} {statement.text}")
+            elif GUARD in gap:
+                guards.append(f"{GUARD} {statement.text}")
+            else:
+                pieces.append(Piece(statement.text, before=tuple(guards)))
+                guards = []
+        if guards:
+            # What is asked after the last statement.
+            last = pieces[-1] if pieces else Piece("SELECT 1")
+            pieces[-1:] = [msgspec.structs.replace(last, after=(*last.after, *guards))]
+        return tuple(pieces)
+
+    def _applying(self, planned: PlannedMove) -> Move:
+        row = self._row(planned, planned.reverse)
+        checks = tuple(_guard(text, f"{planned.id}: {CHECK}: {_short(text)}") for text in planned.check)
+        verifies = tuple(_guard(text, f"{planned.id}: {VERIFY}: {_short(text)}") for text in planned.verify)
+        pieces = list(planned.pieces)
+        if pieces:
+            pieces[0] = msgspec.structs.replace(pieces[0], before=(*checks, *pieces[0].before))
+            pieces[-1] = msgspec.structs.replace(pieces[-1], after=(*pieces[-1].after, *verifies))
+        return Move(Way.APPLY, row, tuple(pieces), replaces=bool(planned.former))
+
+    def _row(self, planned: PlannedMove, reverse: str) -> Applied:
+        imprint = self._imprint
+        return Applied(
+            id=planned.id,
+            digest=planned.digest,
+            state=State.APPLIED,
+            reverse=reverse,
+            irreversible=planned.irreversible,
+            run=imprint.run,
+            who=imprint.who,
+            at=imprint.at,
+            tool=imprint.tool,
+        )
+
+
+def holds(text: str) -> str:
+    """Give the SELECT of 1 or 0 that says whether what a check asks is true."""
+    return f"SELECT CASE WHEN ({text}) THEN 1 ELSE 0 END"
+
+
+def lock_timeout_ms(moves: Iterable[PlannedMove], usual_ms: int) -> int:
+    """Give how long a transaction of these moves may wait for a lock."""
+    return max((move.lock_timeout_ms for move in moves if move.lock_timeout_ms), default=usual_ms)
+
+
+def segments(moves: Sequence[PlannedMove], *, transactional: bool) -> list[tuple[bool, tuple[PlannedMove, ...]]]:
+    """Cut moves into those that share one transaction, and those that stand alone.
+
+    Returns:
+        Pairs of whether a transaction holds them, and the moves.
+    """
+    cut: list[tuple[bool, tuple[PlannedMove, ...]]] = []
+    for move in moves:
+        together = transactional and not move.alone
+        if together and cut and cut[-1][0]:
+            cut[-1] = (True, (*cut[-1][1], move))
+        else:
+            cut.append((together, (move,)))
+    return cut
+
+
+def _guard(select: str, refusal: str) -> str:
+    quoted = "'" + refusal.replace("\\", "/").replace("'", "''") + "'"
+    return f"{GUARD} SELECT CASE WHEN ({select}) THEN '' ELSE {quoted} END"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 80 else line[:79] + "…"

@@ -1,0 +1,340 @@
+"""Roll-outs of SQL deltas as their users meet them: the command line, real engines, one suite for all of them."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.cli import Cli, Result
+from tests.fixtures.tenants import FORWARD, ORIGIN, Fleet, Project
+
+NAME = "delta_20250315_add_last_login"
+SECOND = """ALTER TABLE users ADD COLUMN age integer;
+CREATE INDEX users_age ON users (age);
+-- Reversible delta
+-- DROP INDEX users_age;
+-- ALTER TABLE users DROP COLUMN age;
+"""
+
+
+class Desk:
+    """One operator: a fleet, its deltas, and the command line."""
+
+    def __init__(self, fleet: Fleet, cli: Cli) -> None:
+        self.fleet = fleet
+        self.project = Project(fleet.folder, fleet.section)  # type: ignore[attr-defined]
+        self.project.write(NAME, ORIGIN)
+        self._cli = cli
+
+    def __call__(self, *words: str, status: int = 0) -> Result:
+        return self._cli("sql", *words, status=status, cwd=self.fleet.folder)
+
+    def done(self, *words: str, status: int = 0) -> Any:
+        return self(*words, "--json", status=status).json()
+
+    def having(self, column: str = "last_login") -> list[str]:
+        """The tenants with this column."""
+        return [name for name in self.fleet.names if column in self.fleet.columns(name)]
+
+    def had(self) -> dict[str, int]:
+        """What ledgers say: how many tenants have each delta."""
+        told = self.done("status", status=None)  # type: ignore[arg-type]
+        return {row["id"]: row["tenants"] for row in told["deltas"]}
+
+
+@pytest.fixture
+def desk(fleet: Fleet, cli: Cli) -> Desk:
+    return Desk(fleet, cli)
+
+
+def by_tenant(told: Any) -> dict[str, Any]:
+    return {result["tenant"]: result for result in told["results"]}
+
+
+def failed(told: Any) -> list[str]:
+    return [result["tenant"] for result in told["results"] if result["error"]]
+
+
+def test_apply_when_nobody_has_it_then_everybody_gets_it_once_and_it_comes_back(desk: Desk) -> None:
+    before = {name: desk.fleet.columns(name) for name in desk.fleet.names}
+    told = desk.done("apply")
+    assert [(wave["name"], wave["tenants"]) for wave in told["waves"]] == [("canary", 1), ("rest", 11)]
+    assert {result["standing"] for result in told["results"]} == {"after"}
+    assert desk.having() == desk.fleet.names
+    again = desk.done("apply")
+    assert (again["run"], again["results"], again["settled"]) == ("", [], 12)
+    back = desk.done("rollback")
+    assert {tuple(result["deltas"]) for result in back["results"]} == {(f"-{NAME}",)}
+    assert {name: desk.fleet.columns(name) for name in desk.fleet.names} == before
+    desk.done("apply")
+    assert desk.having() == desk.fleet.names
+
+
+def test_apply_when_some_have_it_already_then_only_the_others_are_touched(desk: Desk) -> None:
+    first, second = desk.fleet.names[3], desk.fleet.names[7]
+    others = [name for name in desk.fleet.names if name not in {first, second}]
+    desk.done("apply", *(word for name in others for word in ("--only", name)))
+    assert desk.having() == others
+    told = desk.done("apply")
+    assert sorted(by_tenant(told)) == [first, second]
+    assert desk.having() == desk.fleet.names
+
+
+def test_apply_when_the_canary_fails_then_nobody_else_is_touched(desk: Desk) -> None:
+    bad = desk.fleet.names[0]
+    desk.fleet.sql(bad, FORWARD)
+    result = desk("apply", status=8)
+    assert "1 tenant failed" in result.out
+    assert "last_login" in result.out
+    assert desk.having() == [bad]
+    assert desk.had() == {NAME: 0}
+
+
+def test_apply_when_one_fails_in_the_middle_then_stopped_and_the_same_command_goes_on(desk: Desk) -> None:
+    bad = desk.fleet.names[5]
+    desk.fleet.sql(bad, FORWARD)
+    told = desk.done("apply", status=8)
+    assert failed(told) == [bad]
+    assert by_tenant(told)[bad]["standing"] == "before"
+    assert {result["standing"] for result in told["results"]} <= {"before", "after"}
+    desk.fleet.sql(bad, "ALTER TABLE users DROP COLUMN last_login")
+    desk.done("apply")
+    assert desk.having() == desk.fleet.names
+
+
+def test_apply_when_it_is_to_reverse_then_all_of_the_run_comes_back(desk: Desk) -> None:
+    bad = desk.fleet.names[-1]
+    desk.fleet.sql(bad, FORWARD)
+    told = desk.done("apply", "--on-failure", "reverse", status=5)
+    assert told["phase"] == "reversed"
+    assert desk.having() == [bad]
+    assert desk.had() == {NAME: 0}
+
+
+def test_apply_when_it_is_to_continue_then_the_failing_ones_are_left_out_and_grouped(desk: Desk) -> None:
+    bad = [desk.fleet.names[2], desk.fleet.names[9]]
+    for name in bad:
+        desk.fleet.sql(name, FORWARD)
+    result = desk("apply", "--on-failure", "continue", status=8)
+    assert "2 tenants failed" in result.out
+    assert all(name in result.out for name in bad)
+    assert desk.had() == {NAME: 10}
+
+
+def test_apply_when_failures_stay_within_the_budget_then_the_rest_goes_on(desk: Desk) -> None:
+    desk.fleet.sql(desk.fleet.names[2], FORWARD)
+    told = desk.done("apply", "--max-failures", "1", status=8)
+    assert failed(told) == [desk.fleet.names[2]]
+    assert desk.had() == {NAME: 11}
+
+
+@pytest.mark.parametrize("batch", ["1", "5"])
+def test_apply_when_several_deltas_wait_then_all_or_none_of_them_in_each_tenant(desk: Desk, batch: str) -> None:
+    desk.project.write("delta_20250316_age", SECOND)
+    bad = desk.fleet.names[6]
+    desk.fleet.sql(bad, "ALTER TABLE users ADD COLUMN age integer")
+    told = desk.done("apply", "--batch", batch, "--on-failure", "continue", status=8)
+    assert failed(told) == [bad]
+    assert bad not in desk.having()
+    assert len(desk.having()) == 11
+    back = desk.done("rollback", "--to", "0", "--batch", batch)
+    assert {tuple(result["deltas"]) for result in back["results"]} == {("-delta_20250316_age", f"-{NAME}")}
+    assert desk.having() == []
+    assert desk.having("age") == [bad]
+
+
+def test_apply_when_only_up_to_a_delta_then_the_later_ones_wait(desk: Desk) -> None:
+    desk.project.write("delta_20250316_age", SECOND)
+    desk.done("apply", "--to", NAME)
+    assert (desk.having(), desk.having("age")) == (desk.fleet.names, [])
+    assert "lack delta_20250316_age" in desk("status", status=4).out
+    desk.done("apply")
+    assert desk.having("age") == desk.fleet.names
+    assert "12 up to date" in desk("status").out
+
+
+def test_rollback_when_a_run_is_named_then_what_it_applied_comes_back_and_nothing_else(desk: Desk) -> None:
+    run = desk.done("apply", "--only", desk.fleet.names[0])["run"]
+    desk.done("apply")
+    told = desk.done("rollback", "--run", run)
+    assert sorted(by_tenant(told)) == [desk.fleet.names[0]]
+    assert desk.having() == desk.fleet.names[1:]
+
+
+def test_rollback_when_the_file_is_gone_then_the_ledger_still_knows_the_way(desk: Desk) -> None:
+    path = desk.project.write("delta_20250316_age", SECOND)
+    desk.done("apply")
+    path.unlink()
+    status = desk("status").out
+    assert "1 delta without a file: delta_20250316_age" in status
+    desk.done("rollback", "--to", NAME)
+    assert (desk.having("age"), desk.having()) == ([], desk.fleet.names)
+
+
+def test_apply_when_a_delta_was_edited_then_refused_naming_the_tenants(desk: Desk) -> None:
+    desk.done("apply", "--only", desk.fleet.names[0])
+    desk.project.write(NAME, ORIGIN.replace("TIMESTAMP", "DATE"))
+    result = desk("apply", status=3)
+    assert f"{NAME} was edited since {desk.fleet.names[0]} received it" in result.err
+    assert desk.having() == desk.fleet.names[:1]
+    desk.done("apply", "--accept-edit")
+    assert desk.having() == desk.fleet.names
+    desk.done("rollback")
+    assert desk.having() == []
+
+
+def test_apply_when_only_comments_and_layout_changed_then_it_is_the_same_delta(desk: Desk) -> None:
+    desk.done("apply")
+    desk.project.write(NAME, "-- licence\r\n" + ORIGIN.replace("ADD COLUMN", "add\n    column"))
+    assert desk.done("apply")["results"] == []
+
+
+def test_apply_when_a_check_does_not_hold_then_nothing_happens_unless_its_effect_is_there(desk: Desk) -> None:
+    count = "SELECT count(*) FROM orders"
+    desk.project.write(
+        "delta_20250317_seed",
+        f'-- pdelta: irreversible="only rows"\n-- +check\n-- SELECT ({count}) = 0;\n-- +forward\n'
+        f"INSERT INTO orders VALUES (1, 1, 5);\n-- +verify\n-- SELECT ({count}) = 1;\n",
+    )
+    there, wrong = desk.fleet.names[1], desk.fleet.names[2]
+    desk.fleet.sql(there, "INSERT INTO orders VALUES (7, 1, 5)")
+    desk.fleet.sql(wrong, "INSERT INTO orders VALUES (7, 1, 5), (8, 2, 5)")
+    told = desk.done("apply", "--on-failure", "continue", status=8)
+    assert failed(told) == [wrong]
+    assert "check" in by_tenant(told)[wrong]["error"]["message"]
+    assert by_tenant(told)[there]["found"] == ["delta_20250317_seed"]
+    assert desk.fleet.sql(there, "SELECT id FROM orders") == [("7",)]
+    assert wrong not in desk.having()
+    assert desk.had()["delta_20250317_seed"] == 11
+
+
+def test_apply_when_a_verify_does_not_hold_then_the_tenant_is_as_it_was(desk: Desk) -> None:
+    desk.project.write(
+        "delta_20250317_wrong",
+        "-- +forward\nDELETE FROM users WHERE id = 2;\n-- +verify\n-- SELECT (SELECT count(*) FROM users) = 2;\n"
+        "-- +reverse\n-- INSERT INTO users VALUES (2, 'bob');\n",
+    )
+    told = desk.done("apply", status=8)
+    assert "its verify does not hold" in by_tenant(told)[desk.fleet.names[0]]["error"]["message"]
+    assert desk.fleet.sql(desk.fleet.names[0], "SELECT count(*) FROM users") == [("2",)]
+    assert desk.having() == []
+
+
+def test_apply_when_a_delta_is_irreversible_then_it_says_so_and_does_not_come_back(desk: Desk) -> None:
+    desk.project.write("delta_20250318_gone", '-- pdelta: irreversible="the data is gone"\nDELETE FROM orders;\n')
+    result = desk("apply")
+    assert "delta_20250318_gone can't be taken back: the data is gone" in result.out
+    told = desk.done("rollback", status=8)
+    assert "the data is gone" in told["results"][0]["error"]["message"]
+    assert desk.had()["delta_20250318_gone"] == 12
+
+
+def test_apply_when_a_delta_has_no_way_back_then_refused_before_anything(desk: Desk) -> None:
+    desk.project.write("delta_20250318_none", "SELECT 1;\n")
+    result = desk("apply", status=3)
+    assert "delta_20250318_none.sql" in result.err
+    assert desk.having() == []
+
+
+def test_apply_when_tried_then_nothing_changes_and_all_is_told(desk: Desk) -> None:
+    result = desk("apply", "--dry-run")
+    assert re.search(r"apply\s+delta_20250315_add_last_login", result.out)
+    assert "would be applied in 12 of 12 tenants" in result.out
+    assert desk.having() == []
+
+
+def test_gate_when_it_does_not_hold_then_the_next_wave_does_not_begin(desk: Desk) -> None:
+    result = desk("apply", "--gate", "cat; echo too slow >&2; false", status=8)
+    assert "too slow" in result.err
+    assert desk.having() == desk.fleet.names[:1]
+    desk("apply", "--waves", "25%,rest", "--gate-sql", "SELECT count(*) = 2 FROM users", "--soak", "10ms")
+    assert desk.having() == desk.fleet.names
+
+
+def test_gate_when_it_asks_a_tenant_then_the_one_that_says_no_is_named(desk: Desk) -> None:
+    desk.fleet.sql(desk.fleet.names[0], "DELETE FROM users")
+    result = desk("apply", "--gate-sql", "SELECT count(*) = 2 FROM users", "--on-failure", "reverse", status=5)
+    assert desk.fleet.names[0] in result.err
+    assert desk.having() == []
+
+
+def test_apply_when_a_tenant_is_busy_then_the_others_go_on_and_it_is_named_in_the_end(desk: Desk) -> None:
+    busy = desk.fleet.names[4]
+    with desk.fleet.locked(busy):
+        told = desk.done("apply", "--waves", "all", "--lock-timeout", "50ms", "--on-failure", "continue", status=8)
+    assert failed(told) == [busy]
+    assert by_tenant(told)[busy]["standing"] == "before"
+    assert desk.having() == [name for name in desk.fleet.names if name != busy]
+    desk.done("apply")
+    assert desk.having() == desk.fleet.names
+
+
+def test_status_when_tenants_differ_then_they_are_grouped(desk: Desk) -> None:
+    desk.project.write("delta_20250316_age", SECOND)
+    desk.done("apply", "--only", desk.fleet.names[0])
+    desk.done("apply", "--to", NAME, "--only", desk.fleet.names[1])
+    told = desk.done("status", status=4)
+    assert [len(group["tenants"]) for group in told["groups"]] == [10, 1, 1]
+    matrix = desk("status", "--matrix", status=4).out
+    assert re.search(r"delta_20250315_add_last_login\s+2\s+x\s+x", matrix)
+    pending = desk("status", "--pending", status=4).out.splitlines()
+    assert len(pending) == 11
+    assert pending[0] == f"{desk.fleet.names[1]}: delta_20250316_age"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "told"),
+    [
+        (["apply", "--to", "delta_20990101_no"], 2, "there is no delta"),
+        (["apply", "--only", "nobody"], 2, "means none of the 12 tenants"),
+        (["apply", "--database", "other"], 2, "known are: app"),
+        (["apply", "--waves", "rest,5%"], 2, "no wave can come after"),
+        (["apply", "--max-failures", "x"], 2, "neither a number"),
+        (["rollback", "--to", NAME, "--run", "run:x"], 2, "say different things"),
+        (["rollback", "--run", "x"], 2, "no id of a run"),
+        (["rollback"], 2, "no tenant of app has a delta"),
+    ],
+)
+def test_command_when_it_makes_no_sense_then_it_says_why(
+    desk: Desk, words: Sequence[str], status: int, told: str
+) -> None:
+    assert told in desk(*words, status=status).err
+    assert desk.having() == []
+
+
+def test_apply_when_deltas_can_not_be_read_then_each_file_is_named(desk: Desk) -> None:
+    desk.project.write("delta_20250319_broken", "SELECT 'x")
+    result = desk("apply", status=65)
+    assert "delta_20250319_broken.sql" in result.err
+
+
+def test_repeatable_when_it_changes_then_it_is_applied_again_and_comes_back_to_the_former_one(desk: Desk) -> None:
+    view = "-- pdelta: repeatable=yes\nDROP VIEW IF EXISTS names;\nCREATE VIEW names AS SELECT {0} FROM users;\n{1}"
+    desk.project.write("delta_20250320_names", view.format("name", "-- Reversible delta\n-- DROP VIEW names;\n"))
+    desk.done("apply")
+    back = "-- Reversible delta\n-- DROP VIEW names;\n-- CREATE VIEW names AS SELECT name FROM users;\n"
+    desk.project.write("delta_20250320_names", view.format("id", back))
+    told = desk.done("apply")
+    assert {tuple(result["deltas"]) for result in told["results"]} == {("delta_20250320_names",)}
+    assert desk.fleet.columns(desk.fleet.names[0], "names") == ["id"]
+    assert desk.done("apply")["results"] == []
+
+
+def test_placeholders_when_values_differ_then_each_tenant_gets_its_own(desk: Desk) -> None:
+    config = desk.fleet.folder / "pdelta.toml"
+    first = Path(desk.fleet.names[0]).as_posix()
+    with config.open("a") as stream:
+        stream.write(f'[databases.app.values]\n"*" = {{ city = "Łódź" }}\n"{first}" = {{ city = "O\'Hara\'; --" }}\n')
+    desk.project.write(
+        "delta_20250321_city",
+        "INSERT INTO users (id, name) VALUES (3, ${city});\n"
+        "-- Reversible delta\n-- DELETE FROM users WHERE name = ${city};\n",
+    )
+    desk.done("apply")
+    asked = "SELECT name FROM users WHERE id = 3"
+    assert desk.fleet.sql(desk.fleet.names[0], asked) == [("O'Hara'; --",)]
+    assert desk.fleet.sql(desk.fleet.names[1], asked) == [("Łódź",)]
+    desk.done("rollback")
+    assert [desk.fleet.sql(name, asked) for name in desk.fleet.names[:2]] == [[], []]
