@@ -1,0 +1,42 @@
+"""``pdelta sql …`` in a process that kills itself: ``sql_child.py FAILPOINT WORD…``, in the folder of a project.
+
+The fail point is passed around everything that changes a tenant, and after each durable write of the journal.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pdelta.testing.failpoints import parse_failpoint
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from pdelta.app.compose import JOURNAL
+from pdelta.app.sql import compose, fleet, rollout
+from pdelta.cli.main import main
+from pdelta.engine.journal import Journal
+from tests.fixtures.passing import PassingDatabase
+
+
+def run() -> int:
+    """Run the command with the fail point in its way."""
+    failpoint = parse_failpoint(sys.argv[1])
+
+    def opened(*arguments: Any, **options: Any) -> PassingDatabase:
+        return PassingDatabase(compose.open_database(*arguments, **options), failpoint)
+
+    @contextmanager
+    def journal(context: Any, *, durable: bool = True) -> Iterator[Journal]:
+        path = context.runs / JOURNAL
+        with Journal(path, clock=context.clock, durable=durable, failpoint=failpoint) as one:
+            yield one
+
+    vars(fleet)["open_database"] = opened
+    vars(rollout)["open_journal"] = journal
+    return main(["sql", *sys.argv[2:]])
+
+
+if __name__ == "__main__":
+    sys.exit(run())

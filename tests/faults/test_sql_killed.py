@@ -1,0 +1,129 @@
+"""A real SIGKILL of the client at every step of a roll-out and at random: the same command again does what is left."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.fixtures.cli import Cli
+from tests.fixtures.tenants import ORIGIN, Fleet, Project
+
+CHILD: Final = str(Path(__file__).with_name("sql_child.py"))
+SOAK: Final = os.environ.get("PDELTA_SOAK") == "1"
+NAME: Final = "delta_20250315_add_last_login"
+SECOND: Final = """CREATE TABLE visits (id integer PRIMARY KEY, at integer);
+INSERT INTO visits VALUES (1, 1);
+-- Reversible delta
+-- DROP TABLE visits;
+"""
+
+
+class Scene:
+    """A fleet with two deltas to apply, and processes that die of it."""
+
+    def __init__(self, fleet: Fleet, cli: Cli) -> None:
+        self.fleet = fleet
+        self.cli = cli
+        project = Project(fleet.folder, fleet.section)  # type: ignore[attr-defined]
+        project.write(NAME, ORIGIN)
+        project.write("delta_20250316_visits", SECOND)
+
+    def start(self, failpoint: str, *words: str) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [sys.executable, CHILD, failpoint, *words],
+            cwd=self.fleet.folder,
+            env=self.cli.env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+
+    def die(self, failpoint: str, *words: str) -> int:
+        child = self.start(failpoint, *words)
+        child.communicate(timeout=120)
+        return child.returncode
+
+    def check(self, *, applied: bool, told: str) -> None:
+        """Every tenant is whole, in one of the two states; the ledger says which, and each delta came once."""
+        for name in self.fleet.names:
+            columns = self.fleet.columns(name)
+            visits = self.fleet.columns(name, "visits")
+            assert ("last_login" in columns, bool(visits)) == (applied, applied), f"{told}: {name}"
+            if applied:
+                assert self.fleet.sql(name, "SELECT count(*) FROM visits") == [("1",)], f"{told}: {name}"
+                asked = "SELECT id, state FROM pdelta_applied ORDER BY id"
+                rows = [(NAME, "applied"), ("delta_20250316_visits", "applied")]
+                assert self.fleet.sql(name, asked) == rows, f"{told}: {name}"
+
+    def whole(self, told: str) -> None:
+        """Every tenant is before or after both deltas, as its ledger says."""
+        for name in self.fleet.names:
+            have = "last_login" in self.fleet.columns(name)
+            assert have == bool(self.fleet.columns(name, "visits")), f"{told}: {name}"
+            ledger = self.fleet.columns(name, "pdelta_applied")
+            count = self.fleet.sql(name, "SELECT count(*) FROM pdelta_applied") if ledger else [("0",)]
+            assert count == [("2" if have else "0",)], f"{told}: {name}"
+
+    def apply(self) -> None:
+        self.cli("sql", "apply", cwd=self.fleet.folder)
+
+    def rollback(self) -> None:
+        self.cli("sql", "rollback", "--to", "0", cwd=self.fleet.folder)
+
+
+@pytest.fixture
+def scene(fleet: Fleet, cli: Cli) -> Scene:
+    return Scene(fleet, cli)
+
+
+def test_apply_when_killed_at_any_step_then_the_same_command_does_the_rest(scene: Scene) -> None:
+    passes = 2 * len(scene.fleet.names) + 8
+    chance = random.Random(7)
+    for count in range(1, passes) if SOAK else sorted(chance.sample(range(1, passes), 5)):
+        died = scene.die(f":{count}", "apply")
+        assert died in {-signal.SIGKILL, 0}, count
+        scene.whole(f"killed at {count}")
+        again = chance.randint(1, passes)
+        scene.die(f":{again}", "apply")
+        scene.whole(f"killed at {count}, then at {again}")
+        scene.apply()
+        scene.check(applied=True, told=f"killed at {count}, then at {again}")
+        scene.die(f":{chance.randint(1, passes)}", "rollback", "--to", "0")
+        scene.whole("rollback killed")
+        if any("last_login" in scene.fleet.columns(name) for name in scene.fleet.names):
+            scene.rollback()
+        scene.check(applied=False, told="rolled back")
+
+
+def test_apply_when_killed_while_it_reverses_then_the_next_command_ends_that_first(scene: Scene) -> None:
+    bad = scene.fleet.names[-1]
+    scene.fleet.sql(bad, "CREATE TABLE visits (id integer)")
+    names = len(scene.fleet.names)
+    for count in (2 * names + 6, 2 * names + 9):
+        scene.die(f":{count}", "apply", "--on-failure", "reverse", "--waves", "all")
+        scene.cli("sql", "apply", "--on-failure", "reverse", "--waves", "all", cwd=scene.fleet.folder, status=5)
+        for name in scene.fleet.names:
+            assert "last_login" not in scene.fleet.columns(name)
+
+
+def test_apply_when_killed_at_random_moments_then_the_same_command_does_the_rest(scene: Scene) -> None:
+    begun = time.monotonic()
+    scene.apply()
+    whole_s = time.monotonic() - begun
+    scene.rollback()
+    for seed in range(300 if SOAK else 4):
+        chance = random.Random(seed)
+        child = scene.start("", "apply", "--batch", chance.choice(["1", "5"]))
+        time.sleep(chance.uniform(whole_s * 0.3, whole_s * 1.1))
+        os.kill(child.pid, signal.SIGKILL)
+        child.communicate(timeout=120)
+        scene.whole(f"seed {seed}")
+        scene.apply()
+        scene.check(applied=True, told=f"seed {seed}")
+        scene.rollback()
+        scene.check(applied=False, told=f"seed {seed}")
