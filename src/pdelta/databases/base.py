@@ -67,12 +67,16 @@ class Move(msgspec.Struct, frozen=True):
             What the ``undo`` of pieces gives comes before ``row.reverse``, that of later pieces first.
         pieces: What is executed, with all placeholders replaced.
         replaces: Whether the tenant has a row of this id, which is to be copied into the history and replaced.
+        run: The run that this is a move of, for the history; of a row that arrives the row says it.
+        who: Who asked for that.
     """
 
     way: Way
     row: Applied
     pieces: tuple[Piece, ...]
     replaces: bool = False
+    run: str = ""
+    who: str = ""
 
 
 class Work(msgspec.Struct, frozen=True):

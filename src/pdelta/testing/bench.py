@@ -100,9 +100,14 @@ class Stage:
     def history(self, tenant: str) -> list[tuple[Way, Applied]]:
         """Give the history in its order, by the columns that every engine has."""
         names = Applied.__struct_fields__
-        found = self.bench.rows(tenant, f"SELECT way, ended, {', '.join(names)} FROM pdelta_history ORDER BY number")  # noqa: S608 - names of our own
-        assert all(one[1] for one in found), "when it ended is missing"
+        found = self.bench.rows(tenant, f"SELECT way, left_at, {', '.join(names)} FROM pdelta_history ORDER BY number")  # noqa: S608 - names of our own
+        assert all(one[1] for one in found), "when the row left is missing"
         return [(Way(one[0]), msgspec.convert(dict(zip(names, one[2:], strict=True)), Applied)) for one in found]
+
+    def left(self, tenant: str) -> list[tuple[str, str]]:
+        """Give in which runs rows went into the history, and who asked for it."""
+        found = self.bench.rows(tenant, "SELECT left_run, left_who FROM pdelta_history ORDER BY number")
+        return [(one[0], one[1]) for one in found]
 
     def work(self, tenant: str, moves: Sequence[Move], rows: Sequence[Applied] | None = None) -> Work:
         """Give the work that makes these moves from what the tenant has now, or from these rows."""
@@ -175,7 +180,7 @@ def forward(id: str, *statements: str) -> Move:
 
 def back(id: str, *statements: str) -> Move:
     """Give the move that takes it back by these."""
-    return Move(Way.REVERSE, row(id), tuple(map(Piece, statements)))
+    return Move(Way.REVERSE, row(id), tuple(map(Piece, statements)), run="run:back", who="o'reilly@example")
 
 
 def at_step(state: State, step: int) -> Applied:

@@ -125,6 +125,7 @@ class DatabaseContract(ABC):
                 assert stage.ledger(tenant) == []
                 assert stage.notes(tenant) == []
                 assert stage.history(tenant) == [(Way.REVERSE, row("a"))]
+                assert stage.left(tenant) == [("run:back", "o'reilly@example")]
                 assert stage.agrees(tenant) == EMPTY_HEAD
 
     def test_commit_when_gone_forward_back_forward_then_the_history_only_grows(self) -> None:

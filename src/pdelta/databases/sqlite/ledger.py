@@ -20,15 +20,16 @@ _DEFINED: Final = ", ".join(
 _APPLIED: Final = f"CREATE TABLE main.pdelta_applied ({_DEFINED}, PRIMARY KEY (id))"
 _HISTORY: Final = (
     "CREATE TABLE main.pdelta_history "
-    f"(number INTEGER PRIMARY KEY NOT NULL, way TEXT NOT NULL, ended TEXT NOT NULL, {_DEFINED})"
+    "(number INTEGER PRIMARY KEY NOT NULL, way TEXT NOT NULL, left_at TEXT NOT NULL, left_run TEXT NOT NULL, "
+    f"left_who TEXT NOT NULL, {_DEFINED})"
 )
 _INSERT: Final = (
     f"INSERT INTO main.pdelta_applied ({_COLUMNS}) VALUES ({', '.join('?' * len(Applied.__struct_fields__))})"  # noqa: S608 - names of our own
 )
 # The clock is the database's: an entry of the history is a fact of the tenant, whoever wrote it.
-_RETIRE: Final = (
-    f"INSERT INTO main.pdelta_history (way, ended, {_COLUMNS}) "  # noqa: S608 - names of our own
-    f"SELECT ?, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'), {_COLUMNS} FROM main.pdelta_applied WHERE id = ?"
+_KEEP: Final = (
+    f"INSERT INTO main.pdelta_history (way, left_at, left_run, left_who, {_COLUMNS}) "  # noqa: S608 - names of our own
+    f"SELECT ?, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'), ?, ?, {_COLUMNS} FROM main.pdelta_applied WHERE id = ?"
 )
 _SELECT: Final = f"SELECT {_COLUMNS} FROM main.pdelta_applied"  # noqa: S608 - names of our own
 
@@ -78,17 +79,22 @@ def add(connection: SqliteConnection, applied: Applied) -> None:
     connection.run(_INSERT, msgspec.structs.astuple(applied))
 
 
-def remove(connection: SqliteConnection, id: str, *, kept_as: Way | None) -> None:
-    """Remove the row of a delta, after it was copied into the history.
+def remove(connection: SqliteConnection, id: str) -> None:
+    """Remove the row of a delta."""
+    connection.run("DELETE FROM main.pdelta_applied WHERE id = ?", (id,))
+
+
+def keep(connection: SqliteConnection, id: str, way: Way, *, run: str = "", who: str = "") -> None:
+    """Copy the row of a delta, which is about to go, into the history.
 
     Args:
         connection: Where.
         id: The delta; it has a row.
-        kept_as: Which way the delta went when the row ended; None copies nothing, for a row that is only rewritten.
+        way: Which way the delta goes, that the row ends.
+        run: The run in which that happens.
+        who: Who asked for it.
     """
-    if kept_as is not None:
-        connection.run(_RETIRE, (kept_as, id))
-    connection.run("DELETE FROM main.pdelta_applied WHERE id = ?", (id,))
+    connection.run(_KEEP, (way, run, who, id))
 
 
 def expect(connection: SqliteConnection, id: str, former: Applied | None) -> None:

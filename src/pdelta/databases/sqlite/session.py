@@ -90,7 +90,9 @@ class SqliteSession:
             ledger.make(connection)
             ledger.expect(connection, subject.id, former)
             if former is not None:
-                ledger.remove(connection, former.id, kept_as=_way_out(former, row))
+                if way := _way_out(former, row):
+                    ledger.keep(connection, former.id, way)
+                ledger.remove(connection, former.id)
             if row is not None:
                 ledger.add(connection, row)
             learning.head = ledger.head(connection)
@@ -268,14 +270,15 @@ class _Mover:
     def make(self) -> None:
         """Change the ledger, then do the pieces."""
         connection, move = self._connection, self._move
+        id = move.row.id
         if move.way is Way.REVERSE:
-            ledger.expect(connection, move.row.id, move.row)
-            ledger.remove(connection, move.row.id, kept_as=move.way)
-        else:
-            if move.replaces:
-                ledger.remove(connection, move.row.id, kept_as=move.way)
+            ledger.expect(connection, id, move.row)
+        if move.way is Way.REVERSE or move.replaces:
+            ledger.keep(connection, id, move.way, run=move.run, who=move.who)
+            ledger.remove(connection, id)
+        if move.way is Way.APPLY:
             ledger.add(connection, move.row)
-        for piece in self._move.pieces:
+        for piece in move.pieces:
             self._do(piece)
 
     def _do(self, piece: Piece) -> None:
