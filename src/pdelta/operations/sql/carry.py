@@ -19,6 +19,9 @@ from pdelta.operations.sql.stepwise import Stepwise
 from pdelta.operations.sql.work import CHECK, Workshop, holds, lock_timeout_ms, segments
 from pdelta.sql.ledger import Applied, Head, Way, head_of
 
+_READ_AHEAD: Final = 100
+"""Ledgers that are read at once: a round trip for a hundred costs little more than one, and rows may be large."""
+
 _FLIPPED: Final = {Standing.BEFORE: Standing.AFTER, Standing.AFTER: Standing.BEFORE}
 
 
@@ -33,6 +36,7 @@ class Task(msgspec.Struct):
         start: The head that it should have now.
         goal: The head that it has at the end.
         glance: What was seen of it; None where nothing was.
+        rows: Its ledger, where the moves need it and it was read.
     """
 
     step: Step
@@ -42,6 +46,12 @@ class Task(msgspec.Struct):
     start: Head
     goal: Head
     glance: Glance | None
+    rows: Sequence[Applied] | None = None
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether only the tenant's own ledger says what is to be done."""
+        return any(move.way is Way.REVERSE or move.former for move in self.moves)
 
     def told(self, where: Standing) -> Standing:
         """Give, relative to the step's delta, what is said relative to the moves."""
@@ -72,11 +82,18 @@ class Carrier:
     def handle(self, session: Session, jobs: Sequence[Job], lock_ms: int) -> Sequence[Arrival | DatabaseError]:
         """Do these jobs, together where that can be, else one by one."""
         tasks = [self._tasks[job.number] for job in jobs]
-        if len(tasks) > 1 and all(self._is_plain(task) for task in tasks):
-            together = self._together(session, tasks, lock_ms)
-            if together is not None:
-                return together
-        return [self._one(session, task, lock_ms) for task in tasks]
+        self._read_ahead(jobs)
+        try:
+            if len(tasks) > 1:
+                works = [self._known_work(session, task) for task in tasks]
+                together = self._together(session, tasks, [work for work in works if work is not None], lock_ms)
+                if together is not None:
+                    return together
+            return [self._one(session, task, lock_ms) for task in tasks]
+        finally:
+            for task in tasks:
+                # What was read becomes old, and thousands of ledgers are large.
+                task.rows = None
 
     def look(self, tenant: str) -> Sequence[Applied]:
         """Read one ledger.
@@ -90,21 +107,42 @@ class Carrier:
             raise rows
         return rows
 
-    def _is_plain(self, task: Task) -> bool:
-        """Say whether what was seen already tells all: nothing of the ledger is needed."""
-        glance = task.glance
-        return (
-            glance is not None
-            and glance.head == task.start
-            and self._database.transactional
-            and all(move.way is Way.APPLY and not move.alone for move in task.moves)
-        )
+    def _read_ahead(self, jobs: Sequence[Job]) -> None:
+        """Read the ledgers that these jobs need, and those of the next ones, many a round trip."""
+        with self._reading:
+            if all(not task.needs_rows or task.rows is not None for task in (self._tasks[job.number] for job in jobs)):
+                return
+            first = min(job.number for job in jobs)
+            last = max(first + _READ_AHEAD, *(job.number + 1 for job in jobs), 0)
+            unread = [task for task in self._tasks[first:last] if task.needs_rows and task.rows is None]
+            found = self._database.ledgers([task.tenant for task in unread])
+            for task in unread:
+                rows = found.get(task.tenant, ())
+                # One that can't be read is looked at again when its turn comes, and says why then.
+                task.rows = () if isinstance(rows, Exception) else rows
 
-    def _together(self, session: Session, tasks: Sequence[Task], lock_ms: int) -> list[Arrival] | None:
-        """Do all in one transaction; None where that failed, and nothing was changed."""
+    def _known_work(self, session: Session, task: Task) -> Work | None:
+        """Give what one transaction does, where what was seen already tells all of it; None where it does not."""
+        glance, rows = task.glance, task.rows or ()
+        if glance is None or glance.head != task.start or self._steps(task):
+            return None
+        if task.needs_rows and _head(rows) != task.start:
+            return None
+        had = {row.id: row for row in rows}
+        try:
+            made = [self._move(session, move, had.get(move.id), task, found=False) for move in task.moves]
+        except PdeltaError:
+            return None
+        return Work(task.tenant, task.start, task.goal, tuple(made), glance)
+
+    def _together(
+        self, session: Session, tasks: Sequence[Task], works: Sequence[Work], lock_ms: int
+    ) -> list[Arrival] | None:
+        """Do all in one transaction; None where that can't be or failed, and nothing was changed."""
+        if len(works) < len(tasks):
+            return None
         began = self._clock()
         try:
-            works = [self._plain_work(task) for task in tasks]
             session.commit(works, lock_timeout_ms=lock_timeout_ms(tasks[0].moves, lock_ms))
         except PdeltaError as error:
             if isinstance(error, DatabaseError) and error.cause is Cause.LOST:
@@ -131,9 +169,10 @@ class Carrier:
 
     def _carry(self, session: Session, task: Task, lock_ms: int) -> dict[str, object] | None:
         """Do what is left; give facts about it, None where nothing was left."""
-        if self._is_plain(task):
+        work = self._known_work(session, task)
+        if work is not None:
             try:
-                session.commit([self._plain_work(task)], lock_timeout_ms=lock_timeout_ms(task.moves, lock_ms))
+                session.commit([work], lock_timeout_ms=lock_timeout_ms(task.moves, lock_ms))
             except StaleError:
                 # Somebody was here since: the ledger itself tells what is left.
                 pass
@@ -245,12 +284,6 @@ class Carrier:
                 answers = [session.query(task.tenant, holds(text)) for text in move.verify]
                 return move.id if all(rows and rows[0][0] for rows in answers) else None
         return None
-
-    def _plain_work(self, task: Task) -> Work:
-        glance = task.glance
-        assert glance is not None, "a plain task was seen"  # noqa: S101 - the caller's branch
-        made = tuple(self._workshop.applying(move) for move in task.moves)
-        return Work(task.tenant, task.start, task.goal, made, glance)
 
     def _after_loss(self, task: Task, error: DatabaseError) -> Arrival:
         """Look where a tenant stands whose connection broke, or whose statement failed."""

@@ -71,12 +71,13 @@ class Workshop:
                 f"{tenant}: {row.id} can't be reversed: {row.irreversible}; it is still applied",
                 hint="restore a backup, or write a new delta that goes where you want to be",
             )
-        return Move(Way.REVERSE, row, self.reverse_pieces(row.reverse, accept_loss=planned.accept_loss))
+        pieces = self.reverse_pieces(row.reverse, accept_loss=planned.accept_loss)
+        return Move(Way.REVERSE, row, pieces, run=self._imprint.run, who=self._imprint.who)
 
     def restoring(self, planned: PlannedMove, row: Applied, former: Applied) -> Move:
         """Give the move that takes a replaced delta back to the row that it replaced."""
         pieces = self.reverse_pieces(row.reverse, accept_loss=planned.accept_loss)
-        return Move(Way.APPLY, former, pieces, replaces=True)
+        return Move(Way.APPLY, former, pieces, replaces=True, run=self._imprint.run, who=self._imprint.who)
 
     def reverse_pieces(self, text: str, *, accept_loss: bool) -> tuple[Piece, ...]:
         """Give a reverse's statements; guards stand before the statement that they are about."""
