@@ -245,6 +245,22 @@ def test_apply_when_tried_then_nothing_changes_and_all_is_told(desk: Desk) -> No
     assert desk.having() == []
 
 
+def test_apply_when_rehearsed_then_what_would_fail_is_named_and_nothing_changes(desk: Desk) -> None:
+    desk.project.write("delta_20250316_age", SECOND)
+    bad = desk.fleet.names[6]
+    desk.fleet.sql(bad, "ALTER TABLE users ADD COLUMN age integer")
+    told = desk.done("apply", "--rehearse", status=3)
+    assert failed(told) == [bad]
+    assert (told["rehearsed"], told["run"], len(told["results"])) == (True, "", 12)
+    assert (desk.having(), desk.having("age")) == ([], [bad])
+    desk.fleet.sql(bad, "ALTER TABLE users DROP COLUMN age")
+    assert "rehearsed in 12 tenants, 12 of them without failure" in desk("apply", "--rehearse").out
+    assert desk.having() == []
+    desk("apply")
+    desk("rollback", "--to", "0", "--rehearse")
+    assert desk.having() == desk.fleet.names
+
+
 def test_gate_when_it_does_not_hold_then_the_next_wave_does_not_begin(desk: Desk) -> None:
     result = desk("apply", "--gate", "cat; echo too slow >&2; false", status=8)
     assert "too slow" in result.err

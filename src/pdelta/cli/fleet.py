@@ -99,6 +99,7 @@ def rollout(function: Function) -> Function:
         metavar="TIME",
         help="How long a statement waits for a lock; 2s unless the delta or pdelta.toml says otherwise.",
     )
+    @click.option("--rehearse", is_flag=True, help="Do all of it in every tenant, roll it back, and tell what failed.")
     @click.option("-n", "--dry-run", is_flag=True, help="Show what would be done where, and change nothing.")
     @click.option("--note", default="", metavar="TEXT", help="Remember this text with the run.")
     @functools.wraps(function)
@@ -113,6 +114,7 @@ def rollout(function: Function) -> Function:
         batch: int,
         lock_ms: int,
         dry_run: bool,
+        rehearse: bool,
         note: str,
         **options: object,
     ) -> object:
@@ -126,6 +128,7 @@ def rollout(function: Function) -> Function:
             batch=batch,
             lock_timeout_ms=lock_ms,
             dry_run=dry_run,
+            rehearse=rehearse,
             note=note,
         )
         return function(*arguments, rollout=wanted, **options)
@@ -143,6 +146,11 @@ def tell(console: Console, outcome: RolloutOutcome) -> int:
 
 def _objection(outcome: RolloutOutcome) -> PdeltaError:
     failed = len(outcome.failures)
+    if outcome.rehearsed:
+        return PdeltaError(
+            f"{failed:,} of {len(outcome.results):,} tenants would fail; nothing was changed",
+            hint="correct the delta or those tenants; --on-failure continue leaves them out",
+        )
     told = f"{failed:,} of {outcome.tenants:,} tenants failed" if failed else outcome.reason
     if outcome.exit_status == 5:
         return PdeltaError(f"{told}; everything that this run did was reversed")

@@ -54,6 +54,7 @@ class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True):
         batch: How many tenants share a transaction at most.
         lock_timeout_ms: How long a statement waits for a lock; 0 for what the project file says, else two seconds.
         dry_run: Whether to stop before anything is changed.
+        rehearse: Whether to do all of it in transactions that are rolled back, and change nothing.
         note: What is remembered of it.
     """
 
@@ -65,6 +66,7 @@ class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True):
     batch: int = 1
     lock_timeout_ms: int = 0
     dry_run: bool = False
+    rehearse: bool = False
     note: str = ""
 
 
@@ -107,7 +109,8 @@ class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
         results: What became of those that lacked something, in the order of the waves.
         findings: Warnings of the pre-flight; of a dry run also what blocks.
         duration_s: How long all of it took.
-        dry_run: Whether it was only tried.
+        dry_run: Whether it was only told.
+        rehearsed: Whether all was done and rolled back.
     """
 
     database: str
@@ -122,6 +125,7 @@ class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     duration_s: float = 0.0
     dry_run: bool = False
+    rehearsed: bool = False
 
     @property
     def failures(self) -> tuple[TenantResult, ...]:
@@ -190,6 +194,8 @@ class _Attempt:
         )
         if self._options.dry_run or not planned.steps:
             return outcome
+        if self._options.rehearse:
+            return self._rehearse(planned, outcome)
         return self._execute(planned, outcome)
 
     def _calculate(self, tenants: Mapping[Target, Tenant]) -> tuple[list[tuple[Target, Delta]], list[Finding]]:
@@ -227,6 +233,22 @@ class _Attempt:
             _allowed(options.max_failures, len(steps)),
         )
         return [steps[place] for _, places in waves for place in places], rollout
+
+    def _rehearse(self, planned: Plan, before: RolloutOutcome) -> RolloutOutcome:
+        arrivals = {arrival.step.id: arrival for arrival in self._operation.rehearse_all(planned.steps)}
+        results = []
+        for wave, steps in planned.waves():
+            for step in steps:
+                arrival = arrivals[step.id]
+                report = StepReport(step, arrival.standing, facts=arrival.facts, error=arrival.error)
+                results.append(_result(report, wave.name))
+        failed = any(result.error is not None for result in results)
+        return msgspec.structs.replace(
+            before,
+            rehearsed=True,
+            results=tuple(results),
+            exit_status=PreflightError.exit_status if failed else 0,
+        )
 
     def _execute(self, planned: Plan, before: RolloutOutcome) -> RolloutOutcome:
         context = self._context

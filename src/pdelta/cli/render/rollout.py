@@ -25,6 +25,7 @@ def fields(outcome: RolloutOutcome) -> dict[str, Any]:
         "phase": outcome.phase,
         "exit_status": outcome.exit_status,
         "dry_run": outcome.dry_run,
+        "rehearsed": outcome.rehearsed,
         "reason": outcome.reason,
         "tenants": outcome.tenants,
         "settled": outcome.settled,
@@ -71,7 +72,7 @@ def _waves(outcome: RolloutOutcome) -> Iterator[str]:
 
 
 def _told(held: Sequence[TenantResult], outcome: RolloutOutcome) -> str:
-    if outcome.dry_run:
+    if outcome.dry_run or outcome.rehearsed:
         return ""
     done = sum(result.standing is Standing.AFTER and result.error is None for result in held)
     failed = sum(result.error is not None for result in held)
@@ -146,6 +147,10 @@ def _summary(outcome: RolloutOutcome) -> str:
     if outcome.dry_run:
         verb = "would be reversed" if back else "would be applied"
         return f"{counted(moves, 'delta')} {verb} in {_part(len(results), outcome)}; nothing was changed"
+    if outcome.rehearsed:
+        good = len(results) - len(outcome.failures)
+        told = f"rehearsed in {counted(len(results), 'tenant')}, {good:,} of them without failure"
+        return f"{told}, in {duration(outcome.duration_s)}; nothing was changed"
     done = sum(result.standing is Standing.AFTER and result.error is None for result in results)
     tail = f"{duration(outcome.duration_s)}; {outcome.run}"
     if outcome.phase is RunPhase.REVERSED:

@@ -95,6 +95,10 @@ class Carrier:
                 # What was read becomes old, and thousands of ledgers are large.
                 task.rows = None
 
+    def rehearse(self, session: Session, jobs: Sequence[Job], lock_ms: int) -> Sequence[Arrival | DatabaseError]:
+        """Do these jobs one by one, and roll each back: what fails now would fail then."""
+        return [self._rehearsed(session, self._tasks[job.number], lock_ms) for job in jobs]
+
     def look(self, tenant: str) -> Sequence[Applied]:
         """Read one ledger.
 
@@ -106,6 +110,26 @@ class Carrier:
         if isinstance(rows, Exception):
             raise rows
         return rows
+
+    def _rehearsed(self, session: Session, task: Task, lock_ms: int) -> Arrival | DatabaseError:
+        began = self._clock()
+        before = task.told(Standing.BEFORE)
+        if self._steps(task):
+            error = PdeltaError(f"{task.tenant}: what runs without a transaction can't be rehearsed")
+            return Arrival(task.step, before, touched=False, error=error)
+        try:
+            rows = self.look(task.tenant)
+            had = {row.id: row for row in rows}
+            moves = remaining(rows, task.moves)
+            made = [self._move(session, move, had.get(move.id), task, found=False) for move in moves]
+            glance = task.glance or Glance(managed=bool(rows), head=None)
+            work = Work(task.tenant, _head(rows), head_after(rows, moves), tuple(made), glance)
+            session.rehearse([work], (), lock_timeout_ms=lock_timeout_ms(moves, lock_ms))
+        except PdeltaError as failure:
+            if isinstance(failure, DatabaseError) and failure.cause is Cause.BUSY:
+                return failure
+            return Arrival(task.step, before, touched=False, error=failure)
+        return Arrival(task.step, before, touched=False, facts={"duration_s": self._clock() - began})
 
     def _read_ahead(self, jobs: Sequence[Job]) -> None:
         """Read the ledgers that these jobs need, and those of the next ones, many a round trip."""

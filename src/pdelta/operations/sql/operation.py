@@ -172,8 +172,24 @@ class SqlOperation:
         for database, group in self._by_database(by_target):
             yield from self._carry(database, [by_target[target] for target in group], direction, halted)
 
+    def rehearse_all(self, steps: Sequence[Step]) -> Iterator[Arrival]:
+        """Do what executing these steps would, tenant by tenant in a transaction that is rolled back.
+
+        An arrival with an error says what would have failed; every target stands as before.
+        """
+        by_target = {step.target: step for step in steps}
+        for database, group in self._by_database(by_target):
+            held = [by_target[target] for target in group]
+            yield from self._carry(database, held, Direction.EXECUTE, lambda: False, rehearsing=True)
+
     def _carry(
-        self, database: Database, steps: Sequence[Step], direction: Direction, halted: Callable[[], bool]
+        self,
+        database: Database,
+        steps: Sequence[Step],
+        direction: Direction,
+        halted: Callable[[], bool],
+        *,
+        rehearsing: bool = False,
     ) -> Iterator[Arrival]:
         unseen = [step.target for step in steps if step.target not in self._glances]
         if unseen:
@@ -187,7 +203,7 @@ class SqlOperation:
 
         lanes = Lanes(
             database,
-            handle=carrier.handle,
+            handle=carrier.rehearse if rehearsing else carrier.handle,
             finish=finish,
             patience=self._patience,
             batch=min(self._batch, database.batch_limit or self._batch),
