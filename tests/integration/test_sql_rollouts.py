@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures.cli import Cli, Result
-from tests.fixtures.tenants import FORWARD, ORIGIN, Fleet, Project
+from tests.fixtures.tenants import FORWARD, ORIGIN, Fleet, Project, SqliteFleet
 
 NAME = "delta_20250315_add_last_login"
 SECOND = """ALTER TABLE users ADD COLUMN age integer;
@@ -354,3 +354,17 @@ def test_placeholders_when_values_differ_then_each_tenant_gets_its_own(desk: Des
     assert desk.fleet.sql(desk.fleet.names[1], asked) == [("Łódź",)]
     desk.done("rollback")
     assert [desk.fleet.sql(name, asked) for name in desk.fleet.names[:2]] == [[], []]
+
+
+def test_apply_when_there_is_no_project_file_then_the_command_line_says_enough(cli: Cli, tmp_path: Path) -> None:
+    fleet = SqliteFleet(tmp_path, ["one", "two"])
+    (tmp_path / "changes").mkdir()
+    (tmp_path / "changes" / f"{NAME}.sql").write_text(ORIGIN)
+    where = ("--deltas", "changes", "--tenants", "files=tenants/*.sqlite")
+    told = cli("sql", "apply", *where, "--json", cwd=tmp_path).json()
+    assert [result["tenant"] for result in told["results"]] == fleet.names
+    single = ("--url", f"sqlite:///{fleet.names[0]}", "--deltas", "changes")
+    assert cli("sql", "apply", *single, "--json", cwd=tmp_path).json()["results"] == []
+    cli("sql", "rollback", *single, cwd=tmp_path)
+    assert [("last_login" in fleet.columns(name)) for name in fleet.names] == [False, True]
+    assert "goes with --url" in cli("sql", "apply", "--deltas", "changes", cwd=tmp_path, status=2).err

@@ -2,10 +2,13 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
+from pdelta.app.context import Context
 from pdelta.app.sql.rollout import RolloutOptions, RolloutOutcome
 from pdelta.cli.console import Console
 from pdelta.cli.render import rollout as render
@@ -34,20 +37,56 @@ class Duration(click.ParamType[int]):
 
 
 def tenants(function: Function) -> Function:
-    """Give a command the options that choose a database and its tenants."""
-    for option in (
-        click.option(
-            "--only",
-            multiple=True,
-            metavar="TENANTS",
-            help="Only these tenants: a name, a glob or tag:NAME; may be given again.",
-        ),
-        click.option(
-            "--database", metavar="NAME", default="", help="Section of pdelta.toml; needed where there are several."
-        ),
-    ):
-        function = option(function)
-    return function
+    """Give a command the options that choose a database and its tenants; stands below ``option.common``."""
+
+    @click.option(
+        "--database", metavar="NAME", default="", help="Section of pdelta.toml; needed where there are several."
+    )
+    @click.option("--url", metavar="URL", default="", help="Instead of a section: where the database is, or env:NAME.")
+    @click.option("--deltas", metavar="FOLDER", default="", help="With --url or --tenants: the folder of deltas.")
+    @click.option(
+        "--tenants",
+        "kind",
+        metavar="KIND=GLOB",
+        default="",
+        help="Likewise: schemas=, databases= or files= and a glob; one database unless given.",
+    )
+    @click.option(
+        "--only",
+        multiple=True,
+        metavar="TENANTS",
+        help="Only these tenants: a name, a glob or tag:NAME; may be given again.",
+    )
+    @functools.wraps(function)
+    def command(
+        console: Console, context: Context, *, url: str, deltas: str, kind: str, database: str, **options: object
+    ) -> object:
+        if url or kind:
+            if database:
+                raise UsageError("--database names a section, and --url or --tenants stand for one", hint="give one")
+            context = _described(context, url, deltas, kind)
+        elif deltas:
+            raise UsageError("--deltas goes with --url or --tenants", hint="a section of pdelta.toml names its folder")
+        return function(console, context, database=database, **options)
+
+    return command
+
+
+def _described(context: Context, url: str, deltas: str, kind: str) -> Context:
+    """Give the context with one database, which the command line describes."""
+    from pdelta.cli.lookup import lookup_below
+    from pdelta.formats.database import parse_database
+
+    fields: dict[str, Any] = {"url": url} if url else {}
+    if deltas:
+        fields["deltas"] = deltas
+    if kind:
+        word, _, glob = kind.partition("=")
+        fields["tenants"] = {word: glob}
+    section = parse_database("database", fields, "the command line")
+    return msgspec.structs.replace(
+        context, databases={section.name: section}, folder=Path(), lookup=lookup_below(Path())
+    )
 
 
 def rollout(function: Function) -> Function:

@@ -20,7 +20,6 @@ Only tenants that lack a delta are touched; the same command again does what is 
 
 
 @click.command("apply", cls=option.Command, epilog=_EPILOG, short_help="Apply the deltas that tenants lack.")
-@fleet.tenants
 @click.option("--to", metavar="DELTA", default="", help="The last delta to apply; all unless given.")
 @click.option(
     "--accept-edit", is_flag=True, help="Take a delta that was edited since it was applied as the one that is there."
@@ -32,6 +31,7 @@ Only tenants that lack a delta are touched; the same command again does what is 
 )
 @fleet.rollout
 @option.common
+@fleet.tenants
 def command(
     console: Console,
     context: Context,

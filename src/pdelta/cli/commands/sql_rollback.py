@@ -19,7 +19,6 @@ Each tenant's own ledger says what takes a delta back there, so no file is neede
 
 
 @click.command("rollback", cls=option.Command, epilog=_EPILOG, short_help="Take deltas back.")
-@fleet.tenants
 @click.option(
     "--to",
     metavar="DELTA",
@@ -32,6 +31,7 @@ Each tenant's own ledger says what takes a delta back there, so no file is neede
 )
 @fleet.rollout
 @option.common
+@fleet.tenants
 def command(
     console: Console,
     context: Context,

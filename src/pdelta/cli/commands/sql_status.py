@@ -19,10 +19,10 @@ Tenants with the same deltas are one line, however many there are. Exit 4 where 
 
 
 @click.command("status", cls=option.Command, epilog=_EPILOG, short_help="Show which tenants have which deltas.")
-@fleet.tenants
 @click.option("--matrix", is_flag=True, help="A table of deltas and groups of tenants.")
 @click.option("--pending", is_flag=True, help="One line for each tenant that lacks something.")
 @option.common
+@fleet.tenants
 def command(
     console: Console, context: Context, *, database: str, only: tuple[str, ...], matrix: bool, pending: bool
 ) -> int:
