@@ -196,9 +196,11 @@ def _objection(outcome: RolloutOutcome) -> PdeltaError:
     if outcome.exit_status == 6:
         names = ", ".join(result.tenant for result in outcome.failures[:5])
         return PdeltaError(f"{told}, and a person must see to some of them: {names}", hint="the list above says why")
+    done = any(result.touched and result.error is None for result in outcome.results)
+    back = f"; pdelta sql rollback --run {outcome.run} takes it back" if done else ""
     return PdeltaError(
         f"{told}; every other tenant is before or after its deltas, none between",
-        hint=f"the same command goes on with what is left; pdelta sql rollback --run {outcome.run} takes it back",
+        hint=f"the same command goes on with what is left{back}",
     )
 
 
