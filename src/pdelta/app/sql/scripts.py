@@ -14,6 +14,7 @@ import msgspec
 from pdelta.app.context import Context
 from pdelta.errors import FilesystemError, FormatError, ScriptsError, UsageError
 from pdelta.formats.database import DatabaseSection, Style
+from pdelta.formats.database_url import dialect_of, resolve
 from pdelta.formats.foreign.dbmate import DIRECTIVE as DBMATE
 from pdelta.formats.foreign.dbmate import parse_dbmate
 from pdelta.formats.foreign.flyway import CONFIGURATION, parse_flyway
@@ -68,6 +69,23 @@ def folder_of(context: Context, database: DatabaseSection | None, folder: Path |
         return folder
     below = context.folder or Path()
     return below / (database.deltas if database is not None and database.deltas else DEFAULT_FOLDER)
+
+
+def engine_of(context: Context, database: DatabaseSection | None, given: Dialect | None = None) -> Dialect:
+    """Give whose SQL the deltas of a database hold: as the command says, else the section, else its resolved URL.
+
+    Raises:
+        UsageError: Nobody says it.
+        PdeltaError: The reference of the URL can't be looked up.
+    """
+    found = given or (database.dialect if database is not None else None)
+    if found is None and database is not None:
+        found = next(filter(None, (dialect_of(resolve(url, context.lookup)) for url in database.urls)), None)
+    if found is None:
+        raise UsageError(
+            "nothing says whose SQL the deltas hold", hint="say --engine, or write the database into pdelta.toml"
+        )
+    return found
 
 
 def read_scripts(

@@ -8,6 +8,7 @@ from pdelta.cli.lazy import LazyGroup
 
 COMMANDS: Final = {
     "new": "Make a delta file to fill in.",
+    "lint": "Say what is dangerous about delta files.",
     "status": "Show which tenants have which deltas.",
     "apply": "Apply the deltas that tenants lack.",
     "rollback": "Take deltas back.",
@@ -17,6 +18,7 @@ COMMANDS: Final = {
 _EPILOG = """\b
 Examples:
   pdelta sql new add_last_login
+  pdelta sql lint
   pdelta sql status
   pdelta sql apply --waves canary=3,5%,rest --on-failure reverse
   pdelta sql rollback

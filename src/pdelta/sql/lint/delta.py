@@ -1,5 +1,6 @@
 """Rules about a delta as a whole: its reverse, its placeholders, and what its header promises."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -22,6 +23,7 @@ from pdelta.sql.token import Dialect, Kind
 
 _EVERY: Final = tuple(Dialect)
 _NAMES: Final = frozenset({Kind.WORD, Kind.QUOTED})
+_WORDS: Final = re.compile(r"[\w$]+")
 
 RULES: Final = (
     Rule(
@@ -98,10 +100,18 @@ def _missed(forward: Sequence[Statement], reverse: Sequence[Statement], dialect:
                 said.add(folded(token, dialect).lower())
             elif token.kind is Kind.STRING:
                 # A name may well stand in a body, or in what EXECUTE is given.
-                said.update(token.text.lower().replace('"', " ").replace("'", " ").replace(".", " ").split())
+                said.update(_WORDS.findall(token.text.lower()))
+    shapes = [shape_of(significant(statement), dialect) for statement in reverse]
+    dropped = {name.last for one in shapes if isinstance(one, Drop) and one.kind == "TABLE" for name in one.names}
     told: set[str] = set()
     for statement in forward:
-        for name in _touched(shape_of(significant(statement), dialect)):
+        shape = shape_of(significant(statement), dialect)
+        if isinstance(shape, CreateIndex) and (
+            shape.table.last in dropped or said & set(map(str.lower, shape.columns))
+        ):
+            # It goes with its table, or with a column of it.
+            continue
+        for name in _touched(shape):
             if name.lower() not in said and name not in told:
                 told.add(name)
                 yield Hit(

@@ -112,11 +112,12 @@ class CreateTable(msgspec.Struct, frozen=True):
 
 
 class CreateIndex(msgspec.Struct, frozen=True):
-    """``CREATE INDEX``: its table, how it is built, and its name where it has one."""
+    """``CREATE INDEX``: its table, how it is built, its name where it has one, and the names in its brackets."""
 
     table: Name
     concurrently: bool
     name: Name | None = None
+    columns: frozenset[str] = frozenset()
 
 
 class Drop(msgspec.Struct, frozen=True):

@@ -183,7 +183,11 @@ def _create(cursor: Cursor) -> Shape | None:
     cursor.skip("ON")
     cursor.skip("ONLY")
     table = cursor.name()
-    return None if table is None else CreateIndex(table, concurrently, name)
+    if cursor.skip("USING"):
+        cursor.name()
+    inner = cursor.group() or ()
+    columns = frozenset(folded(token, cursor.dialect) for token in inner if token.kind in {Kind.WORD, Kind.QUOTED})
+    return None if table is None else CreateIndex(table, concurrently, name, columns)
 
 
 def _drop(cursor: Cursor) -> Shape | None:
