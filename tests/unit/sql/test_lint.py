@@ -1,10 +1,12 @@
 """Lint: every rule with its bad and its good example, the golden cases, and how findings are weighed."""
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pglast
 import pytest
 
 from pdelta.formats.sql_delta import parse_delta
@@ -113,3 +115,40 @@ def test_strict_when_it_is_asked_for_then_warnings_count_and_hints_do_not() -> N
     }
     assert counts(found[Severity.WARNING], strict=True)
     assert not counts(found[Severity.HINT], strict=True)
+
+
+def statements(text: str, dialect: Dialect) -> list[str]:
+    script = parse_delta(text.encode(), name="delta_20250315_a", dialect=dialect)
+    return [one.text for one in script.statements(Part.FORWARD, dialect)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [example[key] for example in EXAMPLES if example["dialect"] == "postgresql" for key in ("bad", "good")],
+)
+def test_example_when_postgresql_parses_it_then_it_is_sql(text: str) -> None:
+    for statement in statements(text, Dialect.POSTGRESQL):
+        assert pglast.parse_sql(statement.replace("${region}", "1"))
+
+
+@pytest.mark.parametrize(
+    "example", [one for one in EXAMPLES if one["dialect"] == "sqlite"], ids=lambda example: example["rule"]
+)
+def test_example_when_sqlite_executes_it_then_errors_are_errors(example: dict[str, Any]) -> None:
+    def execute(text: str) -> str:
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        connection.executescript(
+            "PRAGMA foreign_keys = ON; CREATE TABLE teams (id INTEGER PRIMARY KEY); INSERT INTO teams VALUES (1);"
+            "CREATE TABLE users (id INTEGER PRIMARY KEY, nick TEXT); INSERT INTO users VALUES (1, 'x');"
+        )
+        try:
+            for statement in statements(text, Dialect.SQLITE):
+                connection.execute(statement)
+        except sqlite3.OperationalError as error:
+            return str(error)
+        finally:
+            connection.close()
+        return ""
+
+    assert execute(example["good"]) == ""
+    assert bool(execute(example["bad"])) is (RULES[example["rule"]].severity is Severity.ERROR)
