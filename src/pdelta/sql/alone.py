@@ -162,7 +162,7 @@ def _sqlite(words: Words) -> str:
 
 _COMMITS: Final = frozenset(
     {"ALTER", "ANALYZE", "CACHE", "CHANGE", "CHECK", "CREATE", "DROP", "FLUSH", "GRANT", "INSTALL", "LOAD", "OPTIMIZE"}
-    | {"RENAME", "REPAIR", "RESET", "REVOKE", "START", "STOP", "TRUNCATE", "UNINSTALL", "UNLOCK"}
+    | {"RENAME", "REPAIR", "RESET", "REVOKE", "START", "STOP", "UNINSTALL", "UNLOCK"}
 )
 """First words of statements that commit whatever is open: "Statements That Cause an Implicit Commit" of MySQL."""
 
@@ -177,6 +177,8 @@ def _mysql(words: Words) -> str:
             return f"LOCK {thing}"
         case ["SET", "PASSWORD", *_]:
             return "SET PASSWORD"
+        case ["TRUNCATE", *_]:
+            return "TRUNCATE"
         case [first, *rest] if first in _COMMITS:
             return " ".join([first, *rest[:1]]).strip()
         case _:

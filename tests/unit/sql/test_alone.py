@@ -62,7 +62,7 @@ def test_postgresql_when_no_transaction_takes_it_then_its_form_is_given(text: st
     [
         ("ALTER TABLE t ADD a int", "ALTER TABLE"),
         ("/*!50003 CREATE INDEX i ON t (a) */", "CREATE INDEX"),
-        ("TRUNCATE t", "TRUNCATE T"),
+        ("TRUNCATE t", "TRUNCATE"),
         ("LOCK TABLES t WRITE", "LOCK TABLES"),
         ("SET PASSWORD = 'x'", "SET PASSWORD"),
         ("SET @a = 1", ""),

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
+import msgspec
+
 from pdelta.sql.lint.case import Case, Check
 from pdelta.sql.lint.finding import Hit, Rule, Severity
 from pdelta.sql.lint.reading import AlterTable, CreateTable, Words
@@ -101,7 +103,15 @@ def _alterations(case: Case) -> Iterator[Hit]:
     if size is None:
         return
     algorithm = _algorithm(shape)
-    hits = [hit for action in shape.actions for hit in _action(action, f"{shape.table}; {size}")]
+    replaces_key = any(action.words[:1] == ["ADD"] and action.has("PRIMARY", "KEY") for action in shape.actions)
+    told = f"{shape.table}; {size}"
+    # Where the delta says how, the server refuses what it can't do so.
+    weight = Severity.WARNING if algorithm not in {"", "COPY", "DEFAULT"} else None
+    hits = [
+        msgspec.structs.replace(hit, severity=weight)
+        for action in shape.actions
+        for hit in _action(action, told, replaces_key=replaces_key)
+    ]
     yield from hits
     if algorithm == "COPY":
         yield Hit("copies-table", case.line, f"ALGORITHM=COPY of {shape.table}; {size}")
@@ -117,28 +127,33 @@ def _algorithm(shape: AlterTable) -> str:
     return ""
 
 
-def _action(action: Words, told: str) -> Iterator[Hit]:
+def _action(action: Words, told: str, *, replaces_key: bool) -> Iterator[Hit]:
     words = [word for word in action.words if word != "="]
-    changed = column_changed(action)
     match words:
         case ["CONVERT", "TO", *_]:
             yield Hit("charset-change", action.line, f"CONVERT TO CHARACTER SET of {told}")
-        case ["ENGINE", *_] | ["FORCE", *_] | ["ORDER", "BY", *_]:
-            yield Hit("copies-table", action.line, f"{words[0]} of {told}")
-        case ["DROP", "PRIMARY", "KEY", *_]:
+        case ["ENGINE", engine, *_] if engine != "INNODB":
+            yield Hit("copies-table", action.line, f"another ENGINE of {told}")
+        case ["ORDER", "BY", *_]:
+            yield Hit("copies-table", action.line, f"ORDER BY of {told}")
+        case ["DROP", "PRIMARY", "KEY", *_] if not replaces_key:
             yield Hit("copies-table", action.line, f"DROP PRIMARY KEY of {told}")
         case ["ADD", *_] if action.has("FOREIGN", "KEY"):
             yield Hit("foreign-key-copies", action.line, f"ADD FOREIGN KEY to {told}")
         case ["PARTITION", "BY", *_] | ["REMOVE", "PARTITIONING", *_] | ["REORGANIZE", "PARTITION", *_]:
             yield Hit("copies-table", action.line, f"{words[0]} {words[1]} of {told}")
         case _:
-            pass
+            yield from _column_action(action, told)
+
+
+def _column_action(action: Words, told: str) -> Iterator[Hit]:
+    changed = column_changed(action)
     if changed is not None:
         name, column = changed
         rule = (
             "charset-change" if column.rest.has("CHARACTER", "SET") or column.rest.has("CHARSET") else "change-column"
         )
-        yield Hit(rule, action.line, f"{words[0]} of {name} in {told}")
+        yield Hit(rule, action.line, f"{action.words[0]} of {name} in {told}")
     for added in columns_added(action):
         if added.rest.has("STORED") or added.rest.has("PERSISTENT"):
             yield Hit("copies-table", action.line, f"{added.name} is generated and stored in {told}")
