@@ -5,7 +5,7 @@ Reads bytes and names; what they mean is decided in ``formats``. All that is wro
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,19 +15,14 @@ from pdelta.app.context import Context
 from pdelta.errors import FilesystemError, FormatError, ScriptsError, UsageError
 from pdelta.formats.database import DatabaseSection, Style
 from pdelta.formats.database_url import dialect_of, resolve
-from pdelta.formats.foreign.dbmate import DIRECTIVE as DBMATE
-from pdelta.formats.foreign.dbmate import parse_dbmate
-from pdelta.formats.foreign.flyway import CONFIGURATION, parse_flyway
-from pdelta.formats.foreign.flyway import NAME as FLYWAY
-from pdelta.formats.foreign.goose import DIRECTIVE as GOOSE
-from pdelta.formats.foreign.goose import parse_goose
 from pdelta.formats.sql_delta import parse_delta
 from pdelta.sql.order import SUFFIX, order
 from pdelta.sql.script import Script
 from pdelta.sql.token import Dialect, Mode
 
 _OURS: Final = re.compile(r"delta_[0-9]", re.IGNORECASE)
-_PARSERS: Final = {Style.PDELTA: parse_delta, Style.DBMATE: parse_dbmate, Style.GOOSE: parse_goose}
+CONFIGURATION: Final = ".sql.conf"
+"""Of Flyway: ends the name of the file that says how the one beside it is executed."""
 DEFAULT_FOLDER: Final = "deltas"
 
 
@@ -192,9 +187,11 @@ def parse_files(
 
 def _parsed(files: Files, dialect: Dialect, style: Style, modes: frozenset[Mode]) -> Iterator[Script | FormatError]:
     if style is Style.FLYWAY:
+        from pdelta.formats.foreign.flyway import parse_flyway
+
         yield from parse_flyway(files.texts, dialect=dialect, configurations=files.configurations, modes=modes)
         return
-    parse = _PARSERS[style]
+    parse = _parser(style)
     for stem, data in files.texts.items():
         try:
             yield parse(data, name=stem, dialect=dialect, modes=modes)
@@ -202,16 +199,31 @@ def _parsed(files: Files, dialect: Dialect, style: Style, modes: frozenset[Mode]
             yield error
 
 
+def _parser(style: Style) -> Callable[..., Script]:
+    """Give what reads one file; other tools' readers are imported where a folder has their files."""
+    if style is Style.DBMATE:
+        from pdelta.formats.foreign.dbmate import parse_dbmate
+
+        return parse_dbmate
+    if style is Style.GOOSE:
+        from pdelta.formats.foreign.goose import parse_goose
+
+        return parse_goose
+    return parse_delta
+
+
 def _style_of(stem: str, data: bytes) -> Style | None:
     if _OURS.match(stem):
         return Style.PDELTA
-    if FLYWAY.fullmatch(stem):
+    from pdelta.formats.foreign import dbmate, flyway, goose
+
+    if flyway.NAME.fullmatch(stem):
         return Style.FLYWAY
     if stem[:1].isdigit():
         text = data.decode(errors="replace").replace("\r\n", "\n")
-        if DBMATE.search(text):
+        if dbmate.DIRECTIVE.search(text):
             return Style.DBMATE
-        if GOOSE.search(text):
+        if goose.DIRECTIVE.search(text):
             return Style.GOOSE
     return None
 

@@ -16,9 +16,6 @@ from pdelta.sql.order import SUFFIX
 from pdelta.sql.script import Part, Script, Section, Transaction
 from pdelta.sql.token import Dialect, Mode
 
-CONFIGURATION: Final = ".sql.conf"
-"""Ends the name of the file that says how the one beside it is executed."""
-
 NAME: Final = re.compile(r"(?:([VU])([0-9]+(?:[._][0-9]+)*)|(R))__(.+)", re.DOTALL)
 _HINT: Final = "name it V1_2__what.sql, U1_2__what.sql or R__what.sql, as Flyway does"
 _IN_TRANSACTION: Final = re.compile(r"^[ \t]*executeInTransaction[ \t]*=[ \t]*(\w+)[ \t]*$", re.MULTILINE)
@@ -130,5 +127,5 @@ def _section(part: Part, stem: str, data: bytes, dialect: Dialect, modes: frozen
 def _in_transaction(settings: bytes, stem: str) -> bool:
     found = _IN_TRANSACTION.search(decode(settings, stem))
     if found is not None and found[1] not in {"true", "false"}:
-        raise FormatError(f"{stem}{CONFIGURATION} says executeInTransaction={found[1]}", hint="known are: true, false")
+        raise FormatError(f"{stem}{SUFFIX}.conf says executeInTransaction={found[1]}", hint="known are: true, false")
     return found is None or found[1] == "true"
