@@ -146,7 +146,7 @@ def cli(short_path: Path) -> Cli:
     return Cli(short_path)
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Fleet:
     """Twelve tenants of each engine in turn, with the same tables in all of them."""
     names = [f"tenant_{number:02d}" for number in range(1, 13)]

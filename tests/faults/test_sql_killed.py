@@ -50,24 +50,21 @@ class Scene:
 
     def check(self, *, applied: bool, told: str) -> None:
         """Every tenant is whole, in one of the two states; the ledger says which, and each delta came once."""
-        for name in self.fleet.names:
-            columns = self.fleet.columns(name)
-            visits = self.fleet.columns(name, "visits")
-            assert ("last_login" in columns, bool(visits)) == (applied, applied), f"{told}: {name}"
-            if applied:
-                assert self.fleet.sql(name, "SELECT count(*) FROM visits") == [("1",)], f"{told}: {name}"
-                asked = "SELECT id, state FROM pdelta_applied ORDER BY id"
-                rows = [(NAME, "applied"), ("delta_20250316_visits", "applied")]
-                assert self.fleet.sql(name, asked) == rows, f"{told}: {name}"
+        everybody = self.fleet.names if applied else []
+        assert self.fleet.having("last_login") == everybody, told
+        assert self.fleet.having("at", "visits") == everybody, told
+        for name in everybody:
+            asked = "SELECT count(*) FROM visits", "SELECT id, state FROM pdelta_applied ORDER BY id"
+            rows = [(NAME, "applied"), ("delta_20250316_visits", "applied")]
+            assert [self.fleet.sql(name, text) for text in asked] == [[("1",)], rows], f"{told}: {name}"
 
     def whole(self, told: str) -> None:
         """Every tenant is before or after both deltas, as its ledger says."""
-        for name in self.fleet.names:
-            have = "last_login" in self.fleet.columns(name)
-            assert have == bool(self.fleet.columns(name, "visits")), f"{told}: {name}"
-            ledger = self.fleet.columns(name, "pdelta_applied")
-            count = self.fleet.sql(name, "SELECT count(*) FROM pdelta_applied") if ledger else [("0",)]
-            assert count == [("2" if have else "0",)], f"{told}: {name}"
+        have = self.fleet.having("last_login")
+        assert self.fleet.having("at", "visits") == have, told
+        for name in self.fleet.having("digest", "pdelta_applied"):
+            count = self.fleet.sql(name, "SELECT count(*) FROM pdelta_applied")
+            assert count == [("2" if name in have else "0",)], f"{told}: {name}"
 
     def apply(self) -> None:
         self.cli("sql", "apply", cwd=self.fleet.folder)
@@ -95,7 +92,7 @@ def test_apply_when_killed_at_any_step_then_the_same_command_does_the_rest(scene
         scene.check(applied=True, told=f"killed at {count}, then at {again}")
         scene.die(f":{chance.randint(1, passes)}", "rollback", "--to", "0")
         scene.whole("rollback killed")
-        if any("last_login" in scene.fleet.columns(name) for name in scene.fleet.names):
+        if scene.fleet.having("last_login"):
             scene.rollback()
         scene.check(applied=False, told="rolled back")
 
@@ -107,8 +104,7 @@ def test_apply_when_killed_while_it_reverses_then_the_next_command_ends_that_fir
     for count in (2 * names + 6, 2 * names + 9):
         scene.die(f":{count}", "apply", "--on-failure", "reverse", "--waves", "all")
         scene.cli("sql", "apply", "--on-failure", "reverse", "--waves", "all", cwd=scene.fleet.folder, status=5)
-        for name in scene.fleet.names:
-            assert "last_login" not in scene.fleet.columns(name)
+        assert scene.fleet.having("last_login") == []
 
 
 def test_apply_when_killed_at_random_moments_then_the_same_command_does_the_rest(scene: Scene) -> None:

@@ -36,7 +36,7 @@ class Desk:
 
     def having(self, column: str = "last_login") -> list[str]:
         """The tenants with this column."""
-        return [name for name in self.fleet.names if column in self.fleet.columns(name)]
+        return self.fleet.having(column)
 
     def had(self) -> dict[str, int]:
         """What ledgers say: how many tenants have each delta."""
@@ -58,7 +58,7 @@ def failed(told: Any) -> list[str]:
 
 
 def test_apply_when_nobody_has_it_then_everybody_gets_it_once_and_it_comes_back(desk: Desk) -> None:
-    before = {name: desk.fleet.columns(name) for name in desk.fleet.names}
+    before = desk.fleet.columns(desk.fleet.names[0])
     told = desk.done("apply")
     assert [(wave["name"], wave["tenants"]) for wave in told["waves"]] == [("canary", 1), ("rest", 11)]
     assert {result["standing"] for result in told["results"]} == {"after"}
@@ -67,7 +67,8 @@ def test_apply_when_nobody_has_it_then_everybody_gets_it_once_and_it_comes_back(
     assert (again["run"], again["results"], again["settled"]) == ("", [], 12)
     back = desk.done("rollback")
     assert {tuple(result["deltas"]) for result in back["results"]} == {(f"-{NAME}",)}
-    assert {name: desk.fleet.columns(name) for name in desk.fleet.names} == before
+    assert desk.having() == []
+    assert desk.fleet.columns(desk.fleet.names[0]) == before
     desk.done("apply")
     assert desk.having() == desk.fleet.names
 
@@ -368,3 +369,28 @@ def test_apply_when_there_is_no_project_file_then_the_command_line_says_enough(c
     cli("sql", "rollback", *single, cwd=tmp_path)
     assert [("last_login" in fleet.columns(name)) for name in fleet.names] == [False, True]
     assert "goes with --url" in cli("sql", "apply", "--deltas", "changes", cwd=tmp_path, status=2).err
+
+
+ONCE = """-- pdelta: scope=once
+CREATE TABLE catalogue (id integer);
+-- Reversible delta
+-- DROP TABLE catalogue;
+"""
+
+
+def test_once_when_a_delta_is_for_the_server_then_it_goes_there_before_all_tenants_and_back_behind_them(
+    desk: Desk,
+) -> None:
+    desk.project.write("delta_20250310_catalogue", ONCE)
+    if desk.fleet.engine == "sqlite":
+        assert "SQLite has none" in desk("apply", status=2).err
+        return
+    told = desk.done("apply")
+    assert [(wave["name"], wave["tenants"]) for wave in told["waves"]] == [("servers", 1), ("canary", 1), ("rest", 11)]
+    assert desk.fleet.columns("public", "catalogue") == ["id"]
+    assert desk.fleet.having("id", "catalogue") == []
+    assert desk.done("apply")["results"] == []
+    assert desk.had() == {NAME: 12, "delta_20250310_catalogue": 1}
+    back = desk.done("rollback", "--to", "0")
+    assert [wave["name"] for wave in back["waves"]] == ["canary", "rest", "servers"]
+    assert desk.fleet.columns("public", "catalogue") == []

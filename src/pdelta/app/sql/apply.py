@@ -1,14 +1,19 @@
 """``pdelta sql apply``: every tenant gets the deltas that it lacks."""
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from pdelta.app.context import Context
 from pdelta.app.sql.deltas import Deltas, read_deltas
-from pdelta.app.sql.fleet import Fleet, open_fleet
+from pdelta.app.sql.fleet import Fleet, Member, open_fleet, with_servers
 from pdelta.app.sql.rollout import RolloutOptions, RolloutOutcome, Wishing, roll_out
-from pdelta.databases.base import Tenant
 from pdelta.formats.sql_moves import SqlWish
-from pdelta.formats.tenants import values_of
+
+if TYPE_CHECKING:
+    from pdelta.sql.script import Scope
 
 
 class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,18 +42,33 @@ def apply(options: ApplyOptions, rollout: RolloutOptions, context: Context) -> R
     """
     with open_fleet(context, options.database, options.only, trust_stamps=options.trust_stamps) as fleet:
         deltas = read_deltas(fleet, context)
-        return roll_out(fleet, applying(fleet, deltas, options), rollout, context)
+        with members_of(fleet, deltas, context, options.only):
+            return roll_out(fleet, applying(deltas, options), rollout, context)
 
 
-def applying(fleet: Fleet, deltas: Deltas, options: ApplyOptions) -> Wishing:
-    """Give what wishes that tenants have the deltas up to the last one that is asked for."""
+def applying(deltas: Deltas, options: ApplyOptions) -> Wishing:
+    """Give what wishes that tenants and servers have the deltas up to the last one that is asked for."""
     wanted = deltas.until(options.to) if options.to else deltas.all
-    if not deltas.asks_for_values:
-        same = SqlWish(wanted=deltas.moves(wanted, "", {}), accept_edit=options.accept_edit)
-        return lambda _tenant: same
 
-    def wish(tenant: Tenant) -> SqlWish:
-        values = values_of(fleet.section, tenant.name, tenant.values)
-        return SqlWish(wanted=deltas.moves(wanted, tenant.name, values), accept_edit=options.accept_edit)
+    def wish(member: Member) -> SqlWish:
+        moves = deltas.moves(deltas.of(member.scope, wanted), member.tenant.name, member.tenant.values)
+        return SqlWish(wanted=moves, accept_edit=options.accept_edit)
+
+    return wish if deltas.asks_for_values else alike(wish)
+
+
+def alike(wishing: Wishing) -> Wishing:
+    """Give the same, made once for all of one scope: equal wishes are to be one object."""
+    made: dict[Scope, SqlWish] = {}
+
+    def wish(member: Member) -> SqlWish:
+        if member.scope not in made:
+            made[member.scope] = wishing(member)
+        return made[member.scope]
 
     return wish
+
+
+def members_of(fleet: Fleet, deltas: Deltas, context: Context, only: Sequence[str]) -> AbstractContextManager[None]:
+    """Let a fleet hold its servers where a delta is for them, and all of the fleet is meant."""
+    return with_servers(fleet, context, only) if deltas.have_servers else nullcontext()

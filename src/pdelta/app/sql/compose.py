@@ -1,26 +1,109 @@
 """The composition root of databases: the only module that names their adapters."""
 
+from typing import assert_never
+
+import msgspec
+
 from pdelta.app.context import Context
 from pdelta.databases.base import Database
 from pdelta.errors import UsageError
-from pdelta.formats.database import DatabaseSection, Of
+from pdelta.formats.database import DatabaseSection, Of, Tenants
+from pdelta.formats.database_url import Lookup, dialect_of, resolve
+from pdelta.sql.token import Dialect
+
+_CONNECTIONS = 4
+"""A server, where the project file says nothing; measured, more gain nothing there."""
+_GLOB = frozenset("*?[")
 
 
 def open_database(section: DatabaseSection, context: Context, *, trust_stamps: bool = False) -> Database:
     """Give the database of a section; it connects when it is first used.
 
+    Args:
+        section: What the project file says.
+        context: The command's surroundings.
+        trust_stamps: Whether what may be hearsay proves that there is nothing to do.
+
     Raises:
-        UsageError: Its engine's driver isn't installed.
+        UsageError: Its engine's driver isn't installed, or a reference leads nowhere.
     """
     if section.tenants.of is Of.FILES:
-        from pdelta.databases.sqlite.database import SqliteDatabase
+        return _files(section, context)
+    urls = [resolve(url, _lookup(context)) for url in section.urls]
+    dialect = section.dialect or next(filter(None, map(dialect_of, urls)), None)
+    match dialect:
+        case Dialect.POSTGRESQL:
+            return _postgresql(section, urls, trust_stamps=trust_stamps)
+        case Dialect.SQLITE:
+            return _file(section, urls, context)
+        case Dialect.MYSQL:
+            raise UsageError("not yet")
+        case None:
+            raise UsageError(f"the URL of databases.{section.name} leads to no engine that is known")
+        case _:
+            assert_never(dialect)
 
-        return SqliteDatabase(
-            section.name,
-            context.folder or ".",
-            section.tenants.patterns,
-            exclude=section.tenants.exclude,
-            cache=context.cache / "sqlite",
+
+def open_servers(section: DatabaseSection, context: Context) -> list[Database]:
+    """Give what stands for each server of a section: its URL's own database, which receives deltas once.
+
+    Raises:
+        UsageError: There is no server, or as ``open_database``.
+    """
+    if section.dialect is Dialect.SQLITE:
+        raise UsageError(
+            "a delta with scope=once is for a server, and SQLite has none", hint="take the scope out of its header"
         )
-    del trust_stamps
-    raise UsageError("not yet")
+    return [
+        open_database(
+            msgspec.structs.replace(section, name=f"{section.name}@{number}", urls=(url,), tenants=Tenants()), context
+        )
+        for number, url in enumerate(section.urls, start=1)
+    ]
+
+
+def _lookup(context: Context) -> Lookup:
+    if context.lookup is None:
+        raise UsageError("references of URLs can't be looked up here")
+    return context.lookup
+
+
+def _files(section: DatabaseSection, context: Context) -> Database:
+    from pdelta.databases.sqlite.database import SqliteDatabase
+
+    return SqliteDatabase(
+        section.name,
+        context.folder or ".",
+        section.tenants.patterns,
+        exclude=section.tenants.exclude,
+        cache=context.cache / "sqlite",
+    )
+
+
+def _file(section: DatabaseSection, urls: list[str], context: Context) -> Database:
+    from pdelta.databases.sqlite.database import SqliteDatabase
+
+    paths = [url.removeprefix("sqlite:///") for url in urls]
+    return SqliteDatabase(section.name, context.folder or ".", paths, cache=context.cache / "sqlite")
+
+
+def _postgresql(section: DatabaseSection, urls: list[str], *, trust_stamps: bool) -> Database:
+    from pdelta.databases.postgresql.address import Address
+    from pdelta.databases.postgresql.database import PostgresqlDatabase
+    from pdelta.databases.postgresql.settings import Kind, Settings
+
+    kinds = {Of.SCHEMAS: Kind.SCHEMAS, Of.DATABASES: Kind.DATABASES, None: Kind.SINGLE}
+    tenants = section.tenants
+    return PostgresqlDatabase(
+        Settings(
+            section.name,
+            tuple(map(Address, urls)),
+            kind=kinds[tenants.of],
+            names=tuple(name for name in tenants.patterns if _GLOB.isdisjoint(name)),
+            patterns=tuple(name for name in tenants.patterns if not _GLOB.isdisjoint(name)),
+            query=tenants.query,
+            connections=section.connections or _CONNECTIONS,
+            search_path=section.search_path,
+            trust_stamps=trust_stamps,
+        )
+    )

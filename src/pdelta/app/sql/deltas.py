@@ -13,7 +13,7 @@ from pdelta.sql.alone import alone as stand_alone
 from pdelta.sql.ledger import Way
 from pdelta.sql.piece import Piece
 from pdelta.sql.placeholder import Template, template
-from pdelta.sql.script import Part, Script, Transaction, digest
+from pdelta.sql.script import Part, Scope, Script, Transaction, digest
 from pdelta.sql.token import Dialect, Mode
 
 
@@ -57,6 +57,15 @@ class Deltas:
     def ids(self) -> tuple[str, ...]:
         """Their ids, in order."""
         return tuple(delta.script.id for delta in self.all)
+
+    def of(self, scope: Scope, deltas: Sequence[Delta]) -> tuple[Delta, ...]:
+        """Give those of some deltas that are for a tenant, or for a server."""
+        return tuple(delta for delta in deltas if delta.script.scope is scope)
+
+    @property
+    def have_servers(self) -> bool:
+        """Whether any is for a server."""
+        return any(delta.script.scope is Scope.ONCE for delta in self.all)
 
     @property
     def asks_for_values(self) -> bool:

@@ -1,40 +1,67 @@
 """The tenants that a command is about: a section of the project file, opened, listed, and chosen from."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import msgspec
 
 from pdelta.app.context import Context
-from pdelta.app.sql.compose import open_database
+from pdelta.app.sql.compose import open_database, open_servers
 from pdelta.app.sql.scripts import database_of
 from pdelta.databases.base import Database, Tenant
 from pdelta.errors import UsageError
 from pdelta.formats.database import DatabaseSection
-from pdelta.formats.tenants import matches
+from pdelta.formats.tenants import matches, tags_of, values_of
 from pdelta.model.target import Target
 from pdelta.operations.sql.operation import target_of
+from pdelta.sql.script import Scope
 
 TAG = "tag:"
 
 
-class Fleet(msgspec.Struct, frozen=True):
-    """A database and those of its tenants that are meant.
+class Member(msgspec.Struct, frozen=True):
+    """One of those that receive deltas.
 
     Attributes:
+        tenant: What is known of it.
+        scope: Which deltas are for it: ``ONCE`` for what stands for a whole server.
+    """
+
+    tenant: Tenant
+    scope: Scope = Scope.TENANT
+
+
+class Fleet:
+    """A database and those of its tenants that are meant.
+
+    Args:
         section: What the project file says.
         database: Connected when first used.
         tenants: Sorted by name.
+
+    Attributes:
+        section: What the project file says.
+        database: Of the tenants.
+        databases: By the names that targets begin with: that one, and those of servers.
+        members: By what plans call them.
     """
 
-    section: DatabaseSection
-    database: Database
-    tenants: tuple[Tenant, ...]
+    def __init__(self, section: DatabaseSection, database: Database, tenants: Iterable[Tenant]) -> None:
+        """Hold the tenants alone."""
+        self.section = section
+        self.database = database
+        self.databases: dict[str, Database] = {section.name: database}
+        self.members = {target_of(section.name, tenant.name): Member(tenant) for tenant in tenants}
 
-    @property
-    def by_target(self) -> Mapping[Target, Tenant]:
-        """The tenants by what plans call them."""
-        return {target_of(self.section.name, tenant.name): tenant for tenant in self.tenants}
+    def add_server(self, database: Database) -> None:
+        """Take in what stands for a server, which receives deltas once."""
+        self.databases[database.name] = database
+        for tenant in database.tenants():
+            self.members[target_of(database.name, tenant.name)] = Member(tenant, Scope.ONCE)
+
+    def database_of(self, target: Target) -> Database:
+        """Give the database of a target."""
+        return self.databases[target.address.partition("/")[0]]
 
 
 @contextmanager
@@ -53,7 +80,23 @@ def open_fleet(context: Context, name: str, only: Sequence[str], *, trust_stamps
     """
     section = section_of(context, name)
     with open_database(section, context, trust_stamps=trust_stamps) as database:
-        yield Fleet(section, database, chosen(database.tenants(), only))
+        tenants = [_described(section, tenant) for tenant in database.tenants()]
+        yield Fleet(section, database, chosen(tenants, only))
+
+
+@contextmanager
+def with_servers(fleet: Fleet, context: Context, only: Sequence[str]) -> Iterator[None]:
+    """Let a fleet hold its servers as well, where all of it is meant.
+
+    Raises:
+        UsageError: The engine has no servers.
+        DatabaseError: A server can't be reached.
+    """
+    with ExitStack() as stack:
+        if not only:
+            for database in open_servers(fleet.section, context):
+                fleet.add_server(stack.enter_context(database))
+        yield
 
 
 def section_of(context: Context, name: str) -> DatabaseSection:
@@ -86,6 +129,15 @@ def chosen(tenants: Sequence[Tenant], only: Sequence[str]) -> tuple[Tenant, ...]
             raise UsageError(f"{word!r} means none of the {len(tenants)} tenants", hint="list them: pdelta sql status")
         kept |= {tenant.name: tenant for tenant in found}
     return tuple(kept[name] for name in sorted(kept))
+
+
+def _described(section: DatabaseSection, tenant: Tenant) -> Tenant:
+    """Give a tenant with what the project file says of it."""
+    return msgspec.structs.replace(
+        tenant,
+        tags=tags_of(section, tenant.name, tenant.tags),
+        values=values_of(section, tenant.name, tenant.values),
+    )
 
 
 def _is_meant(tenant: Tenant, word: str) -> bool:

@@ -3,13 +3,12 @@
 import msgspec
 
 from pdelta.app.context import Context
+from pdelta.app.sql.apply import alike, members_of
 from pdelta.app.sql.deltas import Delta, Deltas, read_deltas
-from pdelta.app.sql.fleet import Fleet, open_fleet
-from pdelta.app.sql.rollout import RolloutOptions, RolloutOutcome, operation_for, roll_out
-from pdelta.databases.base import Tenant
+from pdelta.app.sql.fleet import Fleet, Member, open_fleet
+from pdelta.app.sql.rollout import RolloutOptions, RolloutOutcome, Wishing, operation_for, roll_out
 from pdelta.errors import PdeltaError, UsageError
 from pdelta.formats.sql_moves import PlannedMove, SqlWish
-from pdelta.formats.tenants import values_of
 from pdelta.model.run import RUN_PREFIX
 from pdelta.sql.ledger import Way
 
@@ -45,17 +44,19 @@ def roll_back(options: RollbackOptions, rollout: RolloutOptions, context: Contex
         raise UsageError(f"{options.run!r} is no id of a run", hint=f"it begins with {RUN_PREFIX}")
     with open_fleet(context, options.database, options.only) as fleet:
         deltas = read_deltas(fleet, context)
-        after = _last_to_stay(fleet, deltas, options, context)
-        dropped = deltas.all if options.run else deltas.all[deltas.place(after) + 1 :] if after else deltas.all
+        with members_of(fleet, deltas, context, options.only):
+            return roll_out(fleet, _reversing(fleet, deltas, options, context), rollout, context, backwards=True)
 
-        def wish(tenant: Tenant) -> SqlWish:
-            values = values_of(fleet.section, tenant.name, tenant.values) if deltas.asks_for_values else {}
-            return _wish(deltas.moves(dropped, tenant.name, values), options, after)
 
-        if deltas.asks_for_values:
-            return roll_out(fleet, wish, rollout, context)
-        same = _wish(deltas.moves(dropped, "", {}), options, after)
-        return roll_out(fleet, lambda _tenant: same, rollout, context)
+def _reversing(fleet: Fleet, deltas: Deltas, options: RollbackOptions, context: Context) -> Wishing:
+    after = _last_to_stay(fleet, deltas, options, context)
+    dropped = deltas.all if options.run else deltas.all[deltas.place(after) + 1 :] if after else deltas.all
+
+    def wish(member: Member) -> SqlWish:
+        moves = deltas.moves(deltas.of(member.scope, dropped), member.tenant.name, member.tenant.values)
+        return _wish(moves, options, after)
+
+    return wish if deltas.asks_for_values else alike(wish)
 
 
 def _wish(dropped: tuple[PlannedMove, ...], options: RollbackOptions, after: str) -> SqlWish:
@@ -87,5 +88,5 @@ def _last_to_stay(fleet: Fleet, deltas: Deltas, options: RollbackOptions, contex
 
 def _had(fleet: Fleet, context: Context) -> set[str]:
     operation = operation_for(fleet, "", RolloutOptions(), context)
-    found = operation.survey(list(fleet.by_target))
+    found = operation.survey(list(fleet.members))
     return {row.id for one in found.values() if not isinstance(one, PdeltaError) for row in one[1]}

@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -14,8 +14,7 @@ from pdelta import __version__
 from pdelta.app.compose import JOURNAL, open_journal
 from pdelta.app.context import Context
 from pdelta.app.perform import new_run
-from pdelta.app.sql.fleet import Fleet
-from pdelta.databases.base import Tenant
+from pdelta.app.sql.fleet import Fleet, Member
 from pdelta.engine.executor import Pending, execute
 from pdelta.engine.journal import Journal
 from pdelta.engine.planner import plan_of
@@ -35,6 +34,10 @@ from pdelta.model.target import Target
 from pdelta.operations.sql.lanes import Patience, Surroundings
 from pdelta.operations.sql.operation import KIND, Seen, SqlOperation
 from pdelta.operations.sql.work import Imprint
+from pdelta.sql.script import Scope
+
+if TYPE_CHECKING:
+    from pdelta.databases.base import Session
 
 ATTEMPTS: Final = 3
 """How often what another run changed meanwhile is calculated again."""
@@ -133,12 +136,23 @@ class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(result for result in self.results if result.error is not None)
 
 
-Wishing = Callable[[Tenant], SqlWish]
-"""Gives what a tenant is wished to have; equal wishes are one object."""
+Wishing = Callable[[Member], SqlWish]
+"""Gives what a tenant, or a server, is wished to have; equal wishes are one object."""
+SERVERS: Final = "servers"
+"""The wave of what is done once on each server: before all tenants, and on the way back behind them."""
 
 
-def roll_out(fleet: Fleet, wishing: Wishing, options: RolloutOptions, context: Context) -> RolloutOutcome:
+def roll_out(
+    fleet: Fleet, wishing: Wishing, options: RolloutOptions, context: Context, *, backwards: bool = False
+) -> RolloutOutcome:
     """Bring every tenant of a fleet to its wish.
+
+    Args:
+        fleet: Which.
+        wishing: Gives the wish.
+        options: How the roll-out goes.
+        context: The command's surroundings.
+        backwards: Whether servers come last.
 
     Raises:
         PreflightError: Something blocks; nothing was changed.
@@ -147,28 +161,31 @@ def roll_out(fleet: Fleet, wishing: Wishing, options: RolloutOptions, context: C
     """
     began = time.monotonic()
     _end_open_runs(fleet, context)
-    outcome = _Attempt(fleet, wishing, options, context).run()
+    outcome = _Attempt(fleet, wishing, options, context, backwards=backwards).run()
     for _ in range(ATTEMPTS - 1):
         if not outcome.failures or not all(isinstance(result.error, StaleError) for result in outcome.failures):
             break
         # Somebody else was at work in exactly these: what they need now is another delta.
-        outcome = _Attempt(fleet, wishing, options, context).run()
+        outcome = _Attempt(fleet, wishing, options, context, backwards=backwards).run()
     return msgspec.structs.replace(outcome, duration_s=time.monotonic() - began)
 
 
 class _Attempt:
     """One calculation and its execution."""
 
-    def __init__(self, fleet: Fleet, wishing: Wishing, options: RolloutOptions, context: Context) -> None:
+    def __init__(
+        self, fleet: Fleet, wishing: Wishing, options: RolloutOptions, context: Context, *, backwards: bool
+    ) -> None:
         self._fleet = fleet
         self._wishing = wishing
+        self._backwards = backwards
         self._options = options
         self._context = context
         self._run = new_run(context)
         self._operation = operation_for(fleet, self._run, options, context)
 
     def run(self) -> RolloutOutcome:
-        tenants = self._fleet.by_target
+        tenants = self._fleet.members
         calculated, findings = self._calculate(tenants)
         planned = plan_of(
             calculated, on_failure=self._options.on_failure, wave_up=lambda steps: self._rollout(steps, tenants)
@@ -198,7 +215,7 @@ class _Attempt:
             return self._rehearse(planned, outcome)
         return self._execute(planned, outcome)
 
-    def _calculate(self, tenants: Mapping[Target, Tenant]) -> tuple[list[tuple[Target, Delta]], list[Finding]]:
+    def _calculate(self, tenants: Mapping[Target, Member]) -> tuple[list[tuple[Target, Delta]], list[Finding]]:
         encoded: dict[int, tuple[SqlWish, bytes]] = {}
         wishes: list[tuple[Target, bytes]] = []
         for target, tenant in tenants.items():
@@ -212,18 +229,23 @@ class _Attempt:
         unread: list[tuple[str, PdeltaError]] = []
         for (target, _), delta in zip(wishes, deltas, strict=True):
             if isinstance(delta, PdeltaError):
-                unread.append((tenants[target].name, delta))
+                unread.append((tenants[target].tenant.name, delta))
             else:
                 calculated.append((target, delta))
         findings = [*_unread(unread, blocks=self._options.on_failure is not OnFailure.CONTINUE)]
         return calculated, findings + _edited(self._operation.seen, tenants)
 
-    def _rollout(self, steps: Sequence[Step], tenants: Mapping[Target, Tenant]) -> tuple[list[Step], Rollout]:
+    def _rollout(self, steps: Sequence[Step], tenants: Mapping[Target, Member]) -> tuple[list[Step], Rollout]:
         """Put the steps into the order of the waves, and say how many each holds."""
         options = self._options
         rules = parse_waves(options.waves or self._fleet.section.waves or DEFAULT_WAVES)
-        found = [tenants[step.target] for step in steps]
-        waves = divide(rules, [Subject(tenant.name, tenant.tags, tenant.size) for tenant in found])
+        servers = [place for place, step in enumerate(steps) if tenants[step.target].scope is Scope.ONCE]
+        others = [place for place, step in enumerate(steps) if tenants[step.target].scope is Scope.TENANT]
+        found = [tenants[steps[place].target].tenant for place in others]
+        divided = divide(rules, [Subject(tenant.name, tenant.tags, tenant.size) for tenant in found])
+        waves = [(name, [others[place] for place in places]) for name, places in divided]
+        if servers:
+            waves.insert(len(waves) if self._backwards else 0, (SERVERS, servers))
         last = len(waves) - 1
         rollout = Rollout(
             tuple(
@@ -289,7 +311,7 @@ def operation_for(fleet: Fleet, run: str, options: RolloutOptions, context: Cont
     )
     at = datetime.fromtimestamp(context.clock() / 1e9, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return SqlOperation(
-        {section.name: fleet.database},
+        fleet.databases,
         imprint=Imprint(run, context.who, at, f"pdelta {__version__}"),
         surroundings=Surroundings(time.monotonic, lambda: int.from_bytes(os.urandom(4), "big") / 2**32),
         patience=patience,
@@ -301,8 +323,10 @@ def conduct_for(fleet: Fleet, context: Context) -> Conduct:
     """Give how a roll-out of this fleet meets the world."""
 
     def ask(gate: Gate, steps: Sequence[Step]) -> str:
-        names = [step.target.address.partition("/")[2] for step in steps]
-        return _command_holds(gate.text, names) if gate.kind == "command" else _select_holds(fleet, gate.text, names)
+        targets = [step.target for step in steps]
+        if gate.kind == "command":
+            return _command_holds(gate.text, [_name(target) for target in targets])
+        return _select_holds(fleet, gate.text, targets)
 
     return Conduct(time.sleep, ask, context.observer)
 
@@ -330,8 +354,9 @@ def _end_open_runs(fleet: Fleet, context: Context) -> None:
 
 def _is_on(journal: Journal, run: str, fleet: Fleet) -> bool:
     plan, _, _ = journal.read(run)
-    prefix = f"{fleet.section.name}/"
-    return all(step.target.kind == KIND and step.target.address.startswith(prefix) for step in plan.steps)
+    return all(
+        step.target.kind == KIND and step.target.address.partition("/")[0] in fleet.databases for step in plan.steps
+    )
 
 
 def _allowed(text: str, steps: int) -> int:
@@ -355,11 +380,11 @@ def _unread(unread: Sequence[tuple[str, PdeltaError]], *, blocks: bool) -> list[
     ]
 
 
-def _edited(seen: Mapping[Target, Seen], tenants: Mapping[Target, Tenant]) -> list[Finding]:
+def _edited(seen: Mapping[Target, Seen], tenants: Mapping[Target, Member]) -> list[Finding]:
     by_delta: dict[str, list[str]] = defaultdict(list)
     for target, found in seen.items():
         for id in found.reckoning.edited:
-            by_delta[id].append(tenants[target].name)
+            by_delta[id].append(tenants[target].tenant.name)
     return [
         Finding(
             "edited",
@@ -384,7 +409,7 @@ def _results(planned: Plan, report: RunReport) -> tuple[TenantResult, ...]:
 def _result(report: StepReport, wave: str) -> TenantResult:
     step = report.step
     return TenantResult(
-        step.target.address.partition("/")[2],
+        _name(step.target),
         wave,
         tuple(("-" if change.action == "reverse" else "") + change.subject.decode() for change in step.delta.changes),
         report.standing,
@@ -415,13 +440,17 @@ def _command_holds(command: str, tenants: Sequence[str]) -> str:
     return f"{command} ended with {done.returncode}" + (f": {said[-1]}" if said else "")
 
 
-def _select_holds(fleet: Fleet, text: str, tenants: Sequence[str]) -> str:
+def _select_holds(fleet: Fleet, text: str, targets: Sequence[Target]) -> str:
     """Ask a SELECT in every tenant of the wave; it holds where each answers with one true value."""
-    sessions = {lane: fleet.database.session(lane) for lane in {fleet.database.lane(name) for name in tenants}}
+    sessions: dict[tuple[str, str], Session] = {}
     try:
-        for name in tenants:
+        for target in targets:
+            name, database = _name(target), fleet.database_of(target)
+            lane = (database.name, database.lane(name))
+            if lane not in sessions:
+                sessions[lane] = database.session(lane[1])
             try:
-                rows = sessions[fleet.database.lane(name)].query(name, text)
+                rows = sessions[lane].query(name, text)
             except PdeltaError as error:
                 return f"{name}: {error.message}"
             if not rows or not rows[0] or not rows[0][0]:
@@ -430,3 +459,7 @@ def _select_holds(fleet: Fleet, text: str, tenants: Sequence[str]) -> str:
         for session in sessions.values():
             session.close()
     return ""
+
+
+def _name(target: Target) -> str:
+    return target.address.partition("/")[2]

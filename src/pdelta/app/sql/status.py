@@ -2,17 +2,24 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pdelta.app.context import Context
-from pdelta.app.sql.apply import ApplyOptions, applying
-from pdelta.app.sql.deltas import read_deltas
-from pdelta.app.sql.fleet import open_fleet
+from pdelta.app.sql.apply import ApplyOptions, applying, members_of
+from pdelta.app.sql.deltas import Deltas, read_deltas
+from pdelta.app.sql.fleet import Member, open_fleet
 from pdelta.app.sql.rollout import RolloutOptions, operation_for
 from pdelta.errors import PdeltaError
+from pdelta.formats.sql_moves import SqlWish
 from pdelta.operations.sql.reckon import reckon
 from pdelta.sql.ledger import Applied, State
+
+if TYPE_CHECKING:
+    from pdelta.sql.script import Scope
+
+_Key = tuple[tuple[str, str, str], ...]
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -77,35 +84,34 @@ def read_status(database: str, only: Sequence[str], context: Context) -> FleetSt
     """
     with open_fleet(context, database, only) as fleet:
         deltas = read_deltas(fleet, context)
-        operation = operation_for(fleet, "", RolloutOptions(), context)
-        found = operation.survey(list(fleet.by_target))
-        wishing = applying(fleet, deltas, ApplyOptions())
-        by_rows: dict[tuple[tuple[str, str, str], ...], list[str]] = {}
-        kept: dict[tuple[tuple[str, str, str], ...], tuple[Applied, ...]] = {}
-        unread: list[tuple[str, PdeltaError]] = []
-        for target, tenant in fleet.by_target.items():
-            one = found[target]
-            if isinstance(one, PdeltaError):
-                unread.append((tenant.name, one))
-                continue
-            key = tuple((row.id, row.digest, row.state.value) for row in one[1])
-            kept[key] = one[1]
-            by_rows.setdefault(key, []).append(tenant.name)
-        wish = wishing(fleet.tenants[0]) if fleet.tenants else None
-        groups = []
-        for key, names in by_rows.items():
-            assert wish is not None, "there are tenants"  # noqa: S101 - the names are theirs
-            reckoning = reckon(kept[key], wish)
-            ids = {row.id for row in kept[key]}
-            groups.append(
-                Group(
-                    tuple(names),
-                    (*(id for id in deltas.ids if id in ids), *reckoning.unknown),
-                    tuple(dict.fromkeys(move.id for move in reckoning.moves)),
-                    reckoning.edited,
-                    reckoning.unknown,
-                    tuple(row.id for row in kept[key] if row.state is not State.APPLIED),
-                )
-            )
+        with members_of(fleet, deltas, context, only):
+            operation = operation_for(fleet, "", RolloutOptions(), context)
+            found = operation.survey(list(fleet.members))
+    wishing = applying(deltas, ApplyOptions())
+    alike: dict[tuple[Scope, _Key], list[Member]] = {}
+    ledgers: dict[_Key, tuple[Applied, ...]] = {}
+    unread: list[tuple[str, PdeltaError]] = []
+    for target, member in fleet.members.items():
+        one = found[target]
+        if isinstance(one, PdeltaError):
+            unread.append((member.tenant.name, one))
+            continue
+        key = tuple((row.id, row.digest, row.state.value) for row in one[1])
+        ledgers[key] = one[1]
+        alike.setdefault((member.scope, key), []).append(member)
+    groups = [_group(deltas, members, ledgers[key], wishing(members[0])) for (_, key), members in alike.items()]
     groups.sort(key=lambda group: (-len(group.tenants), group.tenants))
     return FleetStatus(fleet.section.name, deltas.ids, tuple(groups), tuple(unread))
+
+
+def _group(deltas: Deltas, members: Sequence[Member], rows: Sequence[Applied], wish: SqlWish) -> Group:
+    reckoning = reckon(rows, wish)
+    ids = {row.id for row in rows}
+    return Group(
+        tuple(member.tenant.name for member in members),
+        (*(id for id in deltas.ids if id in ids), *(id for id in reckoning.unknown if id not in deltas.ids)),
+        tuple(dict.fromkeys(move.id for move in reckoning.moves)),
+        reckoning.edited,
+        tuple(id for id in reckoning.unknown if id not in deltas.ids),
+        tuple(row.id for row in rows if row.state is not State.APPLIED),
+    )

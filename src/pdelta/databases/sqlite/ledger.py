@@ -24,14 +24,14 @@ _HISTORY: Final = (
     f"left_who TEXT NOT NULL, {_DEFINED})"
 )
 _INSERT: Final = (
-    f"INSERT INTO main.pdelta_applied ({_COLUMNS}) VALUES ({', '.join('?' * len(Applied.__struct_fields__))})"  # noqa: S608 - names of our own
+    f"INSERT INTO main.pdelta_applied ({_COLUMNS}) VALUES ({', '.join('?' * len(Applied.__struct_fields__))})"
 )
 # The clock is the database's: an entry of the history is a fact of the tenant, whoever wrote it.
 _KEEP: Final = (
-    f"INSERT INTO main.pdelta_history (way, left_at, left_run, left_who, {_COLUMNS}) "  # noqa: S608 - names of our own
+    f"INSERT INTO main.pdelta_history (way, left_at, left_run, left_who, {_COLUMNS}) "
     f"SELECT ?, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'), ?, ?, {_COLUMNS} FROM main.pdelta_applied WHERE id = ?"
 )
-_SELECT: Final = f"SELECT {_COLUMNS} FROM main.pdelta_applied"  # noqa: S608 - names of our own
+_SELECT: Final = f"SELECT {_COLUMNS} FROM main.pdelta_applied"
 
 
 def is_there(connection: SqliteConnection) -> bool:
@@ -115,7 +115,7 @@ def stale(connection: SqliteConnection, what: str) -> StaleError:
 def prepend_reverse(connection: SqliteConnection, id: str, expression: str) -> None:
     """Put the value of an expression before the reverse of a row."""
     connection.run(
-        f"UPDATE main.pdelta_applied SET reverse = ({expression}\n) || reverse WHERE id = ?",  # noqa: S608 - the delta's own
+        f"UPDATE main.pdelta_applied SET reverse = ({expression}\n) || reverse WHERE id = ?",
         (id,),
     )
 

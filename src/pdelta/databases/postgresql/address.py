@@ -1,0 +1,82 @@
+"""The URL of a PostgreSQL server: what may be shown of it, and what only the library is told."""
+
+from typing import Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from pdelta.errors import UsageError
+
+SCHEMES: Final = ("postgresql", "postgres")
+CONNECT_TIMEOUT_S: Final = 10.0
+_DEFAULT_PORT: Final = 5432
+_HINT: Final = "write it as postgresql://user:password@host:port/database, with special characters as %XX"
+_PATIENCE: Final = (
+    ("keepalives_idle", "30"),
+    ("keepalives_interval", "10"),
+    ("keepalives_count", "3"),
+    ("tcp_user_timeout", "30000"),
+)
+"""So that nobody waits for hours on a server that has vanished without a word."""
+
+
+class Address:
+    """Where a server is and who is let in; it never shows a password.
+
+    Args:
+        url: As PostgreSQL's clients take it: ``postgresql://user:password@host:port/database?sslmode=…``; several
+            hosts with commas between them, and a socket's folder as ``host``, are as good.
+
+    Raises:
+        UsageError: It is none.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        try:
+            parts = urlsplit(url)
+            query = parse_qs(parts.query, keep_blank_values=True)
+            timeout = query.get("connect_timeout", [""])[-1]
+            self.connect_timeout_s = float(timeout) if timeout else CONNECT_TIMEOUT_S
+        except ValueError:
+            # The original speaks of what it could not read, and that may be the password.
+            raise UsageError("the URL of a PostgreSQL server can't be read", hint=_HINT) from None
+        if parts.scheme not in SCHEMES or "\0" in url:
+            raise UsageError("the URL of a PostgreSQL server does not begin with postgresql://", hint=_HINT)
+        login, _at, self._hosts = parts.netloc.rpartition("@")
+        self.database = unquote(parts.path.removeprefix("/")) or query.get("dbname", [""])[-1]
+        self._hosts = self._hosts or query.get("host", [""])[-1] or "localhost"
+        self._port = query.get("port", [""])[-1]
+        password = login.partition(":")[2]
+        self._secrets = {password, unquote(password), *query.get("password", []), *query.get("sslpassword", [])} - {""}
+
+    @property
+    def server(self) -> str:
+        """What people call the server: its host and port."""
+        return ",".join(_with_port(host, self._port) for host in self._hosts.split(","))
+
+    def redact(self, text: str) -> str:
+        """Take passwords out of what the library or the server says."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    def parameters(self, *, database: str, application_name: str) -> list[tuple[bytes, bytes]]:
+        """Give what the library is told, in this order: what comes after the URL overrides it.
+
+        Args:
+            database: Instead of the URL's; empty for the URL's.
+            application_name: Unless the URL gives another.
+        """
+        told = [*_PATIENCE, ("fallback_application_name", application_name), ("dbname", self._url)]
+        if database:
+            told.append(("dbname", database))
+        return [(name.encode(), value.encode()) for name, value in (*told, ("client_encoding", "UTF8"))]
+
+    def __repr__(self) -> str:
+        return f"Address({self.server}/{self.database})"
+
+
+def _with_port(host: str, port: str) -> str:
+    _name, colon, own = host.rpartition(":")
+    if colon and own.isdecimal():
+        return host
+    return f"{host}:{port or _DEFAULT_PORT}"

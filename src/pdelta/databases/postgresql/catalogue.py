@@ -1,0 +1,204 @@
+"""What the system catalogue says of tenants: their names and sizes, their stamps, who is in their way.
+
+Every question gives one value or a few, whatever the number of tenants: lists come as JSON, which the server makes
+and we read faster than rows.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from pdelta.databases.postgresql.connection import Result
+from pdelta.databases.postgresql.ledger import APPLIED
+from pdelta.databases.postgresql.quoting import literal
+
+_OURS: Final = (
+    f"LEFT JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = '{APPLIED}' AND c.relkind IN ('r', 'p')"
+    " LEFT JOIN pg_description AS d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0"
+)
+_NOT_SYSTEM: Final = "nspname !~ '^pg_' AND nspname <> 'information_schema'"
+_BLOCK_BYTES: Final = 8192
+_USER_OBJECTS: Final = 16384
+"""Numbers below are those of the system's own tables."""
+
+_UNITS: Final[Mapping[str, int]] = {"days": 86_400, "h": 3600, "min": 60}
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What the catalogue knows of one tenant's ledger.
+
+    Attributes:
+        oid: Of its table; 0 where there is none.
+        comment: On that.
+        schema: That holds it, or is to hold it.
+        database: Of a tenant that is a database, its number, if a comment on it is ours to make; else 0.
+    """
+
+    oid: int
+    comment: str | None
+    schema: str
+    database: int = 0
+
+    @property
+    def mark(self) -> str:
+        """What a session must know of it."""
+        return f"{self.oid} {self.database} {self.schema}"
+
+    @classmethod
+    def of(cls, mark: str) -> "Seen":
+        """Give what a mark says."""
+        oid, database, schema = mark.split(" ", 2)
+        return cls(int(oid), None, schema, int(database))
+
+
+def schemas(*, sizes: bool) -> str:
+    """Give the question for all schemas, and for how much they hold.
+
+    The size is that of the last vacuum: to ask every file would cost more than all else.
+    """
+    if not sizes:
+        return f"SELECT json_agg(nspname), NULL FROM pg_namespace WHERE {_NOT_SYSTEM}"
+    held = f"SELECT relnamespace, sum(relpages)::bigint * {_BLOCK_BYTES} AS size FROM pg_class GROUP BY 1"
+    return (
+        "SELECT json_agg(nspname), json_agg(coalesce(size, 0)) FROM pg_namespace"
+        f" LEFT JOIN ({held}) AS held ON relnamespace = oid WHERE {_NOT_SYSTEM}"
+    )
+
+
+def databases(*, sizes: bool) -> str:
+    """Give the question for all databases that can be connected to, and for how much they hold."""
+    size = "pg_database_size(oid)" if sizes else "0"
+    return (
+        f"SELECT json_agg(datname), json_agg({size}) FROM pg_database"
+        " WHERE datallowconn AND NOT datistemplate AND datname <> 'postgres'"
+    )
+
+
+def ledgers_of_schemas(names: Sequence[str]) -> str:
+    """Give the question for the ledgers of these schemas; of none: of all."""
+    chosen = f" WHERE n.nspname IN ({', '.join(map(literal, names))})" if names else ""
+    return (
+        "SELECT json_agg(n.nspname), json_agg(coalesce(c.oid, 0)::bigint), json_agg(d.description)"
+        f" FROM pg_namespace AS n {_OURS}{chosen}"
+    )
+
+
+def stamps_of_databases() -> str:
+    """Give the question for the comments on all databases of a server."""
+    return (
+        "SELECT json_agg(datname), json_agg(oid::bigint), json_agg(shobj_description(oid, 'pg_database'))"
+        " FROM pg_database"
+    )
+
+
+def ledger_of_database() -> str:
+    """Give the question for the ledger of the database that is connected to.
+
+    It is in the first schema of the search path that has one, else it is to be in the first. The comment
+    on a database is only made where nobody has written one, and where we may.
+    """
+    return (
+        "SELECT coalesce(c.oid, 0)::bigint, d.description, n.nspname, CASE WHEN pg_has_role(b.datdba, 'USAGE')"
+        " AND coalesce(shobj_description(b.oid, 'pg_database'), 'pdelta 1') ~ '^pdelta [0-9]' THEN b.oid ELSE 0 END"
+        " FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (name, place)"
+        f" JOIN pg_namespace AS n ON n.nspname = path.name {_OURS}"
+        " JOIN pg_database AS b ON b.datname = current_database()"
+        " ORDER BY c.oid IS NULL, path.place LIMIT 1"
+    )
+
+
+def blockers(*, schema: str, database: str) -> str:
+    """Give the question for who holds locks on the tables of a schema, or of a database where the schema is empty."""
+    within = f" AND n.nspname = {literal(schema)}" if schema else ""
+    tables = (
+        "JOIN pg_class AS c ON c.oid = l.relation JOIN pg_namespace AS n ON n.oid = c.relnamespace " if schema else ""
+    )
+    here = literal(database) if database else "current_database()"
+    return (
+        "SELECT a.pid, a.application_name, a.usename, a.backend_type, a.state,"
+        " extract(epoch FROM now() - a.xact_start)::bigint, extract(epoch FROM now() - a.query_start)::bigint,"
+        f" max(l.mode), left(a.query, 200) FROM pg_locks AS l {tables}JOIN pg_stat_activity AS a ON a.pid = l.pid"
+        f" WHERE l.granted AND l.locktype = 'relation' AND l.relation >= {_USER_OBJECTS} AND a.pid <> pg_backend_pid()"
+        f" AND l.database = (SELECT oid FROM pg_database WHERE datname = {here}){within}"
+        " GROUP BY 1, 2, 3, 4, 5, a.xact_start, a.query_start, a.query ORDER BY a.xact_start NULLS LAST, a.pid"
+    )
+
+
+def invalid_indexes(schema: str) -> str:
+    """Give the question for indexes that a failure has left unfinished, and that nobody is at work on."""
+    within = f"n.nspname = {literal(schema)}" if schema else "n.nspname !~ '^pg_'"
+    return (
+        "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_index AS i"
+        " JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+        f" WHERE NOT i.indisvalid AND c.relkind = 'i' AND {within}"
+        " AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index AS p WHERE p.index_relid = c.oid) ORDER BY 1"
+    )
+
+
+def versions(schema: str) -> str:
+    """Give what reads a hash over which rows of the catalogue are a tenant's, and which version each has.
+
+    A row that is written anew has another ``xmin``; freezing and analysing leave it alone.
+    """
+    within = f"nspname = {literal(schema)}" if schema else "nspname !~ '^pg_' AND nspname <> 'information_schema'"
+    ours = f"SELECT oid FROM pg_namespace WHERE {within}"
+    tables = f"SELECT oid FROM pg_class WHERE relnamespace IN ({ours}) AND relname NOT LIKE 'pdelta\\_%'"
+    parts = [
+        f"SELECT {number} AS kind, oid::bigint AS id, 0 AS place, xmin::text FROM {source} WHERE {condition}"
+        for number, (source, condition) in enumerate(
+            (
+                ("pg_namespace", within),
+                ("pg_class", f"oid IN ({tables})"),
+                ("pg_type", f"typnamespace IN ({ours}) AND typname NOT LIKE '%pdelta\\_%'"),
+                ("pg_proc", f"pronamespace IN ({ours})"),
+                ("pg_constraint", f"conrelid IN ({tables}) OR connamespace IN ({ours}) AND conrelid = 0"),
+                ("pg_attrdef", f"adrelid IN ({tables})"),
+                ("pg_trigger", f"tgrelid IN ({tables})"),
+                ("pg_rewrite", f"ev_class IN ({tables})"),
+                ("pg_policy", f"polrelid IN ({tables})"),
+                ("pg_enum", f"enumtypid IN (SELECT oid FROM pg_type WHERE typnamespace IN ({ours}))"),
+            )
+        )
+    ]
+    parts.append(f"SELECT 20, attrelid::bigint, attnum, xmin::text FROM pg_attribute WHERE attrelid IN ({tables})")
+    parts.append(f"SELECT 21, indexrelid::bigint, 0, xmin::text FROM pg_index WHERE indrelid IN ({tables})")
+    rows = " UNION ALL ".join(parts)
+    return f"SELECT md5(coalesce(string_agg(concat_ws(',', f.*), ' ' ORDER BY f), '')) FROM ({rows}) AS f"
+
+
+def read_names(result: Result) -> dict[str, int]:
+    """Give names with their sizes."""
+    names, sizes = result.rows[0]
+    found = msgspec.json.decode(names or "[]", type=list[str])
+    return dict(zip(found, msgspec.json.decode(sizes, type=list[int]) if sizes else [0] * len(found), strict=True))
+
+
+def read_seen(result: Result) -> dict[str, Seen]:
+    """Give what is known of the ledgers of schemas, or of the stamps of databases."""
+    names, oids, comments = result.rows[0]
+    rows: Iterable[tuple[str, int, str | None]] = zip(
+        msgspec.json.decode(names or "[]", type=list[str]),
+        msgspec.json.decode(oids or "[]", type=list[int]),
+        msgspec.json.decode(comments or "[]", type=list[str | None]),
+        strict=True,
+    )
+    return {name: Seen(oid, comment, name) for name, oid, comment in rows}
+
+
+def in_words(row: Sequence[object]) -> str:
+    """Give one who holds locks, in words for people."""
+    pid, application, user, kind, state, open_s, since_s, mode, query = row
+    who = f"process {pid} ({application or kind or 'unknown'}{f', user {user}' if user else ''})"
+    held = f"holds {mode} in a transaction of {_age(open_s)}" if open_s is not None else f"holds {mode}"
+    does = f"{state} for {_age(since_s)}" if state and since_s is not None else ""
+    said = " ".join(str(query or "").split())
+    return ", ".join(filter(None, (f"{who} {held}", does))) + (f": {said[:100]}" if said else "")
+
+
+def _age(seconds: object) -> str:
+    count = max(0, int(str(seconds)))
+    for unit, length in _UNITS.items():
+        if count >= 2 * length:
+            return f"{count // length} {unit}"
+    return f"{count} s"

@@ -1,0 +1,312 @@
+"""One connection to one database: strings of statements go out, and each statement's result or failure comes back.
+
+Only simple strings, so that a pooler may stand in between. Knows nothing of tenants and ledgers; what it raises is
+translated by ``failure``. Used by one thread at a time, except ``cancel``.
+"""
+
+import ctypes
+import re
+import select
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from pdelta.databases.postgresql import libpq
+from pdelta.databases.postgresql.address import Address
+
+_CONNECT_STATE: Final = re.compile(r":  ([0-9A-Z]{5}): (.*)")
+_LOST: Final = "the connection was closed"
+
+
+class Result(NamedTuple):
+    """What one statement gave.
+
+    Attributes:
+        tag: What the server says it did, such as ``INSERT 0 1``.
+        columns: Names of the columns.
+        rows: Typed as their columns are; what is neither a number, a truth value nor bytes is text.
+    """
+
+    tag: str
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+class ConnectError(Exception):
+    """No connection could be made.
+
+    Args:
+        message: The library's words.
+        sqlstate: The server's code; empty where none was reached.
+    """
+
+    def __init__(self, message: str, sqlstate: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.sqlstate = sqlstate
+
+
+class BrokenError(Exception):
+    """The connection broke under a string.
+
+    Args:
+        message: The library's words.
+        results: Of the statements that had ended before.
+    """
+
+    def __init__(self, message: str, results: Sequence[Result]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.results = results
+
+
+class StatementError(Exception):
+    """The server did not take a statement of a string; those after it were not begun.
+
+    Args:
+        message: The server's words.
+        sqlstate: Its code.
+        detail: What more it says.
+        hint: What it advises.
+        position: Where in the string, in characters from 1; 0 where it does not say.
+        results: Of the statements before it.
+    """
+
+    def __init__(
+        self, message: str, *, sqlstate: str, detail: str, hint: str, position: int, results: Sequence[Result]
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.sqlstate = sqlstate
+        self.detail = detail
+        self.hint = hint
+        self.position = position
+        self.results = results
+
+
+class Connection:
+    """Connected from the beginning, until it is closed or breaks.
+
+    Args:
+        address: Of the server.
+        database: Instead of the address's; empty for that one.
+        application_name: What the server shows of us.
+
+    Raises:
+        ConnectError: No connection could be made; passwords are not in the message.
+        UsageError: The client library is missing.
+    """
+
+    def __init__(self, address: Address, *, database: str = "", application_name: str) -> None:
+        self._pq = libpq.find_library()
+        self._handle = 0
+        self._cancel = 0
+        self._closing = threading.Lock()
+        self.is_open = False
+        self._connect(address, database, application_name)
+        self._poll = select.poll()
+        self._poll.register(self._pq.PQsocket(self._handle), select.POLLIN)
+        self._cancel = self._pq.PQgetCancel(self._handle)
+        self._pq.PQsetErrorVerbosity(self._handle, libpq.ERRORS_DEFAULT)
+        self.is_open = True
+
+    @property
+    def backend(self) -> int:
+        """The process that answered when the connection was made; a pooler gives a number of its own."""
+        return int(self._pq.PQbackendPID(self._handle))
+
+    def parameter(self, name: str) -> str:
+        """Give a setting that the server reports by itself."""
+        value = self._pq.PQparameterStatus(self._handle, name.encode())
+        return value.decode() if value else ""
+
+    def run(self, text: str) -> list[Result]:
+        """Execute the statements of this string, and give a result for each.
+
+        Raises:
+            StatementError: The server did not take one.
+            BrokenError: The connection is closed now, and what became of the string is not known.
+        """
+        data = text.encode()
+        if b"\0" in data:
+            raise ValueError("a NUL character ends the string before its end")
+        results: list[Result] = []
+        failure: StatementError | None = None
+        try:
+            self._send(data)
+            while result := self._next(results):
+                failure = self._take(result, results) or failure
+        except BrokenError:
+            self.close()
+            raise
+        except BaseException:
+            # Stopped from outside: the server should not go on with what nobody waits for.
+            self.cancel()
+            self.close()
+            raise
+        if self._pq.PQstatus(self._handle) != libpq.CONNECTION_OK:
+            message = failure.message if failure else self._words()
+            self.close()
+            raise BrokenError(message or _LOST, results)
+        if failure:
+            raise failure
+        return results
+
+    def is_usable(self) -> bool:
+        """Say whether nothing speaks against using it: the server has not closed it in the meantime."""
+        if not self.is_open:
+            return False
+        if self._poll.poll(0):
+            self._pq.PQconsumeInput(self._handle)
+        if self._pq.PQstatus(self._handle) == libpq.CONNECTION_OK:
+            return True
+        self.close()
+        return False
+
+    def cancel(self) -> None:
+        """Ask the server to end what it is executing for this connection; called by any thread."""
+        with self._closing:
+            if self._cancel:
+                self._pq.PQcancel(self._cancel, ctypes.create_string_buffer(256), 256)
+
+    def close(self) -> None:
+        """Let it go; an open transaction is rolled back."""
+        with self._closing:
+            self.is_open = False
+            if self._cancel:
+                self._pq.PQfreeCancel(self._cancel)
+            if self._handle:
+                self._pq.PQfinish(self._handle)
+            self._cancel = self._handle = 0
+
+    def _connect(self, address: Address, database: str, application_name: str) -> None:
+        told = address.parameters(database=database, application_name=application_name)
+        array = ctypes.c_char_p * (len(told) + 1)
+        names, values = array(*(name for name, _ in told), None), array(*(value for _, value in told), None)
+        self._handle = self._pq.PQconnectStartParams(names, values, 1)
+        # Only a verbose message has the server's code in it.
+        self._pq.PQsetErrorVerbosity(self._handle, libpq.ERRORS_VERBOSE)
+        libpq.silence(self._pq, self._handle)
+        deadline_s = time.monotonic() + address.connect_timeout_s
+        poll, state = select.poll(), libpq.POLLING_WRITING
+        try:
+            while self._pq.PQstatus(self._handle) != libpq.CONNECTION_BAD and state != libpq.POLLING_OK:
+                left_s = deadline_s - time.monotonic()
+                if state == libpq.POLLING_FAILED or left_s <= 0:
+                    break
+                socket = self._pq.PQsocket(self._handle)
+                poll.register(socket, select.POLLOUT if state == libpq.POLLING_WRITING else select.POLLIN)
+                poll.poll(left_s * 1000)
+                poll.unregister(socket)
+                state = self._pq.PQconnectPoll(self._handle)
+        except BaseException:
+            self.close()
+            raise
+        if state != libpq.POLLING_OK:
+            words = address.redact(self._words())
+            self.close()
+            raise _refusal(words or "no answer in time")
+
+    def _send(self, data: bytes) -> None:
+        if not self.is_open or not self._pq.PQsendQuery(self._handle, data):
+            raise BrokenError(self._words() or _LOST, ())
+
+    def _words(self) -> str:
+        message = self._pq.PQerrorMessage(self._handle) if self._handle else b""
+        return message.decode(errors="replace").strip()
+
+    def _next(self, results: Sequence[Result]) -> int:
+        """Wait for the next result; 0 after the last."""
+        while self._pq.PQisBusy(self._handle):
+            self._poll.poll()
+            if not self._pq.PQconsumeInput(self._handle):
+                raise BrokenError(self._words() or _LOST, results)
+        return int(self._pq.PQgetResult(self._handle) or 0)
+
+    def _take(self, result: int, results: list[Result]) -> StatementError | None:
+        """Keep what a statement gave; give what it failed of."""
+        try:
+            status = self._pq.PQresultStatus(result)
+            if status == libpq.TUPLES_OK:
+                results.append(self._table(result))
+            elif status == libpq.FATAL_ERROR:
+                return self._failure(result, results)
+            elif status == libpq.COPY_OUT:
+                self._drain(results)
+            elif status == libpq.COPY_IN:
+                self._pq.PQputCopyEnd(self._handle, b"there is no data")
+            else:
+                results.append(Result(self._tag(result), (), []))
+            return None
+        finally:
+            self._pq.PQclear(result)
+
+    def _tag(self, result: int) -> str:
+        return str(self._pq.PQcmdStatus(result).decode())
+
+    def _table(self, result: int) -> Result:
+        pq, width = self._pq, range(self._pq.PQnfields(result))
+        read, is_null = pq.PQgetvalue, pq.PQgetisnull
+        readers = [_READERS.get(pq.PQftype(result, column), _text) for column in width]
+
+        def value(row: int, column: int) -> object:
+            data = read(result, row, column)
+            return None if not data and is_null(result, row, column) else readers[column](data)
+
+        rows = [tuple([value(row, column) for column in width]) for row in range(pq.PQntuples(result))]
+        return Result(self._tag(result), tuple(pq.PQfname(result, column).decode() for column in width), rows)
+
+    def _failure(self, result: int, results: Sequence[Result]) -> StatementError:
+        def field(code: int) -> str:
+            value = self._pq.PQresultErrorField(result, code)
+            return value.decode(errors="replace") if value else ""
+
+        return StatementError(
+            field(libpq.PRIMARY) or self._pq.PQresultErrorMessage(result).decode(errors="replace").strip(),
+            sqlstate=field(libpq.SQLSTATE),
+            detail=field(libpq.DETAIL),
+            hint=field(libpq.HINT),
+            position=int(field(libpq.POSITION) or 0),
+            results=list(results),
+        )
+
+    def _drain(self, results: Sequence[Result]) -> None:
+        """Pass over the rows of a COPY to the client, whose result comes after them."""
+        row = ctypes.c_void_p()
+        while (size := self._pq.PQgetCopyData(self._handle, ctypes.byref(row), 0)) >= 0:
+            self._pq.PQfreemem(row)
+        if size < -1:
+            raise BrokenError(self._words() or _LOST, results)
+
+
+def _refusal(words: str) -> ConnectError:
+    """Take the server's code out of the library's verbose message."""
+    found = _CONNECT_STATE.search(words)
+    if found is None:
+        return ConnectError(words)
+    return ConnectError(found[2].split("\n")[0], found[1])
+
+
+def _text(data: bytes) -> str:
+    return data.decode()
+
+
+def _bool(data: bytes) -> bool:
+    return data == b"t"
+
+
+def _bytes(data: bytes) -> bytes:
+    return bytes.fromhex(data[2:].decode()) if data.startswith(b"\\x") else data
+
+
+def _number(data: bytes) -> object:
+    from decimal import Decimal
+
+    return Decimal(data.decode())
+
+
+_READERS: Final[Mapping[int, Callable[[bytes], Any]]] = {
+    16: _bool, 17: _bytes, 20: int, 21: int, 23: int, 26: int, 700: float, 701: float, 1700: _number,
+}  # fmt: skip
+"""By the number of the column's type; the numbers of built-in types never change."""

@@ -1,0 +1,162 @@
+"""The tenants of one section of the project file, on PostgreSQL servers: a ``Database``.
+
+``app.compose`` makes it from settings; ``operations.sql`` uses it through the port.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self, TypeVar
+
+from pdelta.databases.base import Glance, Tenant
+from pdelta.databases.postgresql import catalogue
+from pdelta.databases.postgresql.layout import Layout
+from pdelta.databases.postgresql.listing import list_tenants
+from pdelta.databases.postgresql.reading import Reader, missing
+from pdelta.databases.postgresql.server import Server
+from pdelta.databases.postgresql.session import PostgresqlSession
+from pdelta.databases.postgresql.settings import Kind, Settings, check
+from pdelta.errors import DatabaseError, UsageError
+from pdelta.sql.ledger import Applied
+from pdelta.sql.token import Dialect, Mode
+
+Value = TypeVar("Value")
+
+
+class PostgresqlDatabase:
+    """A ``Database`` of PostgreSQL.
+
+    Args:
+        settings: Of its section.
+
+    Raises:
+        UsageError: The settings contradict each other.
+    """
+
+    dialect: Dialect = Dialect.POSTGRESQL
+    transactional: bool = True
+
+    def __init__(self, settings: Settings) -> None:
+        check(settings)
+        self.name: str = settings.name
+        self.modes: frozenset[Mode] = frozenset()
+        self._settings = settings
+        self._layout = Layout(
+            by_schema=settings.kind is Kind.SCHEMAS,
+            search_path=settings.search_path,
+            stamps_databases=settings.kind is Kind.DATABASES,
+        )
+        direct = settings.direct or (None,) * len(settings.servers)
+        self._servers = {
+            address.server: Server(address, direct=past, application_name=settings.application_name)
+            for address, past in zip(settings.servers, direct, strict=True)
+        }
+        self._homes: dict[str, Server] = {}
+        self._stack = ExitStack()
+        self.batch_limit: int | None = None if self._layout.by_schema else 1
+
+    @property
+    def shares_transactions(self) -> bool:
+        """Whether several tenants may be in one transaction."""
+        return self._layout.by_schema
+
+    def __enter__(self) -> Self:
+        """Use it; connections are made when first needed."""
+        for server in self._servers.values():
+            self._stack.enter_context(server)
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None, /
+    ) -> None:
+        """Close every connection but those of sessions."""
+        self._stack.close()
+
+    def tenants(self) -> Sequence[Tenant]:
+        """Give all tenants, sorted by name.
+
+        Raises:
+            DatabaseError: A server can't be reached, or the query fails.
+            UsageError: The query gives no names, or two servers have a database of one name.
+        """
+        homes: dict[str, Server] = {}
+        found: list[Tenant] = []
+        for server in self._servers.values():
+            for tenant in list_tenants(server, self._settings):
+                if tenant.name in homes:
+                    raise UsageError(
+                        f"databases.{self.name} has {tenant.name} on {homes[tenant.name].name} and on {server.name}",
+                        hint="one name must be one tenant: make two sections of them",
+                    )
+                homes[tenant.name] = server
+                found.append(tenant)
+        self._homes = homes
+        return sorted(found, key=lambda tenant: tenant.name)
+
+    def glance(self, names: Sequence[str]) -> Mapping[str, Glance | Exception]:
+        """Give what the stamps of these tenants say.
+
+        Schemas cost one query. Databases cost a connection each, unless ``trust_stamps`` says that one query for the
+        comments of all is enough; whatever those do not say is read there all the same.
+        """
+        return self._on_each_server(names, Reader.glance)
+
+    def ledgers(self, names: Sequence[str]) -> Mapping[str, Sequence[Applied] | Exception]:
+        """Give the rows of these tenants' ledgers, in no order; of schemas 250 a round trip."""
+        return self._on_each_server(names, Reader.ledgers)
+
+    def lane(self, name: str) -> str:
+        """Give the server of a tenant.
+
+        Raises:
+            DatabaseError: No server has it.
+        """
+        return self._home(name).name
+
+    def width(self, lane: str) -> int:
+        """Give how many sessions a server may have at once."""
+        return self._settings.connections if lane in self._servers else 0
+
+    def session(self, lane: str) -> PostgresqlSession:
+        """Open a session on a server; nothing is connected before it is used."""
+        return PostgresqlSession(self._servers[lane], self._layout)
+
+    def blockers(self, name: str) -> Sequence[str]:
+        """Give, in words, who holds locks on this tenant's tables now; the oldest transaction first."""
+        schema = name if self._layout.by_schema else ""
+        text = catalogue.blockers(schema=schema, database=self._layout.database(name))
+        try:
+            return [catalogue.in_words(row) for row in self._home(name).ask(text, about=name)[0].rows]
+        except DatabaseError:
+            return ()
+
+    def _home(self, name: str) -> Server:
+        if len(self._servers) == 1:
+            return next(iter(self._servers.values()))
+        if name not in self._homes:
+            self.tenants()
+        if name not in self._homes:
+            raise missing(name)
+        return self._homes[name]
+
+    def _on_each_server(
+        self, names: Sequence[str], ask: Callable[[Reader, Sequence[str]], Mapping[str, Value | Exception]]
+    ) -> dict[str, Value | Exception]:
+        """Ask each server for the tenants that it has; one that can't be reached fails those alone."""
+        found: dict[str, Value | Exception] = {}
+        groups: dict[str, list[str]] = {}
+        for name in names:
+            try:
+                groups.setdefault(self.lane(name), []).append(name)
+            except DatabaseError as error:
+                found[name] = error
+        settings = self._settings
+        for lane, group in groups.items():
+            reader = Reader(
+                self._servers[lane], self._layout, width=settings.connections, trust_stamps=settings.trust_stamps
+            )
+            try:
+                found.update(ask(reader, group))
+            except DatabaseError as error:
+                found.update(dict.fromkeys(group, error))
+        return found

@@ -1,0 +1,135 @@
+"""What the server and the library say -> the errors of the port, with the tenant and the statement that failed."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from pdelta.databases.postgresql.address import Address
+from pdelta.databases.postgresql.connection import BrokenError, ConnectError, StatementError
+from pdelta.databases.postgresql.ledger import STALE, WRONG
+from pdelta.databases.postgresql.transaction import REFUSED, Line, Role, Script
+from pdelta.errors import Cause, DatabaseError, GuardError, PdeltaError, ScriptError, StaleError
+
+_BUSY: Final = frozenset({"55P03", "40P01", "40001"})
+"""A lock was not to be had in time; a deadlock; a serialization failure."""
+_UNDEFINED_TABLE: Final = "42P01"
+_SHOWN: Final = 60
+_FOUND: Final = re.compile(f"(?:{STALE}|{WRONG})([0-9a-f:]+)")
+_SAID: Final = re.compile(f"{REFUSED}(\\d+) (.*)", re.DOTALL)
+_UNCHANGED: Final = "nothing was changed"
+
+
+def cause_of(sqlstate: str) -> Cause:
+    """Give what kind of trouble a code of the server stands for."""
+    match sqlstate[:2], sqlstate:
+        case _, "55P03" | "40P01" | "40001":
+            return Cause.BUSY
+        case "28", _:
+            return Cause.DENIED
+        case _, "42501" | "25006":
+            return Cause.DENIED
+        case _, "3D000" | "3F000":
+            return Cause.MISSING
+        case "53", _:
+            return Cause.FULL
+        case "08", _:
+            return Cause.LOST
+        case _:
+            return Cause.REFUSED
+
+
+def unreachable(error: ConnectError, address: Address, database: str) -> DatabaseError:
+    """Give the failure to connect; that a database is not there, or lets us not in, is another cause."""
+    cause = cause_of(error.sqlstate)
+    if cause in {Cause.REFUSED, Cause.LOST, Cause.BUSY}:
+        cause = Cause.UNREACHABLE
+    hint = "look at the URL, and whether the server lets this user in" if cause is Cause.DENIED else ""
+    return DatabaseError(
+        f"{database or address.database} on {address.server}: {error.message}",
+        cause=cause,
+        sqlstate=error.sqlstate,
+        reason=_without_names(error.message, database),
+        hint=hint,
+    )
+
+
+def lost(error: BrokenError, tenants: Iterable[str], *, state: str) -> DatabaseError:
+    """Give a connection that broke."""
+    said = error.message.split("\n")[0].strip()
+    return DatabaseError(
+        f"{_named(tenants)}: the connection broke: {said}; {state}", cause=Cause.LOST, reason="the connection broke"
+    )
+
+
+def unfit(error: ScriptError, tenant: str) -> DatabaseError:
+    """Give a text that was not sent."""
+    return DatabaseError(f"{tenant}: {error.message}; {_UNCHANGED}", reason=error.message, hint=error.hint)
+
+
+def refused(error: StatementError, script: Script) -> PdeltaError:
+    """Give why the server did not take a statement of a transaction, which changed nothing.
+
+    The number of results tells which statement it was, and with it the tenant and the delta.
+    """
+    index = min(len(error.results), len(script.lines) - 1)
+    line = script.lines[index]
+    if line.role is Role.HEAD and (found := _FOUND.search(error.message)):
+        return _stale(line, found)
+    if line.role is Role.GUARD and (said := _SAID.search(error.message)):
+        guard = GuardError(said[2][: int(said[1])])
+        guard.add_note(f"in tenant {line.tenant}, {line.delta}")
+        return guard
+    if line.role is Role.LEDGER and error.sqlstate == _UNDEFINED_TABLE:
+        return StaleError(f"{line.tenant}: its ledger is gone; {_UNCHANGED}", hint="look whether somebody removed it")
+    return statement(error, line, script.position(index, error.position))
+
+
+def statement(error: StatementError, line: Line, position: int) -> DatabaseError:
+    """Give why the server did not take this statement."""
+    cause = cause_of(error.sqlstate)
+    if cause is Cause.MISSING and line.role is Role.PIECE:
+        # The tenant is there, since its ledger was; what is missing is something else.
+        cause = Cause.REFUSED
+    place = _place(line, position)
+    detail = f" ({error.detail})" if error.detail else ""
+    parts = [part for part in (line.tenant, line.delta, error.message + detail + place) if part]
+    return DatabaseError(
+        f"{': '.join(parts)}; {_UNCHANGED}",
+        cause=cause,
+        sqlstate=error.sqlstate,
+        reason=_without_names(error.message, line.tenant),
+        hint=error.hint,
+    )
+
+
+def _stale(line: Line, found: "re.Match[str]") -> PdeltaError:
+    if found[0].startswith(STALE):
+        return StaleError(
+            f"{line.tenant}: its ledger is not as it was when this was calculated; {_UNCHANGED}",
+            hint="calculate again: another run was here in the meantime",
+        )
+    return DatabaseError(
+        f"{line.tenant}: a statement of a delta changed the ledger, or ended the transaction; the rest was not done",
+        reason="a statement of a delta changed the ledger, or ended the transaction",
+        hint="a delta leaves pdelta's own tables alone",
+    )
+
+
+def _place(line: Line, position: int) -> str:
+    if line.role is not Role.PIECE or not line.number:
+        return ""
+    number = line.text.count("\n", 0, position - 1) + 1 if position else 0
+    shown = (line.text.split("\n")[number - 1] if number else line.text.split("\n")[0]).strip()
+    short = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
+    at = f", line {number}" if number and "\n" in line.text else ""
+    return f" (statement {line.number}{at}: {short})"
+
+
+def _named(tenants: Iterable[str]) -> str:
+    first, *others = tenants
+    return f"{first} and {len(others)} more" if others else first
+
+
+def _without_names(message: str, tenant: str) -> str:
+    """Take a tenant's name out, so that the same failure reads the same in every tenant."""
+    return message.replace(f"{tenant}.", "").replace(tenant, "…") if tenant else message

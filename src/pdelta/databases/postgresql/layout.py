@@ -1,0 +1,83 @@
+"""What a tenant is: a schema of one database, or a database of its own; and where its ledger is then looked for."""
+
+import msgspec
+
+from pdelta.databases.base import Glance
+from pdelta.databases.postgresql import catalogue
+from pdelta.databases.postgresql.catalogue import Seen
+from pdelta.databases.postgresql.connection import Connection
+from pdelta.databases.postgresql.ledger import Place, read_stamp
+from pdelta.databases.postgresql.quoting import name
+from pdelta.errors import Cause, DatabaseError
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """How tenants are laid out on servers.
+
+    Attributes:
+        by_schema: Whether they are schemas; else databases.
+        search_path: Schemas in which unqualified names are looked for: after the tenant's own, or, for databases,
+            instead of what the server's settings say.
+        stamps_databases: Whether a comment on each database is to say its head.
+    """
+
+    by_schema: bool
+    search_path: tuple[str, ...] = ()
+    stamps_databases: bool = False
+
+    def database(self, tenant: str) -> str:
+        """Give the database that holds a tenant; empty for the one of the address."""
+        return "" if self.by_schema else tenant
+
+    def path(self, tenant: str) -> tuple[str, ...]:
+        """Give the search path of a tenant; empty for that of the server's settings."""
+        return (tenant, *self.search_path) if self.by_schema else self.search_path
+
+    def place(self, tenant: str, seen: Seen) -> Place:
+        """Give where a tenant's ledger is."""
+        return Place(
+            tenant,
+            schema=seen.schema,
+            path=self.path(tenant),
+            managed=bool(seen.oid),
+            oid=seen.oid,
+            database=seen.database if self.stamps_databases else 0,
+        )
+
+    def known(self, tenant: str, glance: Glance) -> Place | None:
+        """Give the same from what was seen before; None where somebody must look."""
+        if glance.mark:
+            return self.place(tenant, Seen.of(glance.mark))
+        if self.by_schema:
+            return Place(tenant, schema=tenant, path=self.path(tenant), managed=glance.managed)
+        return None
+
+
+def glance(seen: Seen) -> Glance:
+    """Give what a catalogue entry tells.
+
+    Raises:
+        FormatError: A later pdelta wrote the stamp.
+    """
+    return Glance(bool(seen.oid), read_stamp(seen.comment, seen.oid) if seen.oid else None, seen.mark)
+
+
+def look_up(connection: Connection, layout: Layout, tenant: str) -> Seen:
+    """Give what the catalogue of a tenant's own database knows of its ledger.
+
+    Raises:
+        DatabaseError: There is no schema in its search path.
+        BrokenError: The connection broke.
+    """
+    path = layout.path(tenant)
+    entry = [f"SET LOCAL search_path TO {', '.join(map(name, path))}"] if path else []
+    results = connection.run(";".join(("BEGIN READ ONLY", *entry, catalogue.ledger_of_database(), "COMMIT")))
+    rows = results[-2].rows
+    if not rows:
+        raise DatabaseError(
+            f"{tenant}: there is no schema in its search path for the ledger",
+            cause=Cause.MISSING,
+            hint="create one, or name another in search_path",
+        )
+    oid, comment, schema, database = rows[0]
+    return Seen(oid, comment, schema, database)

@@ -1,0 +1,208 @@
+"""The ledger of one tenant as SQL: its tables, what reads and writes its rows, and the stamp that stands for them.
+
+``docs/formats/sql-ledger.md`` describes it. Every name is qualified, so that nothing which a delta does to the search
+path matters; the functions are found in ``pg_catalog``, which always comes first unless a path names it elsewhere.
+"""
+
+import re
+from typing import Final
+from zlib import crc32
+
+import msgspec
+
+from pdelta.databases.base import Move
+from pdelta.databases.postgresql.quoting import literal, name
+from pdelta.errors import FormatError
+from pdelta.sql.ledger import Applied, Head
+
+_FAMILY: Final = 0x70644C31
+"""The class of our advisory locks: ``pdL1``."""
+
+APPLIED: Final = "pdelta_applied"
+HISTORY: Final = "pdelta_history"
+VERSION: Final = 1
+
+STALE: Final = "pdelta stale "
+WRONG: Final = "pdelta wrong "
+"""Begin what is no number and is cast to one: the cheapest way to fail with a text of one's own choice."""
+
+_FIELDS: Final = msgspec.structs.fields(Applied)
+COLUMNS: Final = ", ".join(f'"{field.name}"' for field in _FIELDS)
+_TYPES: Final = {"step": "integer", "steps": "integer", "id": 'text COLLATE "C"'}
+"""All others are text; an index by the bytes of an id survives every change of the system's collations."""
+_DEFINITIONS: Final = ", ".join(f'"{field.name}" {_TYPES.get(field.name, "text")} NOT NULL' for field in _FIELDS)
+_LEAVING: Final = (
+    "number bigint NOT NULL, way text NOT NULL, left_at text NOT NULL, left_run text NOT NULL, left_who text NOT NULL"
+)
+_HEAD: Final = (
+    "count(*) || ':' || encode(sha256(convert_to(coalesce("
+    "string_agg(id || ' ' || digest || ' ' || state, chr(10) ORDER BY convert_to(id, 'UTF8')), ''), 'UTF8')), 'hex')"
+)
+"""As ``sql.ledger.head_of`` does it, whatever the encoding and the collation of the database."""
+_NOW: Final = "to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+_STAMP: Final = re.compile(r"pdelta (\d+)(?: (\d+) (\S+))?.*", re.DOTALL)
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where one tenant's ledger is, as far as that is known.
+
+    Attributes:
+        tenant: Whose.
+        schema: That holds it, or is to hold it.
+        path: The schemas in which unqualified names are looked for; empty for those of the server's settings.
+        managed: Whether it was there when somebody looked.
+        oid: The number of its table; 0 where that is not known.
+        database: The number of the tenant's database, where a comment on it is to say the head as well; else 0.
+    """
+
+    tenant: str
+    schema: str
+    path: tuple[str, ...] = ()
+    managed: bool = True
+    oid: int = 0
+    database: int = 0
+
+    @property
+    def applied(self) -> str:
+        """The table of what the tenant has."""
+        return f"{name(self.schema)}.{APPLIED}"
+
+    @property
+    def history(self) -> str:
+        """The table of what it had."""
+        return f"{name(self.schema)}.{HISTORY}"
+
+
+def create(place: Place) -> tuple[str, ...]:
+    """Give what makes the ledger if it is not there.
+
+    Two transactions that made it at once would meet in the catalogue, and one would fail; so they take turns.
+    """
+    key = crc32(place.schema.encode()) - (1 << 31)
+    return (
+        f"SELECT pg_advisory_xact_lock({_FAMILY}, {key})",
+        f"CREATE TABLE IF NOT EXISTS {place.applied} ({_DEFINITIONS}, PRIMARY KEY (id))",
+        # Rows only ever arrive, under the other table's lock: an index would cost more than it finds.
+        f"CREATE TABLE IF NOT EXISTS {place.history} ({_LEAVING}, {_DEFINITIONS})",
+    )
+
+
+def lock(place: Place) -> str:
+    """Give what keeps every other run out until the transaction ends, and lets readers in."""
+    return f"LOCK TABLE {place.applied} IN SHARE UPDATE EXCLUSIVE MODE"
+
+
+def expect(place: Place, head: Head, otherwise: str, *, mark: str = "") -> str:
+    """Give what fails with ``otherwise`` and the head found, unless the ledger has this one.
+
+    Args:
+        place: Of the ledger.
+        head: The one that it must have.
+        otherwise: Begins the words of the failure.
+        mark: A setting that must still be there too; empty for none.
+    """
+    marked = f" AND current_setting({literal(mark)}, true) = 'open'" if mark else ""
+    return (
+        f"SELECT CASE WHEN head = {literal(str(head))}{marked} THEN 0 ELSE ({literal(otherwise)} || head)::int END"
+        f" FROM (SELECT {_HEAD} AS head FROM {place.applied}) AS f"
+    )
+
+
+def expect_row(place: Place, id: str, row: Applied | None) -> str:
+    """Give what fails unless the ledger has exactly this row, or none, of that id."""
+    same = f"({COLUMNS}) = {values(row)}" if row else "false"
+    wanted = (1, 1) if row else (0, 0)
+    return (
+        f"SELECT CASE WHEN (count(*), count(*) FILTER (WHERE {same})) = {wanted} THEN 0"
+        f" ELSE ({literal(STALE)} || count(*))::int END FROM {place.applied} WHERE id = {literal(id)}"
+    )
+
+
+def values(row: Applied) -> str:
+    """Give a row's values in brackets."""
+    found = (getattr(row, field.name) for field in _FIELDS)
+    return "(" + ", ".join(str(value) if isinstance(value, int) else literal(value) for value in found) + ")"
+
+
+def insert(place: Place, rows: tuple[Applied, ...]) -> str:
+    """Give what adds these rows."""
+    return f"INSERT INTO {place.applied} ({COLUMNS}) VALUES {', '.join(map(values, rows))}"
+
+
+def update(place: Place, row: Applied) -> str:
+    """Give what puts this row in the place of the one with its id."""
+    return f"UPDATE {place.applied} SET ({COLUMNS}) = ROW{values(row)} WHERE id = {literal(row.id)}"
+
+
+def take_out(place: Place, move: Move) -> tuple[str, str]:
+    """Give what copies the whole row of this move's id into the history, and removes it."""
+    number = f"(SELECT coalesce(max(number), 0) + 1 FROM {place.history})"
+    leaving = f"{number}, {literal(move.way)}, {_NOW}, {literal(move.run)}, {literal(move.who)}"
+    columns = f"number, way, left_at, left_run, left_who, {COLUMNS}"
+    row = f"{place.applied} WHERE id = {literal(move.row.id)}"
+    return (
+        f"INSERT INTO {place.history} ({columns}) SELECT {leaving}, {COLUMNS} FROM {row}",
+        f"DELETE FROM {row}",
+    )
+
+
+def prepend(place: Place, id: str, expression: str) -> str:
+    """Give what puts the text of an expression before the reverse of a row."""
+    return f"UPDATE {place.applied} SET reverse = ({expression}\n) || reverse WHERE id = {literal(id)}"
+
+
+def look(place: Place) -> str:
+    """Give what reads the head and the table's number."""
+    return f"SELECT {_HEAD}, {literal(place.applied)}::regclass::oid FROM {place.applied}"
+
+
+def number(place: Place) -> str:
+    """Give what reads the number of the ledger's table."""
+    return f"SELECT {literal(place.applied)}::regclass::oid"
+
+
+def numbered(place: Place, oid: int) -> Place:
+    """Give the place of a ledger whose number is known now."""
+    return msgspec.structs.replace(place, oid=oid)
+
+
+def read(schema: str) -> str:
+    """Give what reads all rows as one value."""
+    return f"SELECT json_agg(a) FROM {name(schema)}.{APPLIED} AS a"
+
+
+def stamp(place: Place, head: Head) -> tuple[str, ...]:
+    """Give the comments that say the head: the table's, which counts, and where wanted the database's, which hints.
+
+    A comment can't be calculated by the server; that it is right is what ``expect`` has found before.
+    """
+    texts = (f"COMMENT ON TABLE {place.applied} IS {literal(stamp_text(place.oid, head))}",)
+    if not place.database:
+        return texts
+    return (*texts, f"COMMENT ON DATABASE {name(place.tenant)} IS {literal(stamp_text(place.database, head))}")
+
+
+def stamp_text(oid: int, head: Head) -> str:
+    """Give the comment that says this head of the object with this number."""
+    return f"pdelta {VERSION} {oid} {head}"
+
+
+def read_stamp(text: str | None, oid: int) -> Head | None:
+    """Give the head that a comment says; None where it says none, or came with a copy of another object.
+
+    Raises:
+        FormatError: A later pdelta wrote it, and what is in the ledger may mean something else.
+    """
+    found = _STAMP.fullmatch(text or "")
+    if found is None:
+        return None
+    if int(found[1]) != VERSION:
+        raise FormatError(
+            f"the ledger has the form {found[1]}, and this pdelta knows {VERSION} alone", hint="use a later pdelta"
+        )
+    if found[2] != str(oid):
+        return None
+    try:
+        return Head.parse(found[3])
+    except FormatError:
+        return None

@@ -1,0 +1,67 @@
+"""Which tenants a server has, as the settings choose them."""
+
+from collections.abc import Iterator
+from fnmatch import translate
+from re import compile as compile_pattern
+
+from pdelta.databases.base import Tenant
+from pdelta.databases.postgresql import catalogue, failure, transaction
+from pdelta.databases.postgresql.connection import Result
+from pdelta.databases.postgresql.ledger import Place
+from pdelta.databases.postgresql.server import Server
+from pdelta.databases.postgresql.settings import Kind, Settings
+from pdelta.errors import ScriptError, UsageError
+
+
+def list_tenants(server: Server, settings: Settings) -> list[Tenant]:
+    """Give the tenants of this server.
+
+    Raises:
+        DatabaseError: It can't be reached, or does not take the query.
+        UsageError: The query gives no names, or one twice.
+    """
+    if settings.query:
+        return list(_by_query(server, settings))
+    if settings.kind is Kind.SINGLE:
+        size = "pg_database_size(current_database())" if settings.sizes else "0"
+        return [Tenant(row[0], size=row[1]) for row in server.ask(f"SELECT current_database(), {size}")[0].rows]
+    question = catalogue.schemas if settings.kind is Kind.SCHEMAS else catalogue.databases
+    sizes = catalogue.read_names(server.ask(question(sizes=settings.sizes))[0])
+    shared = set(settings.search_path) if settings.kind is Kind.SCHEMAS else set()
+    matches = [compile_pattern(translate(pattern)).match for pattern in settings.patterns]
+    chosen = [name for name in sizes if name not in shared and any(match(name) for match in matches)]
+    # Each of several servers has some of the databases that are named; one alone is to have all of them.
+    named = [name for name in settings.names if name in sizes or len(settings.servers) == 1]
+    return [Tenant(name, size=sizes.get(name, 0)) for name in dict.fromkeys([*chosen, *named])]
+
+
+def _by_query(server: Server, settings: Settings) -> Iterator[Tenant]:
+    place = Place(server.name, schema="")
+    try:
+        script = transaction.read_only(place, settings.query)
+    except ScriptError as error:
+        raise failure.unfit(error, f"the query for tenants of databases.{settings.name}") from error
+    result = server.ask(script.text, about=f"the query for tenants of databases.{settings.name}")[-2]
+    seen: set[str] = set()
+    for tenant in _read(result, settings.name):
+        if tenant.name in seen:
+            raise UsageError(f"the query for tenants of databases.{settings.name} gives {tenant.name} twice")
+        seen.add(tenant.name)
+        yield tenant
+
+
+def _read(result: Result, section: str) -> Iterator[Tenant]:
+    for row in result.rows:
+        said = dict(zip(result.columns[1:], row[1:], strict=True))
+        if not row or not isinstance(row[0], str) or not row[0]:
+            raise UsageError(
+                f"the query for tenants of databases.{section} gives a row without a name",
+                hint="its first column must be the tenant's name",
+            )
+        size, tags = said.pop("size", None), said.pop("tags", None)
+        yield Tenant(
+            row[0],
+            size=int(size or 0),
+            tags=tuple(tag.strip() for tag in str(tags or "").split(",") if tag.strip()),
+            values={column: str(value) for column, value in said.items() if value is not None},
+        )

@@ -1,0 +1,178 @@
+"""Stamps and ledgers of many tenants of one server, with few round trips; what can't be read is told per tenant."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+
+from pdelta.databases.base import Glance
+from pdelta.databases.postgresql import catalogue, failure, ledger
+from pdelta.databases.postgresql.catalogue import Seen
+from pdelta.databases.postgresql.connection import BrokenError, Connection, StatementError
+from pdelta.databases.postgresql.layout import Layout, glance, look_up
+from pdelta.databases.postgresql.quoting import is_name
+from pdelta.databases.postgresql.server import Server
+from pdelta.databases.postgresql.transaction import Line, Role
+from pdelta.errors import Cause, DatabaseError, FormatError, PdeltaError
+from pdelta.sql.ledger import Applied
+
+LEDGERS_A_STRING: Final = 250
+FEW: Final = 200
+"""Up to so many schemas are asked for by name; of more, all are."""
+
+Value = TypeVar("Value")
+_UNCHANGED: Final = "nothing was changed"
+
+
+class Reader:
+    """What reads on one server.
+
+    Args:
+        server: The server.
+        layout: What tenants are.
+        width: How many connections may read databases at once.
+        trust_stamps: Whether the comment on a database is enough.
+    """
+
+    def __init__(self, server: Server, layout: Layout, *, width: int, trust_stamps: bool) -> None:
+        self._server = server
+        self._layout = layout
+        self._width = width
+        self._trust_stamps = trust_stamps
+
+    def glance(self, names: Sequence[str]) -> dict[str, Glance | Exception]:
+        """Give what stamps say: of schemas with one query, of databases with a connection each.
+
+        Raises:
+            DatabaseError: The server can't be reached.
+        """
+        if self._layout.by_schema:
+            seen = self._seen(names)
+            return {name: _glance(name, seen[name]) if name in seen else missing(name) for name in names}
+        trusted = self._trusted(names) if self._trust_stamps else {}
+        return {**trusted, **self._in_databases((name for name in names if name not in trusted), self._look)}
+
+    def ledgers(self, names: Sequence[str]) -> dict[str, Sequence[Applied] | Exception]:
+        """Give all rows of ledgers: of schemas many a round trip, of databases with a connection each.
+
+        Raises:
+            DatabaseError: The server can't be reached.
+        """
+        if not self._layout.by_schema:
+            return self._in_databases(names, self._read)
+        seen = self._seen(names)
+        found: dict[str, Sequence[Applied] | Exception] = {name: missing(name) for name in names if name not in seen}
+        found.update((name, ()) for name in names if name in seen and not seen[name].oid)
+        managed = [name for name in names if name not in found]
+        for start in range(0, len(managed), LEDGERS_A_STRING):
+            found.update(self._read_schemas(managed[start : start + LEDGERS_A_STRING]))
+        return found
+
+    def _seen(self, names: Sequence[str]) -> dict[str, Seen]:
+        few = names if len(names) <= FEW else ()
+        return catalogue.read_seen(self._server.ask(catalogue.ledgers_of_schemas(few))[0]) if names else {}
+
+    def _read_schemas(self, names: Sequence[str]) -> dict[str, Sequence[Applied] | Exception]:
+        """Read these ledgers in one string, and after one that can't be read the others in another."""
+        found: dict[str, Sequence[Applied] | Exception] = {}
+        left = list(names)
+        while left:
+            try:
+                results = self._server.ask_plainly(";".join(map(ledger.read, left)))
+            except StatementError as error:
+                results = list(error.results)
+                name = left[len(results)]
+                line = Line(ledger.read(name), Role.LEDGER, name)
+                found[name] = failure.statement(error, line, 0)
+                done = len(results) + 1
+            except BrokenError as error:
+                raise failure.lost(error, left, state=_UNCHANGED) from error
+            else:
+                done = len(left)
+            for name, result in zip(left, results, strict=False):
+                found[name] = _rows(name, result.rows[0][0])
+            left = left[done:]
+        return found
+
+    def _trusted(self, names: Iterable[str]) -> dict[str, Glance | Exception]:
+        """Give the heads that comments on databases say, and nothing for those that say none."""
+        seen = catalogue.read_seen(self._server.ask(catalogue.stamps_of_databases())[0])
+        found: dict[str, Glance | Exception] = {}
+        for name in names:
+            said = _glance(name, seen[name]) if name in seen else missing(name)
+            if isinstance(said, Exception):
+                found[name] = said
+            elif said.head is not None:
+                # The number is the database's, and says nothing of the ledger: a session will look.
+                found[name] = msgspec.structs.replace(said, mark="")
+        return found
+
+    def _in_databases(
+        self, names: Iterable[str], work: Callable[[Connection, str], Value]
+    ) -> dict[str, Value | Exception]:
+        """Do this in each database, on some connections at once."""
+
+        def visit(name: str) -> Value | Exception:
+            try:
+                return self._visit(name, work)
+            except PdeltaError as error:
+                return error
+
+        wanted = list(names)
+        if len(wanted) < 2 or self._width < 2:
+            return {name: visit(name) for name in wanted}
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(self._width) as pool:
+            return dict(zip(wanted, pool.map(visit, wanted), strict=True))
+
+    def _visit(self, name: str, work: Callable[[Connection, str], Value]) -> Value:
+        if not is_name(name):
+            raise missing(name)
+        connection = self._server.connect(name)
+        try:
+            return work(connection, name)
+        except StatementError as error:
+            raise failure.statement(error, Line("", Role.LEDGER, name), 0) from error
+        except BrokenError as error:
+            raise failure.lost(error, [name], state=_UNCHANGED) from error
+        finally:
+            connection.close()
+
+    def _look(self, connection: Connection, name: str) -> Glance:
+        said = _glance(name, look_up(connection, self._layout, name))
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    def _read(self, connection: Connection, name: str) -> Sequence[Applied]:
+        seen = look_up(connection, self._layout, name)
+        if not seen.oid:
+            return ()
+        rows = _rows(name, connection.run(ledger.read(seen.schema))[0].rows[0][0])
+        if isinstance(rows, Exception):
+            raise rows
+        return rows
+
+
+def missing(name: str) -> DatabaseError:
+    """Give the failure of a tenant that is not there."""
+    return DatabaseError(f"{name}: there is no such tenant", cause=Cause.MISSING, reason="there is no such tenant")
+
+
+def _glance(name: str, seen: Seen) -> Glance | DatabaseError:
+    try:
+        return glance(seen)
+    except FormatError as error:
+        return DatabaseError(f"{name}: {error.message}", reason=error.message, hint=error.hint)
+
+
+def _rows(name: str, text: str | None) -> Sequence[Applied] | DatabaseError:
+    try:
+        return msgspec.json.decode(text or "[]", type=list[Applied])
+    except msgspec.ValidationError as error:
+        return DatabaseError(
+            f"{name}: a row of its ledger can't be read: {error}",
+            reason="a row of the ledger can't be read",
+            hint="a later pdelta, or a person, wrote it",
+        )

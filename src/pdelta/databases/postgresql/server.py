@@ -1,0 +1,97 @@
+"""One server: how connections to it are made, and one that is kept for questions.
+
+Called by ``database`` and ``session``. A question is a string that changes nothing, so that it may be asked again.
+"""
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from pdelta.databases.postgresql import failure
+from pdelta.databases.postgresql.address import Address
+from pdelta.databases.postgresql.connection import BrokenError, ConnectError, Connection, Result, StatementError
+from pdelta.databases.postgresql.transaction import Line, Role
+
+
+class Server:
+    """A server under the address that was given for it.
+
+    Args:
+        address: Where it is.
+        direct: Where it is without a pooler in between; None where that is the same, or not known.
+        application_name: What it shows of us.
+    """
+
+    def __init__(self, address: Address, *, direct: Address | None = None, application_name: str) -> None:
+        self.address = address
+        self.direct = direct
+        self._application_name = application_name
+        self._asking = threading.Lock()
+        self._asker: Connection | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.address.server
+
+    def connect(self, database: str = "", *, directly: bool = False) -> Connection:
+        """Make a connection.
+
+        Args:
+            database: To which; empty for the address's.
+            directly: Past the pooler, where an address for that is known.
+
+        Raises:
+            DatabaseError: It can't be made.
+            UsageError: The client library is missing.
+        """
+        address = (self.direct if directly else None) or self.address
+        try:
+            return Connection(address, database=database, application_name=self._application_name)
+        except ConnectError as error:
+            raise failure.unreachable(error, address, database) from error
+
+    def ask(self, text: str, *, about: str = "") -> list[Result]:
+        """Give the results of statements that change nothing, on a connection that all threads share.
+
+        Args:
+            text: SQL.
+            about: The tenant that an error is to name; empty for the server.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+        try:
+            return self.ask_plainly(text)
+        except StatementError as error:
+            raise failure.statement(error, Line(text, Role.VALUE, about or self.name), error.position) from error
+        except BrokenError as error:
+            raise failure.lost(error, [about or self.name], state="nothing was changed") from error
+
+    def ask_plainly(self, text: str) -> list[Result]:
+        """Do the same for who looks at the results that came before a failure.
+
+        Raises:
+            StatementError: The server did not take one of the statements.
+            BrokenError: The connection broke.
+            DatabaseError: No connection can be made.
+        """
+        with self._asking:
+            if self._asker is None or not self._asker.is_usable():
+                self._asker = self.connect()
+            try:
+                return self._asker.run(text)
+            except StatementError:
+                # Where the text began a transaction, that is over.
+                self._asker.run("ROLLBACK")
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self._asker is not None:
+            self._asker.close()
+            self._asker = None

@@ -1,0 +1,284 @@
+"""The work on one server, one transaction after the other, each as one string.
+
+Behind a pooler that hands sessions on after each transaction nothing goes wrong, because nothing is kept in one.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from pdelta.databases.base import Glance, Work
+from pdelta.databases.postgresql import catalogue, failure, ledger, transaction
+from pdelta.databases.postgresql.connection import BrokenError, Connection, Result, StatementError
+from pdelta.databases.postgresql.layout import Layout, look_up
+from pdelta.databases.postgresql.ledger import Place
+from pdelta.databases.postgresql.quoting import is_name, name
+from pdelta.databases.postgresql.server import Server
+from pdelta.databases.postgresql.statement import single
+from pdelta.databases.postgresql.transaction import Line, Role, Script
+from pdelta.errors import Cause, DatabaseError, ScriptError
+from pdelta.sql.ledger import Applied, Head
+
+TENANTS_A_CONNECTION: Final = 1000
+"""A backend remembers every table that it has met: measured, 21 MB after 1,000 tenants. Then it is let go."""
+
+_UNCHANGED: Final = "nothing was changed"
+
+
+class PostgresqlSession:
+    """A ``Session`` on one server.
+
+    Args:
+        server: Where.
+        layout: What tenants are.
+    """
+
+    def __init__(self, server: Server, layout: Layout) -> None:
+        self._server = server
+        self._layout = layout
+        self._connection: Connection | None = None
+        self._database = ""
+        self._met = 0
+        self._direct: Connection | None = None
+
+    def commit(self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
+        """Do these works in one transaction; several only where tenants are schemas.
+
+        Raises:
+            StaleError: A tenant's ledger is not as ``before`` says.
+            GuardError: A guard refused.
+            DatabaseError: As its ``cause`` says; unless that is ``LOST``, nothing was changed.
+        """
+        if not works:
+            return
+        script = Script(transaction.begin(lock_timeout_ms, statement_timeout_ms))
+        places = self._write(works, script, lambda work, place: _stamp(place, work.after) if place.oid else [])
+        unnumbered = [(work, place) for work, place in zip(works, places, strict=True) if not place.oid]
+        tenants = [work.tenant for work in works]
+        if not unnumbered:
+            script.lines += transaction.end(works)
+            self._send(script, tenants)
+            return
+        # A comment can't be calculated, and has the number of a table that is not there yet.
+        script.lines += [Line(ledger.number(place), Role.LEDGER, place.tenant) for _work, place in unnumbered]
+        numbers = self._send(script, tenants)[-len(unnumbered) :]
+        last = Script()
+        for (work, place), result in zip(unnumbered, numbers, strict=True):
+            last.lines += _stamp(ledger.numbered(place, result.rows[0][0]), work.after)
+        last.lines += transaction.end(works)
+        self._send(last, tenants)
+
+    def record(self, tenant: str, row: Applied | None, *, former: Applied | None, glance: Glance) -> Head:
+        """Write, change or remove one row of the ledger, outside any delta's transaction; give the new head.
+
+        Raises:
+            StaleError: The former row is not there, or is another.
+            DatabaseError: As its ``cause`` says.
+        """
+        place = self._place(tenant, glance)
+        script = Script([*transaction.begin(transaction.WAIT_MS, 0), *transaction.record_lines(place, row, former)])
+        text, oid = self._send(script, [tenant])[-1].rows[0]
+        head = Head.parse(text)
+        self._send(Script([*_stamp(ledger.numbered(place, oid), head), *transaction.end(())]), [tenant])
+        return head
+
+    def alone(self, tenant: str, statement: str, *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
+        """Execute one statement without a transaction around it.
+
+        What it needs of settings is then the session's, and so the session must be ours: behind a pooler another
+        client would meet them. ``Server.direct`` leads past it.
+
+        Raises:
+            DatabaseError: As its ``cause`` says; ``REFUSED`` where there is a pooler and no way past it.
+        """
+        try:
+            text = single(statement)
+        except ScriptError as error:
+            raise failure.unfit(error, tenant) from error
+        connection = self._own(tenant)
+        path = self._layout.path(tenant)
+        settings = [f"SET lock_timeout = {lock_timeout_ms}", f"SET statement_timeout = {statement_timeout_ms}"]
+        settings += [f"SET search_path TO {', '.join(map(name, path))}"] if path else []
+        state = "how far the statement got is not known"
+        try:
+            connection.run(";".join((*settings, "SET standard_conforming_strings = on")))
+            connection.run(text)
+        except StatementError as error:
+            raise failure.statement(error, Line(text, Role.PIECE, tenant, number=1), error.position) from error
+        except BrokenError as error:
+            raise failure.lost(error, [tenant], state=state) from error
+        finally:
+            with suppress(BrokenError):
+                connection.run("DISCARD ALL")
+
+    def query(self, tenant: str, text: str, *, statement_timeout_ms: int = 0) -> list[tuple[Any, ...]]:
+        """Give the rows of one SELECT in a transaction that cannot write and is rolled back.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+        place = Place(tenant, schema="", path=self._layout.path(tenant))
+        try:
+            script = transaction.read_only(place, text, statement_timeout_ms)
+        except ScriptError as error:
+            raise failure.unfit(error, tenant) from error
+        self._reach(tenant)
+        return self._send(script, [tenant])[-2].rows
+
+    def rehearse(self, works: Sequence[Work], texts: Sequence[str], *, lock_timeout_ms: int) -> list[Any]:
+        """Do these works in one transaction that is rolled back; give what the texts say after each.
+
+        Raises:
+            StaleError: As ``commit``.
+            GuardError: As ``commit``.
+            DatabaseError: As ``commit``.
+        """
+        script = Script(transaction.begin(lock_timeout_ms, 0))
+
+        def look(_work: Work, place: Place) -> list[Line]:
+            return [*transaction.enter(place), *(Line(single(text), Role.VALUE, place.tenant) for text in texts)]
+
+        self._write(works, script, look)
+        script.add("ROLLBACK")
+        results = iter(self._send(script, [work.tenant for work in works]))
+        values = [_value(result) for result, line in zip(results, script.lines, strict=True) if line.role is Role.VALUE]
+        return [values[start : start + len(texts)] for start in range(0, len(texts) * len(works), len(texts) or 1)]
+
+    def invalid_indexes(self, tenant: str) -> list[str]:
+        """Give the quoted names of a tenant's indexes that a failed ``CREATE INDEX CONCURRENTLY`` has left invalid.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+        text = catalogue.invalid_indexes(tenant if self._layout.by_schema else "")
+        return [row[0] for row in self.query(tenant, text)]
+
+    def fingerprint(self, tenant: str) -> str:
+        """Give a hash over the versions of the tenant's rows in the catalogue.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+        ((text,),) = self.query(tenant, catalogue.versions(tenant if self._layout.by_schema else ""))
+        return str(text)
+
+    def broken(self, tenant: str) -> Sequence[str]:
+        """Give what drops the indexes that were never finished.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+        return [f"DROP INDEX CONCURRENTLY IF EXISTS {index}" for index in self.invalid_indexes(tenant)]
+
+    def cancel(self) -> None:
+        """End what another thread is executing on this session, if anything."""
+        for connection in (self._connection, self._direct):
+            if connection is not None:
+                connection.cancel()
+
+    def close(self) -> None:
+        """Let the connections go; an open transaction is rolled back."""
+        for connection in (self._connection, self._direct):
+            if connection is not None:
+                connection.close()
+        self._connection = self._direct = None
+
+    def _write(
+        self, works: Sequence[Work], script: Script, follow: Callable[[Work, Place], Sequence[Line]]
+    ) -> list[Place]:
+        """Add what each work does and what follows it; give where the ledgers are."""
+        if len(works) > 1 and not self._layout.by_schema:
+            raise ValueError("no transaction spans databases")
+        places = []
+        for work in works:
+            place = self._place(work.tenant, work.glance)
+            try:
+                script.lines += transaction.work_lines(work, place)
+                script.lines += follow(work, place)
+            except ScriptError as error:
+                raise failure.unfit(error, work.tenant) from error
+            places.append(place)
+        return places
+
+    def _place(self, tenant: str, glance: Glance) -> Place:
+        """Reach a tenant, and give where its ledger is."""
+        connection = self._reach(tenant)
+        place = self._layout.known(tenant, glance)
+        if place is None:
+            try:
+                place = self._layout.place(tenant, look_up(connection, self._layout, tenant))
+            except BrokenError as error:
+                raise failure.lost(error, [tenant], state=_UNCHANGED) from error
+        return place
+
+    def _reach(self, tenant: str) -> Connection:
+        """Give a connection to a tenant's database."""
+        if not is_name(tenant):
+            raise DatabaseError(f"{tenant!r} can be no name in PostgreSQL", cause=Cause.MISSING)
+        database = self._layout.database(tenant)
+        connection = self._connection
+        if connection and connection.is_usable() and database == self._database and self._met < TENANTS_A_CONNECTION:
+            self._met += 1
+            return connection
+        if connection:
+            connection.close()
+        self._connection = self._server.connect(database)
+        self._database, self._met = database, 1
+        return self._connection
+
+    def _own(self, tenant: str) -> Connection:
+        """Give a connection to a tenant's database that no pooler shares with others."""
+        if self._server.direct is None:
+            connection = self._reach(tenant)
+        else:
+            if self._direct:
+                self._direct.close()
+            connection = self._direct = self._server.connect(self._layout.database(tenant), directly=True)
+        try:
+            answering = connection.run("SELECT pg_backend_pid()")[0].rows[0][0]
+        except BrokenError as error:
+            raise failure.lost(error, [tenant], state=_UNCHANGED) from error
+        if answering != connection.backend:
+            raise DatabaseError(
+                f"{tenant}: a statement without a transaction can't be executed behind a pooler; {_UNCHANGED}",
+                reason="a statement without a transaction can't be executed behind a pooler",
+                hint="give the URL that leads to the server itself as direct_url",
+            )
+        return connection
+
+    def _send(self, script: Script, tenants: Sequence[str]) -> list[Result]:
+        """Execute a string, and roll back what it leaves undone."""
+        connection, lines = self._connection, script.lines
+        if connection is None:
+            raise ValueError("a tenant is reached before anything is sent")
+        try:
+            if lines[0].role is Role.FRAME and connection.parameter("standard_conforming_strings") == "off":
+                # The whole string is read before any of it is executed: what it says of reading comes too late.
+                connection.run(f"{lines[0].text}; SET LOCAL standard_conforming_strings = on")
+                script = Script(lines[1:])
+            results = connection.run(script.text)
+        except StatementError as error:
+            refusal = failure.refused(error, script)
+            self._roll_back(connection)
+            raise refusal from error
+        except BrokenError as error:
+            if len(error.results) == len(script.lines):
+                return list(error.results)
+            state = "whether it was committed is not known" if lines[-1].text == "COMMIT" else _UNCHANGED
+            raise failure.lost(error, tenants, state=state) from error
+        if lines[-1].text == "COMMIT" and results[-1].tag != "COMMIT":
+            raise DatabaseError(f"{tenants[0]}: the server rolled the transaction back; {_UNCHANGED}")
+        return results
+
+    def _roll_back(self, connection: Connection) -> None:
+        # Of a connection that breaks now it is rolled back anyhow, and the next use connects again.
+        with suppress(BrokenError):
+            connection.run("ROLLBACK")
+
+
+def _stamp(place: Place, head: Head) -> list[Line]:
+    return [Line(text, Role.LEDGER, place.tenant) for text in ledger.stamp(place, head)]
+
+
+def _value(result: Result) -> object:
+    return result.rows[0][0] if result.rows else None
