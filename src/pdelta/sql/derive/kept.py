@@ -1,0 +1,53 @@
+"""The names of what a delta parks or keeps in its tenants, and how it is found again to be purged.
+
+A name begins with ``_pdelta_park_`` or ``pdelta_kept_``, then comes the delta: ten hexadecimal digits of the SHA-256 of
+its id. What follows is the number of the piece that made it, and for people a part of the name that it had.
+``docs/reference/sql-reverse.md`` describes them.
+"""
+
+import re
+from hashlib import sha256
+from typing import Final
+
+PARKED: Final = "_pdelta_park_"
+"""Begins the name of what a delta dropped and what its reverse brings back."""
+
+KEPT: Final = "pdelta_kept_"
+"""Begins the name of a table with the rows that a delta changed."""
+
+_UNFIT: Final = re.compile(r"[^a-z0-9]+")
+_SHOWN: Final = 24
+
+
+def key_of(delta: str) -> str:
+    """Give the digits by which a delta's parked and kept things are told from those of others."""
+    return sha256(delta.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+
+
+class Names:
+    """Gives the names of one delta; each is given once.
+
+    Args:
+        delta: Its id.
+    """
+
+    def __init__(self, delta: str) -> None:
+        self._key = key_of(delta)
+        self._count = 0
+
+    def parked(self, name: str) -> str:
+        """Give the name that something of this name gets while it is parked."""
+        return f"{self._prefix(PARKED)}_{_shown(name)}"
+
+    def kept(self) -> str:
+        """Give what the names of one statement's tables of kept rows begin with."""
+        return self._prefix(KEPT)
+
+    def _prefix(self, beginning: str) -> str:
+        self._count += 1
+        return f"{beginning}{self._key}_{self._count}"
+
+
+def _shown(name: str) -> str:
+    """Give what a person recognises; short, so that the whole fits wherever names are limited."""
+    return _UNFIT.sub("_", name.lower()).strip("_")[:_SHOWN] or "x"
