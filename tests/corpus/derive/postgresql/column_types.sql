@@ -1,0 +1,169 @@
+-- states: rows nulls duplicates
+-- case: widened
+-- form: ALTER COLUMN TYPE
+-- forward
+ALTER TABLE users ALTER COLUMN name TYPE varchar(200);
+
+-- case: to-text
+-- form: ALTER COLUMN TYPE
+-- forward
+ALTER TABLE users ALTER COLUMN name TYPE text;
+
+-- case: to-bigint
+-- form: ALTER COLUMN TYPE
+-- forward
+ALTER TABLE users ALTER COLUMN age SET DATA TYPE bigint;
+
+-- case: numeric-wider
+-- form: ALTER COLUMN TYPE
+-- forward
+ALTER TABLE users ALTER COLUMN balance TYPE numeric(14, 4);
+
+-- case: serial-key-wider
+-- form: ALTER COLUMN TYPE
+-- states: empty rows foreign_keys
+-- forward
+ALTER TABLE orgs ALTER COLUMN id TYPE bigint;
+
+-- case: narrower-fits
+-- form: ALTER COLUMN TYPE
+-- forward
+ALTER TABLE users ALTER COLUMN note TYPE varchar(40);
+
+-- case: narrower-lossy
+-- form: ALTER COLUMN TYPE
+-- states: rows
+-- expect: guarded 2 rows of users have a balance that would not come back
+-- forward
+ALTER TABLE users ALTER COLUMN balance TYPE numeric(6, 0);
+
+-- case: using-cast
+-- form: ALTER COLUMN TYPE USING
+-- states: empty nulls
+-- forward
+ALTER TABLE users ALTER COLUMN note TYPE int USING note::int;
+
+-- case: using-lossy
+-- form: ALTER COLUMN TYPE USING
+-- states: rows
+-- expect: guarded 3 rows of users have a note that would not come back
+-- forward
+ALTER TABLE users ALTER COLUMN note TYPE int USING length(note);
+
+-- case: enum-to-text
+-- form: ALTER COLUMN TYPE USING
+-- forward
+ALTER TABLE users ALTER COLUMN feeling DROP DEFAULT, ALTER COLUMN feeling TYPE text USING feeling::text,
+    ALTER COLUMN feeling SET DEFAULT 'fine';
+
+-- case: text-to-enum
+-- form: ALTER COLUMN TYPE USING
+-- states: empty nulls
+-- forward
+ALTER TABLE users ALTER COLUMN note TYPE mood USING note::mood;
+
+-- case: collation
+-- form: ALTER COLUMN TYPE
+-- forward
+ALTER TABLE users ALTER COLUMN note TYPE text COLLATE "C";
+
+-- case: collation-back
+-- form: ALTER COLUMN TYPE
+-- setup
+ALTER TABLE users ALTER note TYPE text COLLATE "C";
+ALTER TABLE users ALTER note SET STORAGE EXTERNAL, ALTER note SET COMPRESSION pglz;
+-- forward
+ALTER TABLE users ALTER COLUMN note TYPE varchar(100);
+
+-- case: indexed-and-checked
+-- form: ALTER COLUMN TYPE
+-- setup
+CREATE INDEX users_age_idx ON users (age) WHERE age > 3;
+COMMENT ON INDEX users_age_idx IS 'of the grown';
+COMMENT ON CONSTRAINT users_age_check ON users IS 'nobody is younger';
+-- forward
+ALTER TABLE users ALTER COLUMN age TYPE bigint;
+
+-- case: checked-varchar
+-- form: ALTER COLUMN TYPE
+-- setup
+ALTER TABLE users ADD CONSTRAINT named CHECK (name IN ('nobody', 'Ann', 'Bob', 'Cid', 'Same'));
+-- forward
+ALTER TABLE users ALTER COLUMN name TYPE text;
+
+-- case: two-at-once
+-- form: ALTER COLUMN TYPE
+-- forward
+ALTER TABLE users ALTER COLUMN age TYPE bigint, ALTER COLUMN name TYPE text;
+
+-- case: used-by-view
+-- form: ALTER COLUMN TYPE
+-- states: rows
+-- expect: guarded cannot alter type of a column used by a view
+-- setup
+CREATE VIEW v AS SELECT age FROM users;
+-- forward
+ALTER TABLE users ALTER COLUMN age TYPE bigint;
+
+-- case: view-around
+-- form: ALTER COLUMN TYPE
+-- setup
+CREATE VIEW v AS SELECT id, age FROM users;
+COMMENT ON VIEW v IS 'ages';
+GRANT SELECT ON v TO reader;
+-- forward
+DROP VIEW v;
+ALTER TABLE users ALTER COLUMN age TYPE bigint;
+CREATE VIEW v AS SELECT id, age, name FROM users;
+
+-- case: wide-values-since
+-- form: ALTER COLUMN TYPE
+-- states: rows
+-- expect: lost 1 rows of users have a note that would be cut to
+-- setup
+ALTER TABLE users ALTER note TYPE varchar(10);
+-- forward
+ALTER TABLE users ALTER COLUMN note TYPE text;
+-- since
+UPDATE users SET note = 'much longer than before' WHERE id = 1;
+
+-- case: date-to-timestamp
+-- form: ALTER COLUMN TYPE
+-- states: foreign_keys empty
+-- forward
+ALTER TABLE orders ALTER COLUMN placed TYPE timestamp;
+
+-- case: timestamp-to-date
+-- form: ALTER COLUMN TYPE
+-- states: rows
+-- expect: guarded 3 rows of users have a created_at that would not come back
+-- forward
+ALTER TABLE users ALTER COLUMN created_at TYPE date;
+
+-- case: to-jsonb
+-- form: ALTER COLUMN TYPE USING
+-- setup
+CREATE TABLE docs (body json);
+INSERT INTO docs VALUES ('{"a": 1}'), (NULL);
+-- forward
+ALTER TABLE docs ALTER COLUMN body TYPE jsonb USING body::jsonb;
+
+-- case: to-jsonb-lossy
+-- form: ALTER COLUMN TYPE USING
+-- states: empty
+-- expect: guarded 1 rows of docs have a body that would not come back
+-- setup
+CREATE TABLE docs (body json);
+INSERT INTO docs VALUES ('{"a":1,   "a":2}'), (NULL);
+-- forward
+ALTER TABLE docs ALTER COLUMN body TYPE jsonb USING body::jsonb;
+
+-- case: in-partitions
+-- form: ALTER COLUMN TYPE
+-- states: empty
+-- setup
+CREATE TABLE parts (id int, kind varchar(5)) PARTITION BY LIST (id);
+CREATE TABLE part_one PARTITION OF parts FOR VALUES IN (1);
+INSERT INTO parts VALUES (1, 'a');
+-- forward
+ALTER TABLE parts ALTER COLUMN kind TYPE text;
