@@ -30,6 +30,8 @@ class PlannedMove(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
         former: The digest that the tenant's row has now, where it is replaced; empty where there is no row.
         repeatable: Whether another digest means that it is to be applied again, and not that it was edited.
         accept_loss: Whether taking it back may lose data.
+        derived: What its derived reverse depends on: ``schema``, or ``rows`` as well; empty where it was written.
+        underived: Whether what applies it is not known here, so that it can't be applied.
     """
 
     way: Way
@@ -46,6 +48,8 @@ class PlannedMove(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     former: str = ""
     repeatable: bool = False
     accept_loss: bool = False
+    derived: str = ""
+    underived: bool = False
 
 
 class SqlBody(msgspec.Struct, frozen=True, omit_defaults=True):

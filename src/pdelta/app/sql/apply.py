@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pdelta.app.context import Context
-from pdelta.app.sql.deltas import Deltas, read_deltas
+from pdelta.app.sql.deltas import Deltas, Settled, read_deltas
 from pdelta.app.sql.fleet import Fleet, Member, open_fleet, with_servers
 from pdelta.app.sql.rollout import RolloutOptions, RolloutOutcome, Wishing, roll_out
 from pdelta.formats.sql_moves import SqlWish
@@ -50,8 +50,8 @@ def applying(deltas: Deltas, options: ApplyOptions) -> Wishing:
     """Give what wishes that tenants and servers have the deltas up to the last one that is asked for."""
     wanted = deltas.until(options.to) if options.to else deltas.all
 
-    def wish(member: Member) -> SqlWish:
-        moves = deltas.moves(deltas.of(member.scope, wanted), member.tenant.name, member.tenant.values)
+    def wish(member: Member, settled: Settled) -> SqlWish:
+        moves = deltas.moves(deltas.of(member.scope, wanted), member.tenant.name, member.tenant.values, settled)
         return SqlWish(wanted=moves, accept_edit=options.accept_edit)
 
     return wish if deltas.asks_for_values else alike(wish)
@@ -61,9 +61,9 @@ def alike(wishing: Wishing) -> Wishing:
     """Give the same, made once for all of one scope: equal wishes are to be one object."""
     made: dict[Scope, SqlWish] = {}
 
-    def wish(member: Member) -> SqlWish:
+    def wish(member: Member, settled: Settled) -> SqlWish:
         if member.scope not in made:
-            made[member.scope] = wishing(member)
+            made[member.scope] = wishing(member, settled)
         return made[member.scope]
 
     return wish

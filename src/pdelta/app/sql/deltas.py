@@ -1,20 +1,31 @@
 """The deltas of one database, ready to be wished for: read, put in order, and made moves for each tenant."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pdelta.app.context import Context
 from pdelta.app.sql.fleet import Fleet
 from pdelta.app.sql.scripts import folder_of, read_scripts
-from pdelta.errors import PdeltaError, PreflightError, UsageError
+from pdelta.errors import PreflightError, UsageError
 from pdelta.formats.sql_moves import PlannedMove
 from pdelta.sql.alone import alone as stand_alone
 from pdelta.sql.ledger import Way
+from pdelta.sql.order import SUFFIX
 from pdelta.sql.piece import Piece
 from pdelta.sql.placeholder import Template, template
 from pdelta.sql.script import Part, Scope, Script, Transaction, digest
+from pdelta.sql.split import Statement, split
 from pdelta.sql.token import Dialect, Mode
+
+if TYPE_CHECKING:
+    from pdelta.sql.derive import Refusal
+
+
+Settled = AbstractSet[tuple[str, str]]
+"""Deltas that all tenants have, each its id and its digest."""
 
 
 class Delta(msgspec.Struct, frozen=True):
@@ -23,14 +34,21 @@ class Delta(msgspec.Struct, frozen=True):
     Attributes:
         script: Its file.
         digest: Of its forward statements.
-        move: What applies it, as every tenant makes it that gives it no values.
-        templates: Its statements by part, where placeholders stand in them; empty where none do.
+        statements: Its statements by part.
+        templates: The same, where placeholders stand in them; empty where none do.
+        alone: Whether its statements run without a transaction.
     """
 
     script: Script
     digest: str
-    move: PlannedMove
-    templates: Mapping[Part, tuple[Template, ...]] = {}
+    statements: Mapping[Part, tuple[Statement, ...]]
+    templates: Mapping[Part, tuple[Template, ...]]
+    alone: bool
+
+    @property
+    def derives(self) -> bool:
+        """Whether its reverse is calculated in each tenant."""
+        return not self.statements[Part.REVERSE] and not self.script.irreversible
 
 
 class Deltas:
@@ -42,7 +60,6 @@ class Deltas:
         modes: What the server changes about that.
 
     Raises:
-        PreflightError: Some can't be taken back, and don't say that this is meant; all of them are named.
         ScriptError: A placeholder makes no sense.
     """
 
@@ -50,8 +67,8 @@ class Deltas:
         """Prepare all."""
         self._dialect = dialect
         self._modes = modes
+        self._moves: dict[str, PlannedMove] = {}
         self.all = tuple(_prepared(script, dialect, modes) for script in scripts)
-        _refuse([delta for delta in self.all if _lacks_reverse(delta)])
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -71,6 +88,11 @@ class Deltas:
     def asks_for_values(self) -> bool:
         """Whether a placeholder stands in any of them, so that tenants have moves of their own."""
         return any(delta.templates for delta in self.all)
+
+    @property
+    def known(self) -> Settled:
+        """All of them as they are now."""
+        return {(delta.script.id, delta.digest) for delta in self.all}
 
     def until(self, last: str) -> tuple[Delta, ...]:
         """Give the deltas up to this one.
@@ -92,20 +114,75 @@ class Deltas:
                 return place
         raise UsageError(f"there is no delta {name!r}", hint="list them: pdelta sql status")
 
-    def moves(self, deltas: Sequence[Delta], tenant: str, values: Mapping[str, str]) -> tuple[PlannedMove, ...]:
+    def moves(
+        self, deltas: Sequence[Delta], tenant: str, values: Mapping[str, str], settled: Settled
+    ) -> tuple[PlannedMove, ...]:
         """Give what applies these deltas in a tenant.
+
+        Args:
+            deltas: Which.
+            tenant: Its name.
+            values: What placeholders stand for.
+            settled: Those that all have; of these no reverse is derived, which takes a while.
 
         Raises:
             ScriptError: The tenant lacks a value.
+            PreflightError: A reverse can't be derived; all that can't are named.
         """
-        return tuple(self._filled(delta, tenant, values) if delta.templates else delta.move for delta in deltas)
+        moves: list[PlannedMove] = []
+        refusals: list[str] = []
+        for delta in deltas:
+            if delta.derives and (delta.script.id, delta.digest) in settled:
+                moves.append(PlannedMove(way=Way.APPLY, id=delta.script.id, digest=delta.digest, underived=True))
+                continue
+            kept = None if delta.templates else self._moves.get(delta.script.id)
+            if kept is None:
+                kept = self._move(delta, tenant, values, refusals)
+                self._moves[delta.script.id] = kept
+            moves.append(kept)
+        if refusals:
+            raise PreflightError(
+                "pre-flight refused, nothing was changed: deltas can't be taken back",
+                findings=tuple(refusals),
+                hint='write the reverse below -- Reversible delta, or say there is none: -- pdelta: irreversible="why"',
+            )
+        return tuple(moves)
 
-    def _filled(self, delta: Delta, tenant: str, values: Mapping[str, str]) -> PlannedMove:
-        texts = {
-            part: [one.fill(values, self._dialect, tenant=tenant, modes=self._modes) for one in templates]
-            for part, templates in delta.templates.items()
-        }
-        return _move(delta.script, delta.digest, texts, alone=delta.move.alone)
+    def _move(self, delta: Delta, tenant: str, values: Mapping[str, str], refusals: list[str]) -> PlannedMove:
+        script = delta.script
+        texts = {part: [statement.text for statement in held] for part, held in delta.statements.items()}
+        if delta.templates:
+            texts = {
+                part: [one.fill(values, self._dialect, tenant=tenant, modes=self._modes) for one in held]
+                for part, held in delta.templates.items()
+            }
+        pieces = tuple(Piece(text) for text in texts[Part.FORWARD])
+        rows = False
+        if delta.derives:
+            from pdelta.sql.derive import derive
+
+            forward = delta.statements[Part.FORWARD]
+            if delta.templates:
+                filled = ";\n".join(texts[Part.FORWARD])
+                forward = tuple(split(filled, self._dialect, modes=self._modes))
+            derived = derive(forward, self._dialect, delta=script.id, once=script.scope is Scope.ONCE)
+            refusals += [_refusal(script, refusal) for refusal in derived.refusals]
+            pieces, rows = derived.pieces, derived.rows
+        return PlannedMove(
+            way=Way.APPLY,
+            id=script.id,
+            digest=delta.digest,
+            name=script.name,
+            pieces=pieces,
+            reverse="".join(f"{text};\n" for text in texts[Part.REVERSE]),
+            irreversible=script.irreversible,
+            check=tuple(texts[Part.CHECK]),
+            verify=tuple(texts[Part.VERIFY]),
+            alone=delta.alone,
+            lock_timeout_ms=script.lock_timeout_ms or 0,
+            repeatable=script.repeatable,
+            derived="rows" if rows else "schema" if delta.derives else "",
+        )
 
 
 def read_deltas(fleet: Fleet, context: Context) -> Deltas:
@@ -122,46 +199,17 @@ def read_deltas(fleet: Fleet, context: Context) -> Deltas:
 
 def _prepared(script: Script, dialect: Dialect, modes: frozenset[Mode]) -> Delta:
     statements = {part: script.statements(part, dialect, modes=modes) for part in Part}
-    known = digest(statements[Part.FORWARD], dialect)
     # MySQL commits at each statement anyway, and its adapter says so for all deltas.
     steps = dialect is not Dialect.MYSQL and (
         script.transaction is Transaction.NONE or bool(stand_alone(statements[Part.FORWARD], dialect))
     )
     templates = {part: tuple(template(one, script.name) for one in held) for part, held in statements.items()}
-    texts = {part: [statement.text for statement in held] for part, held in statements.items()}
-    move = _move(script, known, texts, alone=steps)
     asks = any(one.placeholders for held in templates.values() for one in held)
-    return Delta(script, known, move, templates if asks else {})
+    known = digest(statements[Part.FORWARD], dialect)
+    return Delta(script, known, statements, templates if asks else {}, steps)
 
 
-def _move(script: Script, known: str, texts: Mapping[Part, Sequence[str]], *, alone: bool) -> PlannedMove:
-    return PlannedMove(
-        way=Way.APPLY,
-        id=script.id,
-        digest=known,
-        name=script.name,
-        pieces=tuple(Piece(text) for text in texts[Part.FORWARD]),
-        reverse="".join(f"{text};\n" for text in texts[Part.REVERSE]),
-        irreversible=script.irreversible,
-        check=tuple(texts[Part.CHECK]),
-        verify=tuple(texts[Part.VERIFY]),
-        alone=alone,
-        lock_timeout_ms=script.lock_timeout_ms or 0,
-        repeatable=script.repeatable,
-    )
-
-
-def _lacks_reverse(delta: Delta) -> bool:
-    return not delta.move.reverse and not delta.move.irreversible
-
-
-def _refuse(deltas: Sequence[Delta]) -> None:
-    if not deltas:
-        return
-    findings = tuple(f"no-reverse: {delta.script.name}.sql does not say how it is taken back" for delta in deltas)
-    error: PdeltaError = PreflightError(
-        f"pre-flight refused, nothing was changed: {len(deltas)} of the deltas can't be taken back",
-        findings=findings,
-        hint='write that below -- Reversible delta, or say that nothing does: -- pdelta: irreversible="why"',
-    )
-    raise error
+def _refusal(script: Script, refusal: "Refusal") -> str:
+    first = " ".join(refusal.statement.split())
+    shown = first if len(first) <= 60 else first[:59] + "…"
+    return f"no-reverse: {script.name}{SUFFIX}: line {refusal.line}: {refusal.reason}: {shown}"

@@ -4,7 +4,7 @@ import msgspec
 
 from pdelta.app.context import Context
 from pdelta.app.sql.apply import alike, members_of
-from pdelta.app.sql.deltas import Delta, Deltas, read_deltas
+from pdelta.app.sql.deltas import Delta, Deltas, Settled, read_deltas
 from pdelta.app.sql.fleet import Fleet, Member, open_fleet
 from pdelta.app.sql.rollout import RolloutOptions, RolloutOutcome, Wishing, operation_for, roll_out
 from pdelta.errors import PdeltaError, UsageError
@@ -52,8 +52,9 @@ def _reversing(fleet: Fleet, deltas: Deltas, options: RollbackOptions, context: 
     after = _last_to_stay(fleet, deltas, options, context)
     dropped = deltas.all if options.run else deltas.all[deltas.place(after) + 1 :] if after else deltas.all
 
-    def wish(member: Member) -> SqlWish:
-        moves = deltas.moves(deltas.of(member.scope, dropped), member.tenant.name, member.tenant.values)
+    def wish(member: Member, _settled: Settled) -> SqlWish:
+        # Each ledger knows the way back; nothing need be derived for it.
+        moves = deltas.moves(deltas.of(member.scope, dropped), member.tenant.name, member.tenant.values, deltas.known)
         return _wish(moves, options, after)
 
     return wish if deltas.asks_for_values else alike(wish)

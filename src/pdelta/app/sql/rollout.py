@@ -14,6 +14,7 @@ from pdelta import __version__
 from pdelta.app.compose import JOURNAL, open_journal
 from pdelta.app.context import Context
 from pdelta.app.perform import new_run
+from pdelta.app.sql.deltas import Settled
 from pdelta.app.sql.fleet import Fleet, Member
 from pdelta.engine.executor import Pending, execute
 from pdelta.engine.journal import Journal
@@ -34,6 +35,7 @@ from pdelta.model.target import Target
 from pdelta.operations.sql.lanes import Patience, Surroundings
 from pdelta.operations.sql.operation import KIND, Seen, SqlOperation
 from pdelta.operations.sql.work import Imprint
+from pdelta.sql.ledger import Applied, State
 from pdelta.sql.script import Scope
 
 if TYPE_CHECKING:
@@ -136,8 +138,11 @@ class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(result for result in self.results if result.error is not None)
 
 
-Wishing = Callable[[Member], SqlWish]
-"""Gives what a tenant, or a server, is wished to have; equal wishes are one object."""
+Wishing = Callable[[Member, Settled], SqlWish]
+"""Gives what a tenant, or a server, is wished to have; equal wishes are one object.
+
+It is told which deltas all of them have: nothing of those need be known.
+"""
 SERVERS: Final = "servers"
 """The wave of what is done once on each server: before all tenants, and on the way back behind them."""
 
@@ -216,10 +221,11 @@ class _Attempt:
         return self._execute(planned, outcome)
 
     def _calculate(self, tenants: Mapping[Target, Member]) -> tuple[list[tuple[Target, Delta]], list[Finding]]:
+        settled = self._settled(tenants)
         encoded: dict[int, tuple[SqlWish, bytes]] = {}
         wishes: list[tuple[Target, bytes]] = []
         for target, tenant in tenants.items():
-            wish = self._wishing(tenant)
+            wish = self._wishing(tenant, settled[tenant.scope])
             kept = encoded.get(id(wish))
             if kept is None:
                 kept = encoded[id(wish)] = (wish, encode_wish(wish))
@@ -234,6 +240,24 @@ class _Attempt:
                 calculated.append((target, delta))
         findings = [*_unread(unread, blocks=self._options.on_failure is not OnFailure.CONTINUE)]
         return calculated, findings + _edited(self._operation.seen, tenants)
+
+    def _settled(self, tenants: Mapping[Target, Member]) -> dict[Scope, Settled]:
+        """Give the deltas that all of a scope have, as they are now."""
+        ledgers: dict[Scope, dict[int, tuple[Applied, ...]]] = {scope: {} for scope in Scope}
+        for target, found in self._operation.survey(list(tenants)).items():
+            if not isinstance(found, PdeltaError):
+                ledgers[tenants[target].scope][id(found[1])] = found[1]
+        return {
+            scope: frozenset.intersection(
+                *(
+                    frozenset((row.id, row.digest) for row in rows if row.state is State.APPLIED)
+                    for rows in held.values()
+                )
+            )
+            if held
+            else frozenset()
+            for scope, held in ledgers.items()
+        }
 
     def _rollout(self, steps: Sequence[Step], tenants: Mapping[Target, Member]) -> tuple[list[Step], Rollout]:
         """Put the steps into the order of the waves, and say how many each holds."""

@@ -99,7 +99,9 @@ def read_status(database: str, only: Sequence[str], context: Context) -> FleetSt
         key = tuple((row.id, row.digest, row.state.value) for row in one[1])
         ledgers[key] = one[1]
         alike.setdefault((member.scope, key), []).append(member)
-    groups = [_group(deltas, members, ledgers[key], wishing(members[0])) for (_, key), members in alike.items()]
+    groups = [
+        _group(deltas, members, ledgers[key], wishing(members[0], deltas.known)) for (_, key), members in alike.items()
+    ]
     groups.sort(key=lambda group: (-len(group.tenants), group.tenants))
     return FleetStatus(fleet.section.name, deltas.ids, tuple(groups), tuple(unread))
 

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from pdelta.databases.base import Database, Glance
-from pdelta.errors import DatabaseError, PdeltaError, UsageError
+from pdelta.errors import DatabaseError, PdeltaError, StaleError, UsageError
 from pdelta.formats.sql_moves import PlannedMove, SqlBody, SqlWish, decode_body, decode_wish, encode_body
 from pdelta.model.change import Change, Reversibility
 from pdelta.model.delta import Delta
@@ -72,6 +72,7 @@ class SqlOperation:
         self._batch = batch
         self._surroundings = surroundings
         self._glances: dict[Target, Glance] = {}
+        self._surveyed: dict[Target, tuple[Head, tuple[Applied, ...]] | PdeltaError] = {}
         self._bodies: dict[int, tuple[Delta, SqlBody, tuple[PlannedMove, ...]]] = {}
 
     def calculate(self, target: Target, desired: bytes) -> Delta:
@@ -101,11 +102,17 @@ class SqlOperation:
         return self._carry_one(delta, target, Direction.REVERSE)
 
     def calculate_all(self, wishes: Sequence[tuple[Target, bytes]]) -> Sequence[Delta | PdeltaError]:
-        """Compare every tenant with its wish; tenants with one head and one wish share a delta."""
+        """Compare every tenant with its wish; tenants with one head and one wish share a delta.
+
+        Raises:
+            StaleError: A delta is lacking of which no reverse was derived, because nobody lacked it before.
+        """
         decoded = {desired: decode_wish(desired) for desired in {desired for _, desired in wishes}}
         # Which run applied what, only a tenant's own ledger says.
         own = any(wish.dropped_run for wish in decoded.values())
-        read = self.survey([target for target, _ in wishes], own=own)
+        targets = [target for target, _ in wishes]
+        read = self._surveyed if not own and self._surveyed.keys() >= set(targets) else self.survey(targets, own=own)
+        self._surveyed = {}
         made: dict[tuple[Head | tuple[Applied, ...], bytes], tuple[Delta, Seen]] = {}
         deltas: list[Delta | PdeltaError] = []
         for target, desired in wishes:
@@ -133,6 +140,8 @@ class SqlOperation:
         found: dict[Target, tuple[Head, tuple[Applied, ...]] | PdeltaError] = {}
         for database, group in self._by_database(targets):
             found |= self._survey(database, group, own=own)
+        # What is calculated next need not look again.
+        self._surveyed = {} if own else found
         return found
 
     def preflight_all(self, steps: Sequence[Step]) -> Sequence[Finding]:
@@ -156,6 +165,7 @@ class SqlOperation:
         """Say where tenants stand, by their ledgers."""
         for step in steps:
             self._glances.pop(step.target, None)
+        self._surveyed = {}
         read = self.survey([step.target for step in steps])
         standings: list[Standing | PdeltaError] = []
         for step in steps:
@@ -324,6 +334,9 @@ def _ledger(rows: Sequence[Applied] | Exception | None) -> tuple[Head, tuple[App
 def _calculated(head: Head, rows: tuple[Applied, ...], wish: SqlWish) -> tuple[Delta, Seen]:
     reckoning = reckon(rows, wish)
     moves = reckoning.moves
+    for move in moves:
+        if move.underived and move.way is Way.APPLY:
+            raise StaleError(f"another run took {move.id} back meanwhile", hint="run the same command again")
     body = SqlBody(moves)
     changes = tuple(
         Change(

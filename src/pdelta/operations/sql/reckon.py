@@ -48,13 +48,13 @@ def _dropping(rows: Sequence[Applied], wish: SqlWish) -> list[PlannedMove]:
     known = {move.id for move in (*wish.wanted, *wish.dropped)}
     # What no file tells of any more comes first: files that are gone came last.
     gone = sorted((row.id for row in rows if row.id not in known and _goes(row, wish)), reverse=True)
-    drops = [PlannedMove(way=Way.REVERSE, id=id) for id in gone]
+    drops = [PlannedMove(way=Way.REVERSE, id=id, underived=True) for id in gone]
     for drop in wish.dropped:
         row = had.get(drop.id)
         if row is None or wish.dropped_run not in {"", row.run}:
             continue
         same = row.digest == drop.digest
-        drops.append(drop if same else PlannedMove(way=Way.REVERSE, id=drop.id))
+        drops.append(drop if same else PlannedMove(way=Way.REVERSE, id=drop.id, underived=True))
     return [msgspec.structs.replace(drop, digest=had[drop.id].digest, accept_loss=wish.accept_loss) for drop in drops]
 
 
@@ -68,7 +68,7 @@ def _goes(row: Applied, wish: SqlWish) -> bool:
 def _lacking(row: Applied, wanted: PlannedMove, *, accept_edit: bool) -> list[PlannedMove]:
     """Give what takes a row that is not as wanted there; nothing where only a person may say so."""
     if row.state is State.REVERSING:
-        return [PlannedMove(way=Way.REVERSE, id=row.id, digest=row.digest), wanted]
+        return [PlannedMove(way=Way.REVERSE, id=row.id, digest=row.digest, underived=True), wanted]
     if row.digest == wanted.digest:
         return [wanted]
     if wanted.repeatable:

@@ -49,7 +49,16 @@ class Workshop:
         self._made: dict[int, tuple[PlannedMove, Move]] = {}
 
     def applying(self, planned: PlannedMove) -> Move:
-        """Give the move that applies a delta."""
+        """Give the move that applies a delta.
+
+        Raises:
+            PdeltaError: Its statements are not known.
+        """
+        if planned.underived:
+            raise PdeltaError(
+                f"{planned.id} can't be applied again: what it does is not known here",
+                hint="apply it: pdelta sql apply",
+            )
         kept = self._made.get(id(planned))
         if kept is None:
             kept = self._made[id(planned)] = (planned, self._applying(planned))

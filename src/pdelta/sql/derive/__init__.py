@@ -45,6 +45,8 @@ def derive(
     terms = Terms(delta, park=park, once=once, rows_at_most=rows_at_most)
     try:
         begun, add = _begin(dialect, terms)
+    except RefusedError as error:
+        return Derived((), tuple(Refusal(one.line, one.text, error.reason, error.hint) for one in held))
     except ModuleNotFoundError as error:
         if error.name != "pglast":
             raise
@@ -58,7 +60,19 @@ def derive(
             refusals.append(Refusal(statement.line, statement.text, error.reason, error.hint))
     if not refusals:
         begun.finish()
-    return Derived(tuple(begun.pieces), tuple(refusals), tuple(begun.notes), begun.rows)
+    return Derived(tuple(map(_plain, begun.pieces)), tuple(refusals), tuple(begun.notes), begun.rows)
+
+
+def _plain(piece: Piece) -> Piece:
+    """Give a piece whose texts are nothing but text, as whoever stores it needs them."""
+    return Piece(
+        str(piece.statement),
+        tuple(map(str, piece.before)),
+        str(piece.undo),
+        str(piece.late_undo),
+        tuple(map(str, piece.after)),
+        piece.alone,
+    )
 
 
 _NO_PARSER: Final = "PostgreSQL's parser is not installed, and without it no reverse is derived"
@@ -82,7 +96,7 @@ def _begin(dialect: Dialect, terms: Terms) -> tuple[Draft, _Add]:
         from pdelta.sql.derive import postgresql
 
         return postgresql.Delta(terms), postgresql.add_statement
-    raise NotImplementedError
+    raise RefusedError(f"no reverse is derived for {dialect}")
 
 
 __all__ = ["ROWS_AT_MOST", "Derived", "Refusal", "derive"]
