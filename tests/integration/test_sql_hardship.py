@@ -1,0 +1,195 @@
+"""Roll-outs on a PostgreSQL where things go wrong: other operators, poolers, restarts, lost tenants, missing rights."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.cli import Cli, Result
+from tests.fixtures.pgbouncer import PgBouncer
+from tests.fixtures.postgresql import PASSWORD, PostgreSQL
+from tests.fixtures.tenants import ORIGIN, Project, SchemaFleet
+
+NAME = "delta_20250315_add_last_login"
+SECOND = "CREATE TABLE visits (id integer PRIMARY KEY);\n-- Reversible delta\n-- DROP TABLE visits;\n"
+
+
+class Desk:
+    """One operator on a database of that server."""
+
+    def __init__(self, folder: Path, server: PostgreSQL, database: str, cli: Cli, names: Sequence[str]) -> None:
+        self.fleet = SchemaFleet(folder, names, server, database)
+        self.project = Project(folder, self.fleet.section)
+        self.project.write(NAME, ORIGIN)
+        self.project.write("delta_20250316_visits", SECOND)
+        self.cli = cli
+
+    def __call__(self, *words: str, status: int | None = 0) -> Result:
+        return self.cli("sql", *words, status=status, cwd=self.fleet.folder)
+
+    def begin(self, *words: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [*self.cli.command, "sql", *words],
+            cwd=self.fleet.folder,
+            env=self.cli.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def address(self, url: str) -> None:
+        (self.fleet.folder / "url").write_text(url)
+
+    def check_once(self) -> None:
+        """Every tenant has both deltas, each of which came exactly once."""
+        assert self.fleet.having("last_login") == self.fleet.names
+        assert self.fleet.having("id", "visits") == self.fleet.names
+        for name in self.fleet.names:
+            assert self.fleet.sql(name, "SELECT count(*) FROM pdelta_applied WHERE state = 'applied'") == [("2",)]
+            assert self.fleet.sql(name, "SELECT count(*) FROM pdelta_history") == [("0",)]
+
+
+def desk_of(tmp_path: Path, postgresql: PostgreSQL, pg_database: str, cli: Cli, *names: str) -> Desk:
+    return Desk(tmp_path, postgresql, pg_database, cli, names or [f"t{number:02d}" for number in range(20)])
+
+
+@pytest.fixture
+def desk(tmp_path: Path, postgresql: PostgreSQL, pg_database: str, cli: Cli) -> Desk:
+    return desk_of(tmp_path, postgresql, pg_database, cli)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_operators_when_two_apply_at_once_then_each_delta_comes_once(
+    desk: Desk, pgbouncer: PgBouncer, pg_database: str, pooled: bool
+) -> None:
+    if pooled:
+        desk.address(pgbouncer.url(pg_database))
+    words = ("apply", "--waves", "all", "--lock-timeout", "5s")
+    operators = [desk.begin(*words, "--batch", batch) for batch in ("1", "1", "4")]
+    ends = [operator.communicate(timeout=120) for operator in operators]
+    assert [operator.returncode for operator in operators] == [0, 0, 0], ends
+    desk.check_once()
+
+
+def test_names_when_they_need_quotes_then_they_are_tenants_like_others(
+    tmp_path: Path, postgresql: PostgreSQL, pg_database: str, cli: Cli
+) -> None:
+    hostile = "Robert'); DROP TABLE users;--"
+    names = [hostile, "UPPER", 'a "quote"', "söme Ünicode 𝄞", "back\\slash", "$$;$x$", "%s %(a)s"]
+    desk = desk_of(tmp_path, postgresql, pg_database, cli, *names)
+    desk("apply")
+    desk.check_once()
+    assert "7 up to date" in desk("status").out
+    desk("rollback", "--to", "0", "--only", hostile)
+    assert desk.fleet.having("last_login") == sorted(set(names) - {hostile})
+
+
+@pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGKILL])
+def test_server_when_it_dies_in_the_middle_then_the_same_command_does_the_rest(
+    desk: Desk, postgresql: PostgreSQL, how: signal.Signals
+) -> None:
+    # A gate ends when the server is down: what comes after it meets no server, or one that comes back.
+    gate = "touch reached; while [ ! -e gone ]; do sleep 0.02; done"
+    run = desk.begin("apply", "--waves", "a=5,b=5,rest", "--gate", gate)
+    deadline_s = time.monotonic() + 60
+    while not (desk.fleet.folder / "reached").exists() and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    port = postgresql.port
+    postgresql.stop(how)
+    (desk.fleet.folder / "gone").touch()
+    _out, error = run.communicate(timeout=120)
+    assert run.returncode in {6, 8}, error
+    assert "can't be reached" in error or "connection" in error or "failed" in error
+    postgresql.start()
+    assert postgresql.port == port
+    assert len(desk.fleet.having("last_login")) == 5
+    desk("apply")
+    desk.check_once()
+
+
+def test_tenant_when_it_is_dropped_meanwhile_then_it_is_named_and_the_others_go_on(
+    desk: Desk, postgresql: PostgreSQL, pg_database: str
+) -> None:
+    url = postgresql.url(pg_database)
+    drop = f"'{postgresql.programs}/psql' -Xqc 'DROP SCHEMA t07 CASCADE' '{url}' 2>/dev/null"
+    result = desk("apply", "--gate", drop, "--on-failure", "continue", status=None)
+    assert result.status in {6, 8}
+    assert "t07" in result.out
+    desk.fleet.names.remove("t07")
+    assert desk.fleet.having("last_login") == desk.fleet.names
+
+
+def test_rights_when_they_are_missing_in_one_tenant_then_only_it_fails_and_the_password_is_not_shown(
+    desk: Desk, postgresql: PostgreSQL, pg_database: str
+) -> None:
+    postgresql.sql("DROP ROLE IF EXISTS clerk; CREATE ROLE clerk LOGIN PASSWORD '" + PASSWORD + "'")
+    for name in desk.fleet.names:
+        if name != "t05":
+            desk.fleet.sql(name, f"ALTER SCHEMA {name} OWNER TO clerk; ALTER TABLE users OWNER TO clerk")
+    desk.address(postgresql.url(pg_database, user="clerk"))
+    try:
+        result = desk("apply", "--on-failure", "continue", status=None)
+        assert result.status == 8
+        assert "permission denied" in result.out
+        assert PASSWORD not in result.out + result.err
+        assert desk.fleet.having("last_login") == [name for name in desk.fleet.names if name != "t05"]
+    finally:
+        postgresql.sql(f'DROP OWNED BY clerk CASCADE; ALTER DATABASE "{pg_database}" OWNER TO postgres', pg_database)
+
+
+def test_login_when_it_is_refused_then_unreachable_and_no_password_shown(
+    desk: Desk, postgresql: PostgreSQL, pg_database: str
+) -> None:
+    desk.address(postgresql.url(pg_database, password="wrong-and-secret"))
+    result = desk("apply", status=69)
+    assert "authentication failed" in result.err
+    assert "wrong-and-secret" not in result.out + result.err
+
+
+def test_replica_when_it_only_reads_then_status_works_and_apply_changes_nothing(
+    desk: Desk, postgresql: PostgreSQL, pg_database: str
+) -> None:
+    desk("apply", "--to", NAME)
+    with postgresql.standby() as replica:
+        desk.address(replica.url(pg_database))
+        assert "lack delta_20250316_visits" in desk("status", status=4).out
+        result = desk("apply", status=8)
+        assert "during recovery" in result.out
+    desk.address(postgresql.url(pg_database))
+    assert desk.fleet.having("id", "visits") == []
+
+
+def test_locks_when_a_reader_holds_one_then_who_holds_it_is_told_and_the_others_do_not_wait(desk: Desk) -> None:
+    with desk.fleet.locked("t03"):
+        begun = time.monotonic()
+        desk("apply", "--waves", "all", "--lock-timeout", "100ms", "--on-failure", "continue", status=8)
+        assert time.monotonic() - begun < 30
+        assert "psql" in desk("apply", "-v", "--lock-timeout", "50ms", status=8).out
+    assert desk.fleet.having("last_login") == [name for name in desk.fleet.names if name != "t03"]
+    desk("apply")
+    desk.check_once()
+
+
+def test_tables_when_somebody_holds_them_for_a_while_then_the_tenant_is_tried_again(
+    desk: Desk, postgresql: PostgreSQL, pg_database: str
+) -> None:
+    psql = subprocess.Popen(
+        [str(postgresql.programs / "psql"), "-XAtq", postgresql.url(pg_database)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with psql:
+        assert psql.stdin is not None
+        assert psql.stdout is not None
+        psql.stdin.write(
+            "BEGIN; LOCK TABLE t04.users IN ACCESS SHARE MODE;\n\\echo held\nSELECT pg_sleep(1); COMMIT;\n"
+        )
+        psql.stdin.flush()
+        assert psql.stdout.readline() == "held\n"
+        desk("apply", "--waves", "all", "--lock-timeout", "3s")
+        psql.stdin.close()
+    desk.check_once()
