@@ -1,10 +1,12 @@
 """Laws of catalogues: text and objects are one, and there is something to say exactly where fingerprints differ."""
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pdelta.sql.catalogue import YES, Catalogue, Item, fingerprint, groups
-from pdelta.sql.difference import ORDER, difference
+from pdelta.sql.difference import difference
 
 TEXTS = st.text(st.sampled_from(list("ab \\n\n:\"'.é\U0001f600")), max_size=6)
 KEYS = st.sampled_from(["type", "default", "not null", "definition", "comment"])
@@ -17,8 +19,7 @@ def tables(draw: st.DrawFn) -> list[Item]:
     name = draw(NAMES)
     columns = draw(st.lists(NAMES, unique=True, max_size=3))
     made = [Item("table", name, draw(FACTS))]
-    for position, column in enumerate(columns, 1):
-        made.append(Item("column", f"{name}.{column}", ((ORDER, str(position)), *draw(FACTS))))
+    made.extend(Item("column", f"{name}.{column}", draw(FACTS)) for column in columns)
     if draw(st.booleans()):
         made.append(Item("index", f"{name}_ix", (("on", name), *draw(FACTS))))
     return made
@@ -37,6 +38,15 @@ def catalogues(draw: st.DrawFn) -> Catalogue:
 def test_item_when_written_and_read_then_it_is_the_same(item: Item) -> None:
     assert Item.parse(item.text()) == item
     assert "\n\n" not in item.text()
+
+
+@given(catalogues(), st.randoms(use_true_random=False))
+def test_catalogue_when_written_and_read_then_it_is_the_same(catalogue: Catalogue, random: Random) -> None:
+    whole = "\n\n".join(item.text() for item in catalogue.items)
+    assert Catalogue.parse([whole] if whole else []) == catalogue
+    others = [item for item in catalogue.items if item.kind != "column"]
+    random.shuffle(others)
+    assert Catalogue.of([*(item for item in catalogue.items if item.kind == "column"), *others]) == catalogue
 
 
 @given(catalogues(), catalogues())

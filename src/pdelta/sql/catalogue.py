@@ -16,10 +16,14 @@ import msgspec
 YES: Final = "yes"
 """The value of a fact that an object has or has not."""
 
+COLUMN: Final = "column"
+HOLDERS: Final = frozenset({"table", "view", "materialized view", "foreign table", "type"})
+"""Kinds that have columns."""
+
 _SEPARATOR: Final = "\n\n"
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _NAME: Final = re.compile(r'"(?:[^"]|"")*"|`(?:[^`]|``)*`|\((?:[^()"]|"(?:[^"]|"")*")*\)|[^."`(]+|.', re.DOTALL)
-_CHILDREN: Final = frozenset({"column", "constraint", "trigger", "policy", "rule"})
+_CHILDREN: Final = frozenset({COLUMN, "constraint", "trigger", "policy", "rule"})
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -79,18 +83,37 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Catalogue(msgspec.Struct, frozen=True):
-    """The objects of one tenant.
+    """The objects of one tenant; ``of`` makes it.
 
     Attributes:
-        items: Sorted by their canonical text; no two have one kind and name.
+        items: Each table, view or type with its columns behind it in their order, and all that by the order of the
+            text; no two have one kind and name.
     """
 
     items: tuple[Item, ...]
 
     @classmethod
     def of(cls, items: Iterable[Item]) -> Self:
-        """Give the catalogue of these objects, whatever their order."""
-        return cls(tuple(sorted(items, key=Item.text)))
+        """Give the catalogue of these objects; their order matters for the columns of one table alone."""
+        columns: defaultdict[str, list[Item]] = defaultdict(list)
+        others = []
+        for item in items:
+            if item.kind == COLUMN:
+                columns[item.owner].append(item)
+            else:
+                others.append(item)
+        groups_ = [(item, *(columns.pop(item.name, ()) if item.kind in HOLDERS else ())) for item in others]
+        groups_.extend(tuple(left) for left in columns.values())
+        return cls(tuple(item for group in sorted(groups_, key=_text) for item in group))
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> Self:
+        """Read texts of objects, each with an empty line between it and the next, as a server gives them.
+
+        Raises:
+            ValueError: One is no such text.
+        """
+        return cls.of(Item.parse(part) for text in texts for part in text.split(_SEPARATOR))
 
     def get(self, kind: str, name: str) -> Item | None:
         """Give one object; None where there is none."""
@@ -110,11 +133,15 @@ class Group(msgspec.Struct, frozen=True):
 
 
 def fingerprint(catalogue: Catalogue) -> str:
-    """Give the SHA-256, in lower-case hexadecimal, of the sorted texts of all objects with an empty line between them.
+    """Give the SHA-256, in lower-case hexadecimal, of the texts of all objects with an empty line between them.
 
     Servers calculate the same from the same texts: their order is that of the bytes of UTF-8.
     """
-    return sha256(_SEPARATOR.join(sorted(item.text() for item in catalogue.items)).encode()).hexdigest()
+    return sha256(_text(catalogue.items).encode()).hexdigest()
+
+
+def _text(items: Iterable[Item]) -> str:
+    return _SEPARATOR.join(item.text() for item in items)
 
 
 def groups(fingerprints: Mapping[str, str]) -> tuple[Group, ...]:

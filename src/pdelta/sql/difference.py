@@ -1,14 +1,14 @@
 """How two catalogues differ, in words for people, and as data for what takes one to the other."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
 
-from pdelta.sql.catalogue import YES, Catalogue, Item
+from pdelta.sql.catalogue import COLUMN, HOLDERS, YES, Catalogue, Item
 
-ORDER: Final = "position"
-"""The fact of a column that says where it stands; compared by table, so that one missing column moves no others."""
+ORDER: Final = "order"
+"""Stands for the order of a table's columns, which is no fact of any of them."""
 
 _SHOWN_CHARACTERS: Final = 80
 _FLAGS: Final = {"not null": ("does not allow NULL", "allows NULL")}
@@ -26,7 +26,7 @@ class Difference(msgspec.Struct, frozen=True):
         words: What is said to people.
         wanted: As it should be; None where it should not be.
         found: As it is; None where it is missing.
-        facts: The keys of the facts that differ where both are there; ``position`` for the columns of a table.
+        facts: The keys of the facts that differ where both are there; ``ORDER`` for that of a table's columns.
     """
 
     words: str
@@ -85,10 +85,9 @@ def _changed(ours: _Items, theirs: _Items) -> Iterator[Difference]:
         if found is None or found.facts == wanted.facts:
             continue
         want, have = dict(wanted.facts), dict(found.facts)
-        keys = [key for key in dict.fromkeys((*want, *have)) if key != ORDER and want.get(key) != have.get(key)]
-        if keys:
-            words = ", and ".join(_fact(key, want.get(key), have.get(key)) for key in keys)
-            yield Difference(f"{wanted} {words}", wanted, found, tuple(keys))
+        keys = [key for key in dict.fromkeys((*want, *have)) if want.get(key) != have.get(key)]
+        words = ", and ".join(_fact(key, want.get(key), have.get(key)) for key in keys)
+        yield Difference(f"{wanted} {words}", wanted, found, tuple(keys))
 
 
 def _fact(key: str, want: str | None, have: str | None) -> str:
@@ -109,22 +108,20 @@ def _is_short(value: str | None) -> bool:
 
 def _reordered(ours: _Items, theirs: _Items) -> Iterator[Difference]:
     """Compare the order of the columns that both have; where others are missing, saying that is enough."""
-    tables: dict[str, list[tuple[str, str]]] = {}
-    for key, item in ours.items():
-        if key in theirs and item.fact(ORDER) is not None:
-            tables.setdefault(item.owner, []).append(key)
-    for table, keys in tables.items():
-        wanted, found = _in_order(keys, ours), _in_order(keys, theirs)
-        if wanted != found:
-            words = f"the columns of {table} are in the order {', '.join(found)}, not {', '.join(wanted)}"
+    found = _orders(theirs, ours)
+    for table, names in _orders(ours, theirs).items():
+        if names != found[table]:
+            words = f"the columns of {table} are in the order {', '.join(found[table])}, not {', '.join(names)}"
             yield Difference(words, _holder(table, ours), _holder(table, theirs), (ORDER,))
 
 
-def _in_order(keys: Iterable[tuple[str, str]], items: _Items) -> list[str]:
-    return [items[key].last_name for key in sorted(keys, key=lambda key: int(items[key].fact(ORDER) or 0))]
+def _orders(items: _Items, others: _Items) -> dict[str, list[str]]:
+    orders: dict[str, list[str]] = {}
+    for key, item in items.items():
+        if item.kind == COLUMN and key in others:
+            orders.setdefault(item.owner, []).append(item.last_name)
+    return orders
 
 
 def _holder(table: str, items: _Items) -> Item:
-    """Give what has these columns: most often a table."""
-    held = (item for (_kind, name), item in items.items() if name == table and item.kind not in _ALONE)
-    return next(held, Item("table", table))
+    return next((items[kind, table] for kind in HOLDERS if (kind, table) in items), Item("table", table))

@@ -5,20 +5,18 @@ from hashlib import sha256
 import pytest
 
 from pdelta.sql.catalogue import YES, Catalogue, Group, Item, fingerprint, groups, name_parts
-from pdelta.sql.difference import ORDER, difference
+from pdelta.sql.difference import ORDER, Difference, difference
 
 
-def column(name: str, position: int, **facts: str) -> Item:
-    return Item(
-        "column", name, ((ORDER, str(position)), *((key.replace("_", " "), value) for key, value in facts.items()))
-    )
+def column(name: str, **facts: str) -> Item:
+    return Item("column", name, tuple((key.replace("_", " "), value) for key, value in facts.items()))
 
 
 USERS = (
     Item("table", "users"),
-    column("users.id", 1, type="bigint", not_null=YES),
-    column("users.age", 2, type="bigint", default="0"),
-    column("users.email", 3, type="text", not_null=YES),
+    column("users.id", type="bigint", not_null=YES),
+    column("users.age", type="bigint", default="0"),
+    column("users.email", type="text", not_null=YES),
     Item("constraint", "users.users_pkey", (("definition", "PRIMARY KEY (id)"),)),
     Item(
         "index",
@@ -35,16 +33,32 @@ def words(*found: Item, wanted: tuple[Item, ...] = USERS) -> list[str]:
 
 
 def with_(*items: Item, without: tuple[str, ...] = ()) -> tuple[Item, ...]:
-    named = {(item.kind, item.name) for item in items}
-    kept = [item for item in USERS if (item.kind, item.name) not in named and item.name not in without]
-    return (*kept, *items)
+    """Give the objects of USERS, some of them replaced in their place, and some left out."""
+    new = {(item.kind, item.name): item for item in items}
+    kept = [new.pop((item.kind, item.name), item) for item in USERS if item.name not in without]
+    return (*kept, *new.values())
 
 
 def test_fingerprint_when_made_then_it_is_the_hash_of_the_sorted_texts() -> None:
     items = (Item("view", "b", (("definition", "SELECT 1\nFROM \\x"),)), Item("table", "a", (("unlogged", YES),)))
     text = "table: a\nunlogged: yes\n\nview: b\ndefinition: SELECT 1\\nFROM \\\\x"
     assert fingerprint(Catalogue.of(items)) == sha256(text.encode()).hexdigest()
-    assert fingerprint(Catalogue(items)) == fingerprint(Catalogue.of(reversed(items)))
+    assert fingerprint(Catalogue.of(items)) == fingerprint(Catalogue.of(reversed(items)))
+    assert Catalogue.parse(text.split("\n\n")) == Catalogue.parse([text]) == Catalogue.of(items)
+
+
+def test_catalogue_when_made_then_columns_follow_their_table_in_their_own_order() -> None:
+    items = (
+        column("b.z"),
+        Item("type", "a"),
+        column("b.y"),
+        column("c.x"),
+        Item("view", "b"),
+        column("b.x"),
+        Item("index", "b"),
+    )
+    names = [f"{item.kind} {item.name}" for item in Catalogue.of(items).items]
+    assert names == ["column c.x", "index b", "type a", "view b", "column b.z", "column b.y", "column b.x"]
 
 
 def test_fingerprint_when_order_is_beyond_the_basic_plane_then_it_is_that_of_bytes() -> None:
@@ -105,7 +119,7 @@ def test_difference_when_things_are_missing_then_they_are_named() -> None:
 
 
 def test_difference_when_things_should_not_be_there_then_they_are_named() -> None:
-    extra = (Item("table", "logs"), column("logs.at", 1, type="date"), column("users.nick", 4, type="text"))
+    extra = (Item("table", "logs"), column("logs.at", type="date"), column("users.nick", type="text"))
     assert words(*USERS, *extra) == ["additional table logs", "additional column users.nick"]
 
 
@@ -126,14 +140,14 @@ def test_difference_when_a_table_became_a_view_then_its_columns_are_still_compar
 @pytest.mark.parametrize(
     ("item", "said"),
     [
-        (column("users.age", 2, type="integer", default="0"), "column users.age is integer, not bigint"),
-        (column("users.age", 2, type="bigint", default="1"), "column users.age has default 1, not 0"),
-        (column("users.age", 2, type="bigint"), "column users.age has no default, not 0"),
-        (column("users.id", 1, type="bigint", not_null=YES, default="7"), "column users.id has default 7"),
-        (column("users.email", 3, type="text"), "column users.email allows NULL"),
-        (column("users.age", 2, type="bigint", default="0", not_null=YES), "column users.age does not allow NULL"),
+        (column("users.age", type="integer", default="0"), "column users.age is integer, not bigint"),
+        (column("users.age", type="bigint", default="1"), "column users.age has default 1, not 0"),
+        (column("users.age", type="bigint"), "column users.age has no default, not 0"),
+        (column("users.id", type="bigint", not_null=YES, default="7"), "column users.id has default 7"),
+        (column("users.email", type="text"), "column users.email allows NULL"),
+        (column("users.age", type="bigint", default="0", not_null=YES), "column users.age does not allow NULL"),
         (
-            column("users.age", 2, type="integer", not_null=YES),
+            column("users.age", type="integer", not_null=YES),
             "column users.age is integer, not bigint, and has no default, not 0, and does not allow NULL",
         ),
         (Item("table", "users", (("unlogged", YES),)), "table users is unlogged"),
@@ -153,15 +167,18 @@ def test_difference_when_the_schema_itself_differs_then_it_is_called_that() -> N
 
 
 def test_difference_when_a_column_is_missing_then_the_others_have_not_moved() -> None:
-    found = with_(column("users.email", 2, type="text", not_null=YES), without=("users.age",))
-    assert words(*found) == ["missing column users.age"]
+    assert words(*with_(without=("users.age",))) == ["missing column users.age"]
 
 
 def test_difference_when_columns_have_another_order_then_both_orders_are_told() -> None:
-    found = with_(
-        column("users.email", 2, type="text", not_null=YES), column("users.age", 3, type="bigint", default="0")
-    )
+    age = next(item for item in USERS if item.name == "users.age")
+    found = (*with_(without=("users.age",)), age)
     (one,) = difference(Catalogue.of(USERS), Catalogue.of(found))
     assert one.words == "the columns of users are in the order id, email, age, not id, age, email"
     assert one.facts == (ORDER,)
-    assert one.wanted == one.found == USERS[0]
+    assert one.wanted == one.found == one.item == USERS[0]
+
+
+def test_difference_when_it_is_about_nothing_then_it_is_a_bug() -> None:
+    with pytest.raises(ValueError, match="is about something"):
+        _ = Difference("nothing", None, None).item
