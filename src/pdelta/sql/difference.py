@@ -69,7 +69,7 @@ def _rank(one: Difference) -> tuple[int, str, str]:
 
 
 def _placed(item: Item) -> str:
-    return f"{item} on {item.owner}" if item.kind == "index" else str(item)
+    return f"{item} on {item.owner}" if item.kind.endswith("index") else str(item)
 
 
 def _only(here: _Items, there: _Items) -> Iterator[Item]:
@@ -94,8 +94,9 @@ def _fact(key: str, want: str | None, have: str | None) -> str:
     if YES in {want, have}:
         yes, no = _FLAGS.get(key, (f"is {key}", f"is not {key}"))
         return yes if have else no
+    want, have = want and want.strip(), have and have.strip()
     if have is None:
-        return f"has no {key}, not {want}" if _is_short(want) else f"has no {key}"
+        return f"lacks {key} {want}" if _is_short(want) else f"lacks a {key}"
     if not (_is_short(want) and _is_short(have)):
         return f"has another {key}"
     verb = "is" if key == "type" else f"has {key}"

@@ -142,18 +142,18 @@ def test_difference_when_a_table_became_a_view_then_its_columns_are_still_compar
     [
         (column("users.age", type="integer", default="0"), "column users.age is integer, not bigint"),
         (column("users.age", type="bigint", default="1"), "column users.age has default 1, not 0"),
-        (column("users.age", type="bigint"), "column users.age has no default, not 0"),
+        (column("users.age", type="bigint"), "column users.age lacks default 0"),
         (column("users.id", type="bigint", not_null=YES, default="7"), "column users.id has default 7"),
         (column("users.email", type="text"), "column users.email allows NULL"),
         (column("users.age", type="bigint", default="0", not_null=YES), "column users.age does not allow NULL"),
         (
             column("users.age", type="integer", not_null=YES),
-            "column users.age is integer, not bigint, and has no default, not 0, and does not allow NULL",
+            "column users.age is integer, not bigint, and lacks default 0, and does not allow NULL",
         ),
         (Item("table", "users", (("unlogged", YES),)), "table users is unlogged"),
         (Item("view", "adults", (("definition", "x\ny"),)), "view adults has another definition"),
         (Item("view", "adults", (("definition", "x"),)), "view adults has another definition"),
-        (Item("view", "adults"), "view adults has no definition"),
+        (Item("view", "adults"), "view adults lacks a definition"),
         (Item("table", "users", (("comment", "x" * 81),)), "table users has another comment"),
     ],
 )

@@ -1,0 +1,1 @@
+"""What reads a tenant's catalogue, one module an engine, over any function that runs a query."""

@@ -1,0 +1,242 @@
+"""Reads PostgreSQL's catalogue: fingerprints of many schemas with one query, and what few of them hold.
+
+Both come from the same SELECTs of lines: the server hashes them for ``fingerprints`` exactly as ``sql.catalogue`` does
+for what ``catalogues`` gives. They read what every login may read that may use the schemas, and change nothing but
+settings of their transaction, which they set back at their end. They wait for tables that somebody is altering, so a
+timeout is the caller's to set.
+
+The statements look expensive to the planner, and its compiler would take longer than they do: ``SETTINGS_BEFORE`` is
+for the transaction that they run in.
+"""
+
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from pdelta.databases.catalogue import postgresql_others as others
+from pdelta.databases.catalogue import postgresql_rights as rights
+from pdelta.databases.catalogue import postgresql_tables as tables
+from pdelta.databases.catalogue.neutral import neutral
+from pdelta.databases.catalogue.postgresql_rare import event_triggers, rare
+from pdelta.databases.catalogue.postgresql_text import SETTINGS, array, literal, name
+from pdelta.errors import Cause, DatabaseError
+from pdelta.sql.catalogue import Catalogue, Item, fingerprint
+
+Query = Callable[[str], Sequence[Sequence[Any]]]
+"""Executes one SELECT in one transaction and gives its rows."""
+
+SETTINGS_BEFORE: Final = "SET LOCAL jit = off; SET LOCAL work_mem = '32MB'"
+"""Belongs before a statement of this module, in its transaction."""
+
+_OWN_SCHEMA: Final = "public"
+"""Whose names stand without it where a tenant is a whole database."""
+
+
+def fingerprints(query: Query, schemas: Collection[str], *, parked: bool = False) -> dict[str, str]:
+    """Give the fingerprint of each of these schemas, with one query whatever their number; one that is gone is missing.
+
+    Schemas with functions that name their own schema in their text are read as a whole, with one query more.
+
+    Args:
+        query: On the database that has them.
+        schemas: Their names.
+        parked: Whether what pdelta parked or kept counts as theirs.
+
+    Raises:
+        DatabaseError: The login may not use one of them.
+    """
+    if not schemas:
+        return {}
+    rows = query(_fingerprints(*_look(query, schemas), schemas, parked=parked))
+    found = {schema: value for schema, value in rows if value}
+    named = [schema for schema, value in rows if not value]
+    read = catalogues(query, named, parked=parked)
+    return found | {schema: fingerprint(catalogue) for schema, catalogue in read.items()}
+
+
+def catalogues(query: Query, schemas: Collection[str], *, parked: bool = False) -> dict[str, Catalogue]:
+    """Give the catalogues of these schemas; one that is gone is missing.
+
+    Args:
+        query: On the database that has them.
+        schemas: Their names.
+        parked: Whether what pdelta parked or kept counts as theirs.
+
+    Raises:
+        DatabaseError: The login may not use one of them.
+    """
+    if not schemas:
+        return {}
+    rows = query(_texts(*_look(query, schemas), _schemas(schemas), parked=parked))
+    texts: dict[str, list[str]] = {}
+    for schema, text in rows:
+        texts.setdefault(schema, []).append(text)
+    return {schema: Catalogue.of(_neutral(lines, schema)) for schema, lines in texts.items()}
+
+
+def database_catalogue(query: Query, *, parked: bool = False) -> Catalogue:
+    """Give the catalogue of a whole database; names of its schema ``public`` stand without it.
+
+    Args:
+        query: On that database.
+        parked: Whether what pdelta parked or kept counts as the tenant's.
+
+    Raises:
+        DatabaseError: The login may not use the schema ``public``.
+    """
+    rows = query(_texts(*_look(query, (_OWN_SCHEMA,)), _DATABASE, event_triggers(), parked=parked))
+    return Catalogue.parse(text for _schema, text in rows)
+
+
+def statement(version: int, schema: str, *, parked: bool = False) -> str:
+    """Give a SELECT of one text, all that a schema holds, for a transaction that goes on afterwards; ``read`` reads it.
+
+    Args:
+        version: The server's ``server_version_num``.
+        schema: Its name.
+        parked: Whether what pdelta parked or kept counts as the tenant's.
+    """
+    texts = _texts(version, _SELDOM, _schemas((schema,)), parked=parked)
+    return rf"SELECT string_agg(text, E'\n\n') FROM ({texts}) AS x (schema, text)"
+
+
+def read(text: str, schema: str) -> Catalogue:
+    """Give the catalogue that the text of a ``statement`` says.
+
+    Args:
+        text: The value.
+        schema: The schema's name.
+    """
+    return Catalogue.of(_neutral((text,), schema))
+
+
+def _look(query: Query, schemas: Collection[str]) -> tuple[int, Container[str]]:
+    """Give the server's version, and which of the tables that few use have anything in them that is not the server's.
+
+    What they have none of need not be planned: that is a tenth of all.
+
+    Raises:
+        DatabaseError: The login may not use one of the schemas, and the server would write their names elsewhere.
+    """
+    there = ", ".join(
+        f"CASE WHEN EXISTS (SELECT FROM {table} WHERE {condition}) THEN '{table}' END"
+        for table, condition in _SELDOM.items()
+    )
+    closed = f"""
+SELECT min(nspname) FROM pg_namespace
+ WHERE nspname = ANY ({array(sorted(schemas))}) AND NOT has_schema_privilege(oid, 'USAGE')"""
+    row = query(f"SELECT current_setting('server_version_num'), concat_ws(' ', {there}), ({closed}), current_user")[0]
+    version, tables_, schema, login = row
+    if schema:
+        raise DatabaseError(
+            f"{login} may not use the schema {schema}",
+            cause=Cause.DENIED,
+            hint=f'GRANT USAGE ON SCHEMA "{schema}" TO "{login}"',
+        )
+    return int(version), tables_.split()
+
+
+_SELDOM: Final = {
+    **dict.fromkeys(("pg_policy", "pg_statistic_ext", "pg_default_acl"), "true"),
+    **dict.fromkeys(("pg_proc", *rare()), "oid >= 16384"),
+    "pg_extension": "extnamespace <> 'pg_catalog'::regnamespace",
+    "pg_aggregate": "aggfnoid >= 16384",
+    "pg_rewrite": "oid >= 16384 AND rulename <> '_RETURN'",
+}
+"""What tables have when they have more than what every database begins with."""
+
+
+def _neutral(texts: Iterable[str], schema: str) -> Iterator[Item]:
+    for item in Catalogue.parse(texts).items:
+        yield neutral(item, schema) if item.kind in {"function", "procedure"} else item
+
+
+def _schemas(schemas: Collection[str]) -> str:
+    """Give the SELECT of the schemas that are each a tenant."""
+    return f"""
+SELECT n.oid, n.nspname, n.nspowner, n.nspacl, n.nspname AS tenant, '' AS prefix, '' AS line,
+       quote_ident(n.nspname) || ', pg_catalog, pg_temp' AS path
+  FROM pg_namespace n, settings WHERE n.nspname = ANY ({array(sorted(schemas))})"""
+
+
+_DATABASE: Final = f"""
+SELECT n.oid, n.nspname, n.nspowner, n.nspacl, current_database() AS tenant, o.prefix, o.line,
+       '{_OWN_SCHEMA}, pg_catalog, pg_temp' AS path
+  FROM pg_namespace n, settings,
+       LATERAL (SELECT CASE n.nspname WHEN '{_OWN_SCHEMA}' THEN '' ELSE quote_ident(n.nspname) || '.' END AS prefix,
+                       CASE n.nspname WHEN '{_OWN_SCHEMA}' THEN '' ELSE {name("n.nspname")} || '.' END AS line) o
+ WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"""
+
+
+def _fingerprints(version: int, there: Container[str], schemas: Collection[str], *, parked: bool) -> str:
+    """Give the statement of names and fingerprints; none where only the catalogue tells.
+
+    The lines are sorted once, and not by each aggregate for itself.
+    """
+    named = """
+SELECT p.ns FROM proc p JOIN ns n ON n.oid = p.ns
+ WHERE strpos(lower(p.prosrc || coalesce(array_to_string(p.proconfig, ' '), '')),
+              lower(replace(n.nspname, '"', '""'))) > 0"""
+    lines = " UNION ALL ".join(_lines(version, there, parked=parked))
+    return f"""
+{_before(version, _schemas(schemas), parked=parked)}
+SELECT n.nspname, CASE WHEN n.oid NOT IN ({named}) THEN h.value END
+  FROM ns n JOIN (
+       SELECT l.ns, encode(sha256(convert_to(string_agg(l.line, E'\\n\\n'), 'UTF8')), 'hex') AS value
+         FROM (SELECT l.ns, l.line FROM ({lines}) AS l (ns, line) ORDER BY l.ns, l.line COLLATE "C" OFFSET 0) l
+        GROUP BY l.ns) h ON h.ns = n.oid
+UNION ALL {_AFTER}"""
+
+
+def _texts(version: int, there: Container[str], schemas: str, *more: str, parked: bool) -> str:
+    """Give the statement of names and texts of objects."""
+    lines = " UNION ALL ".join((*_lines(version, there, parked=parked), *more))
+    return f"""
+{_before(version, schemas, parked=parked)}
+SELECT n.nspname, l.line FROM ns n JOIN ({lines}) AS l (ns, line) ON l.ns = n.oid
+UNION ALL {_AFTER}"""
+
+
+def _before(version: int, schemas: str, *, parked: bool) -> str:
+    """Give what the SELECTs of lines stand on."""
+    former = ", ".join(f"current_setting('{key}') AS \"{key}\"" for key in (*SETTINGS, "search_path"))
+    settings = ", ".join(f"set_config('{key}', {literal(value)}, true)" for key, value in SETTINGS.items())
+    return f"""
+WITH former AS MATERIALIZED (SELECT {former}),
+     settings AS MATERIALIZED (SELECT {settings} FROM former),
+     ns AS MATERIALIZED ({schemas}),
+     ext AS MATERIALIZED ({others.EXTENDED}),
+     rel AS MATERIALIZED ({tables.relations(parked=parked)}),
+     tab AS MATERIALIZED ({tables.tables(version, parked=parked)}),
+     idx AS MATERIALIZED ({tables.keyed(version)}),
+     proc AS MATERIALIZED ({others.routines()})"""
+
+
+_AFTER: Final = (
+    "SELECT NULL, NULL FROM former WHERE "
+    + " || ".join(f"set_config('{key}', former.\"{key}\", true)" for key in (*SETTINGS, "search_path"))
+    + " IS NULL"
+)
+"""Comes last, gives no row, and sets back what was set."""
+
+
+def _lines(version: int, there: Container[str], *, parked: bool) -> Iterator[str]:
+    """Give the SELECTs of lines that have something to say."""
+    yield others.schemas()
+    yield "SELECT ns, text FROM tab"
+    yield tables.constraints(version, parked=parked)
+    yield tables.indexes(parked=parked)
+    yield tables.sequences()
+    yield tables.triggers(parked=parked)
+    yield others.types(version, parked=parked)
+    yield rights.grants()
+    seldom = {
+        "pg_proc": others.functions(version),
+        "pg_aggregate": others.aggregates(),
+        "pg_policy": others.policies(),
+        "pg_rewrite": others.rules(),
+        "pg_statistic_ext": others.statistics(),
+        "pg_extension": others.extensions(),
+        "pg_default_acl": rights.default_privileges(),
+        **rare(),
+    }
+    yield from (lines for table, lines in seldom.items() if table in there)
