@@ -34,11 +34,13 @@ class Item(msgspec.Struct, frozen=True):
         name: Which one; those that belong to a table begin with its name and a dot, as in ``users.age``.
         facts: What there is to say of it, key and value, in the order in which the engine's reader gives them. What is
             as it always is has no fact.
+        source: The statement that makes it, where the engine keeps that; no part of its text.
     """
 
     kind: str
     name: str
     facts: tuple[tuple[str, str], ...] = ()
+    source: str = ""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}" if self.name else f"the {self.kind}"

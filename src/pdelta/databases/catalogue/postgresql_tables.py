@@ -7,7 +7,6 @@ schemas to be read; ``ext``, what belongs to an extension; and of the SELECTs he
 from typing import Final
 
 from pdelta.databases.catalogue.postgresql_text import (
-    PARKED,
     block,
     choice,
     escaped,
@@ -26,6 +25,7 @@ from pdelta.databases.catalogue.postgresql_text import (
     whole,
     within,
 )
+from pdelta.sql.derive.kept import PARKED
 
 _MENTIONS_PARKED: Final = literal(f"%{PARKED}%".replace("_", r"\_"))
 _STATES: Final = {"D": "disabled", "R": "replica", "A": "always"}

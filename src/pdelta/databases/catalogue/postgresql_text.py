@@ -7,14 +7,8 @@ are ``E''`` strings, which no setting reads in another way.
 from collections.abc import Iterable
 from typing import Final
 
-PARKED: Final = "_pdelta_park_"
-"""Begins the name of what a lossy change moved out of the way."""
-
-KEPT: Final = "pdelta_kept_"
-"""Begins the name of a table with rows that a delta displaced."""
-
-LEDGER: Final = ("pdelta_applied", "pdelta_history", "pdelta_head")
-"""pdelta's own tables."""
+from pdelta.databases.catalogue.ours import LEDGER
+from pdelta.sql.derive.kept import KEPT, PARKED
 
 SETTINGS: Final = {
     "DateStyle": "ISO, YMD",

@@ -1,0 +1,9 @@
+
+CREATE TABLE users (id INTEGER PRIMARY KEY AUTOINCREMENT, name VARCHAR(80) NOT NULL, email TEXT, age INTEGER NOT NULL DEFAULT 0,
+    score REAL, shout TEXT GENERATED ALWAYS AS (upper(email)) VIRTUAL, UNIQUE (name), CONSTRAINT grown CHECK (age >= 0));
+CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INTEGER REFERENCES users (id) ON DELETE CASCADE, amount INTEGER);
+CREATE TABLE pairs (a TEXT COLLATE NOCASE, b TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID;
+CREATE INDEX users_email ON users (email);
+CREATE UNIQUE INDEX users_lower ON users (lower(email)) WHERE age > 10;
+CREATE VIEW adults AS SELECT id, name FROM users WHERE age >= 18;
+CREATE TRIGGER stamped AFTER UPDATE ON users BEGIN UPDATE orders SET amount = 0 WHERE user_id = new.id; END;
