@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 
 from pdelta.filesystem.batch.native import NativeCalls, load
 from tests.fixtures.cli import Cli, isolated_environment
+from tests.fixtures.mariadb import MariaDB, running_mariadb
+from tests.fixtures.mariadb import missing_programs as missing_mariadb
 from tests.fixtures.pgbouncer import PgBouncer, find_pgbouncer, running_pgbouncer
 from tests.fixtures.postgresql import PostgreSQL, find_programs, running_postgresql
 from tests.fixtures.sshd import Sshd, missing_programs, running_sshd
@@ -51,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "sshd" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.ssh)
             item.add_marker(pytest.mark.integration)
-        if "postgresql" in getattr(item, "fixturenames", ()):
+        if {"postgresql", "mariadb"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
 
 
@@ -127,6 +129,19 @@ def pgbouncer(postgresql: PostgreSQL) -> Iterator[PgBouncer]:
     try:
         with running_pgbouncer(folder, postgresql) as pooler:
             yield pooler
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """A real MariaDB server on loopback; one a worker."""
+    if missing := missing_mariadb():
+        _lacking(f"MariaDB is not installed: {', '.join(missing)} not found (Debian: mariadb-server)")
+    folder = Path(tempfile.mkdtemp(prefix="pd-my-"))
+    try:
+        with running_mariadb(folder) as server:
+            yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
