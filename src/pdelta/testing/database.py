@@ -329,6 +329,19 @@ class DatabaseContract(ABC):
             session.close()
             assert stage.ledger(tenant) == []
 
+    def test_fingerprint_when_the_catalogue_changes_then_another_and_else_the_same(self) -> None:
+        """Neither rows nor a ledger of ours change it, nor the session that asks."""
+        with self._stage() as stage:
+            for tenant in stage.bench.tenants:
+                before = stage.fingerprint(tenant)
+                stage.commit(stage.work(tenant, [forward("a", INSERT_ONE)]))
+                assert stage.fingerprint(tenant) == before
+                stage.bench.run(tenant, "CREATE INDEX bodies ON notes (body)")
+                after = stage.fingerprint(tenant)
+                assert after != before
+                stage.commit(stage.work(tenant, [back("a", DELETE_ONE)]))
+                assert stage.fingerprint(tenant) == after
+
     def test_query_when_it_selects_then_rows_and_when_it_writes_then_refused(self) -> None:
         """A question changes nothing, however it is asked."""
         with self._stage() as stage, stage.bench.database() as database:

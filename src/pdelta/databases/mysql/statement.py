@@ -1,0 +1,91 @@
+"""Where a statement may stand in a delta for MySQL or MariaDB, told by its words.
+
+Called by the session before it executes anything of a delta's. A statement that commits by itself would tear the delta
+from its row of the ledger, so in a transaction only those are taken of which that is known.
+"""
+
+from functools import lru_cache
+from typing import Final
+
+from pdelta.errors import ScriptError
+from pdelta.sql.alone import controls_transaction, needs_no_transaction
+from pdelta.sql.split import Statement, split
+from pdelta.sql.token import Dialect, Kind, Mode
+
+_KNOWN: Final = frozenset(
+    {"DELETE", "DO", "INSERT", "REPLACE", "SELECT", "SET", "TABLE", "UPDATE", "VALUES", "WITH", "("}
+    | {"ANALYZE", "DESC", "DESCRIBE", "EXPLAIN", "SHOW"}
+)
+"""Neither they nor what they call can commit."""
+_QUESTIONS: Final = frozenset({"(", "DESC", "DESCRIBE", "EXPLAIN", "SELECT", "SHOW", "TABLE", "VALUES", "WITH"})
+_ELSEWHERE: Final = {
+    "USE": "each database is a tenant of its own",
+    "ROLLBACK": "it names a savepoint, and there is none",
+    "LOCK": "pdelta holds the locks that a delta needs",
+    "UNLOCK": "pdelta holds the locks that a delta needs",
+    "XA": "the delta and its row of the ledger share a transaction, which pdelta begins and ends",
+}
+
+
+@lru_cache(maxsize=1024)
+def refused_inside(text: str, modes: frozenset[Mode]) -> str:
+    """Give why a statement can't stand in the transaction of a delta; empty where it can."""
+    if reason := refused_alone(text, modes):
+        return reason
+    (statement,) = _statements(text, modes)
+    if why := needs_no_transaction(statement, Dialect.MYSQL):
+        return f"{why} commits whatever is open, so it can't stand in a transaction"
+    words = _words(statement)
+    if words[0] not in _KNOWN:
+        return f"{words[0]} may commit by itself, and what it did can't be told afterwards"
+    return ""
+
+
+@lru_cache(maxsize=1024)
+def refused_alone(text: str, modes: frozenset[Mode]) -> str:
+    """Give why a statement can't be executed without a transaction either; empty where it can."""
+    try:
+        found = _statements(text, modes)
+    except ScriptError as error:
+        return error.problem
+    if len(found) != 1:
+        return f"there are {len(found)} statements where one must be" if found else "there is no statement"
+    if word := controls_transaction(found[0], Dialect.MYSQL):
+        return f"{word} can't stand in a delta: pdelta begins and ends transactions"
+    first = _words(found[0])[0]
+    return f"{first} can't stand in a delta: {_ELSEWHERE[first]}" if first in _ELSEWHERE else ""
+
+
+@lru_cache(maxsize=1024)
+def refused_as_query(text: str, modes: frozenset[Mode]) -> str:
+    """Give why this is no query; empty where it is one, which may still want to write."""
+    if reason := refused_alone(text, modes):
+        return reason
+    words = _words(_statements(text, modes)[0])
+    if words[0] not in _QUESTIONS:
+        return f"{words[0]} is no query"
+    places = [place for place, word in enumerate(words) if word == "INTO"]
+    if any(words[place + 1 : place + 2] in (["OUTFILE"], ["DUMPFILE"]) for place in places):
+        return "a query that writes a file is none"
+    return ""
+
+
+@lru_cache(maxsize=1024)
+def names_in(text: str, modes: frozenset[Mode]) -> frozenset[str]:
+    """Give every word and quoted name of a statement, in small letters and without quotes."""
+    return frozenset(
+        token.text.strip('`"').lower()
+        for statement in _statements(text, modes)
+        for token in statement.tokens
+        if token.kind in {Kind.WORD, Kind.QUOTED}
+    )
+
+
+def _statements(text: str, modes: frozenset[Mode]) -> tuple[Statement, ...]:
+    return tuple(split(text, Dialect.MYSQL, modes=modes))
+
+
+def _words(statement: Statement) -> list[str]:
+    """Give words in capitals and symbols, without the edges of ``/*! … */``; at least one, be it empty."""
+    words = [token.word for token in statement.tokens]
+    return [word for word in words if not word.startswith("/*") and word != "*/"] or [""]
