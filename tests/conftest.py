@@ -18,7 +18,7 @@ from tests.fixtures.mariadb import missing_programs as missing_mariadb
 from tests.fixtures.pgbouncer import PgBouncer, find_pgbouncer, running_pgbouncer
 from tests.fixtures.postgresql import PostgreSQL, find_programs, running_postgresql
 from tests.fixtures.sshd import Sshd, missing_programs, running_sshd
-from tests.fixtures.tenants import Fleet, SchemaFleet, SqliteFleet
+from tests.fixtures.tenants import Fleet, MysqlFleet, SchemaFleet, SqliteFleet
 from tests.fixtures.trees import Tree, build_tree
 
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture)
@@ -161,14 +161,19 @@ def cli(short_path: Path) -> Cli:
     return Cli(short_path)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Fleet:
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
+def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
     """Twelve tenants of each engine in turn, with the same tables in all of them."""
     names = [f"tenant_{number:02d}" for number in range(1, 13)]
     if request.param == "sqlite":
-        return SqliteFleet(tmp_path, names)
-    server: PostgreSQL = request.getfixturevalue("postgresql")
-    return SchemaFleet(tmp_path, names, server, request.getfixturevalue("pg_database"))
+        yield SqliteFleet(tmp_path, names)
+    elif request.param == "postgresql":
+        server: PostgreSQL = request.getfixturevalue("postgresql")
+        yield SchemaFleet(tmp_path, names, server, request.getfixturevalue("pg_database"))
+    else:
+        databases = MysqlFleet(tmp_path, names, request.getfixturevalue("mariadb"))
+        yield databases
+        databases.drop()
 
 
 @pytest.fixture

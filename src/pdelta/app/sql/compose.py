@@ -37,7 +37,7 @@ def open_database(section: DatabaseSection, context: Context, *, trust_stamps: b
         case Dialect.SQLITE:
             return _file(section, urls, context)
         case Dialect.MYSQL:
-            raise UsageError("not yet")
+            return _mysql(section, urls)
         case None:
             raise UsageError(f"the URL of databases.{section.name} leads to no engine that is known")
         case _:
@@ -105,5 +105,23 @@ def _postgresql(section: DatabaseSection, urls: list[str], *, trust_stamps: bool
             connections=section.connections or _CONNECTIONS,
             search_path=section.search_path,
             trust_stamps=trust_stamps,
+        )
+    )
+
+
+def _mysql(section: DatabaseSection, urls: list[str]) -> Database:
+    from pdelta.databases.mysql.address import Address
+    from pdelta.databases.mysql.database import MysqlDatabase
+    from pdelta.databases.mysql.settings import Settings
+
+    tenants = section.tenants
+    return MysqlDatabase(
+        Settings(
+            section.name,
+            tuple(map(Address, urls)),
+            patterns=tenants.patterns,
+            query=tenants.query,
+            exclude=tenants.exclude,
+            connections=section.connections or _CONNECTIONS,
         )
     )

@@ -11,7 +11,7 @@ from pdelta.app.sql.scripts import database_of
 from pdelta.databases.base import Database, Tenant
 from pdelta.errors import UsageError
 from pdelta.formats.database import DatabaseSection
-from pdelta.formats.tenants import matches, tags_of, values_of
+from pdelta.formats.tenants import is_taken, matches, tags_of, values_of
 from pdelta.model.target import Target
 from pdelta.operations.sql.operation import target_of
 from pdelta.sql.script import Scope
@@ -80,7 +80,7 @@ def open_fleet(context: Context, name: str, only: Sequence[str], *, trust_stamps
     """
     section = section_of(context, name)
     with open_database(section, context, trust_stamps=trust_stamps) as database:
-        tenants = [_described(section, tenant) for tenant in database.tenants()]
+        tenants = [_described(section, tenant) for tenant in database.tenants() if is_taken(section, tenant.name)]
         yield Fleet(section, database, chosen(tenants, only))
 
 

@@ -227,16 +227,41 @@ class Carrier:
             if together:
                 rows = self._commit(session, task, moves, rows, lock_ms, facts)
             else:
-                stepwise = Stepwise(
-                    self._database,
-                    self._workshop,
-                    session,
-                    tenant=task.tenant,
-                    rows=rows,
-                    lock_ms=lock_timeout_ms(moves, lock_ms),
-                )
-                rows = stepwise.carry(moves[0])
+                rows = self._step_by_step(session, task, moves[0], rows, lock_ms, facts)
         return facts
+
+    def _step_by_step(
+        self,
+        session: Session,
+        task: Task,
+        move: PlannedMove,
+        rows: Sequence[Applied],
+        lock_ms: int,
+        facts: dict[str, object],
+    ) -> list[Applied]:
+        """Make one move a statement at a time; give the ledger's rows then."""
+        if move.way is Way.APPLY and all(row.id != move.id for row in rows):
+            failing = next((text for text in move.check if not self._holds(session, task.tenant, text)), "")
+            if failing and move.verify and all(self._holds(session, task.tenant, text) for text in move.verify):
+                facts["found"] = [move.id]
+                found = self._workshop.recording(move).row
+                session.record(task.tenant, found, former=None, glance=Glance(managed=bool(rows), head=None))
+                return [*rows, found]
+            if failing:
+                raise GuardError(f"{task.tenant}: {move.id}: {CHECK}: {failing}; nothing was changed there")
+        stepwise = Stepwise(
+            self._database,
+            self._workshop,
+            session,
+            tenant=task.tenant,
+            rows=rows,
+            lock_ms=lock_timeout_ms([move], lock_ms),
+        )
+        return stepwise.carry(msgspec.structs.replace(move, check=()))
+
+    def _holds(self, session: Session, tenant: str, text: str) -> bool:
+        answer = session.query(tenant, holds(text))
+        return bool(answer and answer[0][0])
 
     def _commit(
         self,
@@ -305,8 +330,7 @@ class Carrier:
         """Give the delta whose check refused because its effect is there already, as its verify says; None for none."""
         for move in moves:
             if move.way is Way.APPLY and move.verify and f"{move.id}: {CHECK}" in error.message:
-                answers = [session.query(task.tenant, holds(text)) for text in move.verify]
-                return move.id if all(rows and rows[0][0] for rows in answers) else None
+                return move.id if all(self._holds(session, task.tenant, text) for text in move.verify) else None
         return None
 
     def _after_loss(self, task: Task, error: DatabaseError) -> Arrival:

@@ -96,7 +96,8 @@ class Stepwise:
 
     def _reverse(self, planned: PlannedMove) -> None:
         row = self._rows[planned.id]
-        if row.irreversible:
+        untouched = row.state is State.APPLYING and not row.step and not self._happened(row, _decode(row))
+        if row.irreversible and not untouched:
             # Says why, and raises.
             self._workshop.reversing(planned, row, self._tenant)
         if row.state is State.APPLYING:
