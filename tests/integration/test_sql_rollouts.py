@@ -429,3 +429,21 @@ def test_apply_when_no_reverse_is_written_then_each_tenant_derives_its_own(desk:
     assert failed(told) == [desk.fleet.names[0]]
     desk.done("rollback", "--to", NAME, "--accept-data-loss")
     assert desk.having("age") == [there]
+
+
+def test_drift_when_tenants_are_made_alike_or_not_then_they_are_grouped_and_told_apart(desk: Desk) -> None:
+    desk.done("apply", "--only", desk.fleet.names[0])
+    desk.done("rollback", "--only", desk.fleet.names[0])
+    assert "12 tenants, all made alike" in desk("drift").out
+    first, second = desk.fleet.names[3:5]
+    desk.fleet.sql(first, "CREATE INDEX users_by_name ON users (name)")
+    desk.fleet.sql(second, "ALTER TABLE users ADD COLUMN age integer")
+    told = desk.done("drift", status=4)
+    assert [len(group["tenants"]) for group in told["groups"]] == [10, 1, 1]
+    if desk.fleet.engine != "mysql":
+        assert "additional column users.age" in desk("drift", status=4).out
+        assert "additional index users_by_name" in desk("diff", desk.fleet.names[0], first, status=4).out
+        assert "is made like" in desk("diff", desk.fleet.names[0], desk.fleet.names[1]).out
+        like = desk.done("drift", "--like", second, status=4)["groups"]
+        assert like[0]["tenants"] == [second]
+        assert any("missing column users.age" in one for one in like[1]["differences"])

@@ -20,6 +20,7 @@ from typing import Any, Protocol, Self
 
 import msgspec
 
+from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, Way
 from pdelta.sql.piece import Piece
 from pdelta.sql.token import Dialect, Mode
@@ -232,6 +233,17 @@ class Database(Protocol):
 
         A tenant that can't be read has the ``DatabaseError`` that says so.
         """
+        ...
+
+    def fingerprints(self, names: Sequence[str]) -> Mapping[str, str | Exception]:
+        """Give the fingerprints of these tenants' catalogues, as ``sql.catalogue.fingerprint`` does.
+
+        What pdelta made is left out. A tenant that can't be read, or is gone, has the error that says so.
+        """
+        ...
+
+    def catalogues(self, names: Sequence[str]) -> Mapping[str, Catalogue | Exception]:
+        """Give what these tenants are made of, likewise."""
         ...
 
     def lane(self, name: str) -> str:

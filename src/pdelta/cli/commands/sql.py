@@ -12,6 +12,8 @@ COMMANDS: Final = {
     "status": "Show which tenants have which deltas.",
     "apply": "Apply the deltas that tenants lack.",
     "rollback": "Take deltas back.",
+    "drift": "Group tenants by what they are made of.",
+    "diff": "Tell in what one tenant differs from another.",
 }
 """Name and one line each."""
 

@@ -15,6 +15,7 @@ from pdelta.databases.mysql.server import Server, missing
 from pdelta.databases.mysql.settings import Settings, check
 from pdelta.errors import Cause, DatabaseError, UsageError
 from pdelta.model.failpoint import FailPoint, never
+from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied
 from pdelta.sql.token import Dialect, Mode
 
@@ -91,6 +92,28 @@ class MysqlDatabase:
     def ledgers(self, names: Sequence[str]) -> Mapping[str, Sequence[Applied] | Exception]:
         """Give the rows of these tenants' ledgers, many tenants a round trip."""
         return self._on_each_server(names, reading.ledgers)
+
+    def fingerprints(self, names: Sequence[str]) -> Mapping[str, str | Exception]:
+        """Give hashes of what the server says of these tenants' tables, views and stored programs."""
+        return self._on_each_server(names, self._fingerprints)
+
+    def catalogues(self, names: Sequence[str]) -> Mapping[str, Catalogue | Exception]:
+        """Give why not: what differs is told for PostgreSQL and SQLite."""
+        reason = "what a tenant is made of is not told for MySQL"
+        return {name: DatabaseError(f"{name}: {reason}", reason=reason) for name in names}
+
+    def _fingerprints(self, server: Server, names: Sequence[str]) -> dict[str, str | Exception]:
+        session = self.session(server.name)
+        found: dict[str, str | Exception] = {}
+        try:
+            for name in names:
+                try:
+                    found[name] = session.fingerprint(name)
+                except DatabaseError as error:
+                    found[name] = error
+        finally:
+            session.close()
+        return found
 
     def lane(self, name: str) -> str:
         """Give the server of a tenant.

@@ -17,6 +17,7 @@ from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.session import PostgresqlSession
 from pdelta.databases.postgresql.settings import Kind, Settings, check
 from pdelta.errors import DatabaseError, UsageError
+from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied
 from pdelta.sql.token import Dialect, Mode
 
@@ -104,6 +105,14 @@ class PostgresqlDatabase:
     def ledgers(self, names: Sequence[str]) -> Mapping[str, Sequence[Applied] | Exception]:
         """Give the rows of these tenants' ledgers, in no order; of schemas 250 a round trip."""
         return self._on_each_server(names, Reader.ledgers)
+
+    def fingerprints(self, names: Sequence[str]) -> Mapping[str, str | Exception]:
+        """Give the fingerprints of these tenants' catalogues: one query for all schemas of a database."""
+        return self._on_each_server(names, Reader.fingerprints)
+
+    def catalogues(self, names: Sequence[str]) -> Mapping[str, Catalogue | Exception]:
+        """Give what these tenants are made of."""
+        return self._on_each_server(names, Reader.catalogues)
 
     def lane(self, name: str) -> str:
         """Give the server of a tenant.

@@ -14,6 +14,7 @@ from pdelta.databases.postgresql.quoting import is_name
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.transaction import Line, Role
 from pdelta.errors import Cause, DatabaseError, FormatError, PdeltaError
+from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied
 
 LEDGERS_A_STRING: Final = 250
@@ -67,6 +68,43 @@ class Reader:
         for start in range(0, len(managed), LEDGERS_A_STRING):
             found.update(self._read_schemas(managed[start : start + LEDGERS_A_STRING]))
         return found
+
+    def fingerprints(self, names: Sequence[str]) -> dict[str, str | Exception]:
+        """Give the fingerprints of catalogues: of schemas with one query, of databases with a connection each.
+
+        Raises:
+            DatabaseError: The server can't be reached, or the login may not look.
+        """
+        from pdelta.databases.catalogue import postgresql
+        from pdelta.sql.catalogue import fingerprint
+
+        if self._layout.by_schema:
+            found = postgresql.fingerprints(self._query, names)
+            return {name: found.get(name) or missing(name) for name in names}
+        return {
+            name: one if isinstance(one, Exception) else fingerprint(one)
+            for name, one in self.catalogues(names).items()
+        }
+
+    def catalogues(self, names: Sequence[str]) -> dict[str, Catalogue | Exception]:
+        """Give the catalogues, likewise.
+
+        Raises:
+            DatabaseError: As ``fingerprints``.
+        """
+        from pdelta.databases.catalogue import postgresql
+
+        if self._layout.by_schema:
+            found = postgresql.catalogues(self._query, names)
+            return {name: found.get(name) or missing(name) for name in names}
+
+        def read(connection: Connection, _name: str) -> Catalogue:
+            return postgresql.database_catalogue(lambda text: connection.run(text)[0].rows)
+
+        return self._in_databases(names, read)
+
+    def _query(self, text: str) -> Sequence[Sequence[object]]:
+        return self._server.ask(text)[0].rows
 
     def _seen(self, names: Sequence[str]) -> dict[str, Seen]:
         few = names if len(names) <= FEW else ()

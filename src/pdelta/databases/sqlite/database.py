@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -20,6 +21,7 @@ from pdelta.databases.sqlite.heads import Heads
 from pdelta.errors import Cause, DatabaseError
 from pdelta.formats.tenants import matches
 from pdelta.model.failpoint import FailPoint, never
+from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied
 from pdelta.sql.token import Dialect, Mode
 
@@ -121,6 +123,28 @@ class SqliteDatabase:
             try:
                 with self._opened(name) as connection:
                     found[name] = ledger.rows(connection)
+            except DatabaseError as error:
+                found[name] = error
+        return found
+
+    def fingerprints(self, names: Sequence[str]) -> Mapping[str, str | Exception]:
+        """Give the fingerprints of these files' catalogues."""
+        from pdelta.sql.catalogue import fingerprint
+
+        return {
+            name: one if isinstance(one, Exception) else fingerprint(one)
+            for name, one in self.catalogues(names).items()
+        }
+
+    def catalogues(self, names: Sequence[str]) -> Mapping[str, Catalogue | Exception]:
+        """Give what these files are made of."""
+        from pdelta.databases.catalogue import sqlite
+
+        session = self.session(LANE)
+        found: dict[str, Catalogue | Exception] = {}
+        for name in names:
+            try:
+                found[name] = sqlite.catalogue(partial(session.query, name))
             except DatabaseError as error:
                 found[name] = error
         return found

@@ -1,0 +1,101 @@
+"""``pdelta sql drift`` and ``pdelta sql diff``: tenants that are not made alike, and in what; never writes."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from pdelta.app.context import Context
+from pdelta.app.sql.fleet import open_fleet
+from pdelta.errors import PdeltaError, UsageError
+from pdelta.sql.catalogue import Catalogue, groups
+from pdelta.sql.difference import difference
+
+
+class Kin(msgspec.Struct, frozen=True):
+    """Tenants that are made alike.
+
+    Attributes:
+        fingerprint: Theirs.
+        tenants: Their names, sorted.
+        differences: What tells them from those that the others are compared with, in words; empty for those.
+    """
+
+    fingerprint: str
+    tenants: tuple[str, ...]
+    differences: tuple[str, ...] = ()
+
+
+class Drift(msgspec.Struct, frozen=True):
+    """How a fleet differs.
+
+    Attributes:
+        database: The section's name.
+        groups: Those that the others are compared with, then the others, the largest first.
+        unread: Tenants that could not be read, each with the reason.
+    """
+
+    database: str
+    groups: tuple[Kin, ...]
+    unread: tuple[tuple[str, PdeltaError], ...] = ()
+
+    @property
+    def alike(self) -> bool:
+        """Whether all are made alike."""
+        return len(self.groups) <= 1 and not self.unread
+
+
+def read_drift(database: str, only: Sequence[str], like: str, context: Context) -> Drift:
+    """Group the tenants of a fleet by what they are made of.
+
+    Args:
+        database: The section's name; empty where there is only one.
+        only: Names, globs and ``tag:NAME`` of tenants; empty for all.
+        like: The tenant that the others are compared with; empty for the largest group.
+        context: The command's surroundings.
+
+    Raises:
+        UsageError: There is no such section or tenant.
+        DatabaseError: The tenants can't be listed, or a server can't be reached.
+    """
+    with open_fleet(context, database, only) as fleet:
+        found = fleet.database.fingerprints([member.tenant.name for member in fleet.members.values()])
+        unread = tuple((name, one) for name, one in found.items() if isinstance(one, PdeltaError))
+        alike = list(groups({name: one for name, one in found.items() if isinstance(one, str)}))
+        if like:
+            alike.sort(key=lambda group: like not in group.tenants)
+            if not alike or like not in alike[0].tenants:
+                raise UsageError(
+                    f"{like!r} is none of the tenants that can be read", hint="list them: pdelta sql status"
+                )
+        read = fleet.database.catalogues([group.tenants[0] for group in alike] if len(alike) > 1 else ())
+    kin = []
+    for group in alike:
+        told: tuple[str, ...] = ()
+        if group is not alike[0]:
+            told = _told(read[alike[0].tenants[0]], read[group.tenants[0]])
+        kin.append(Kin(group.fingerprint, group.tenants, told))
+    return Drift(fleet.section.name, tuple(kin), unread)
+
+
+def compare(database: str, wanted: str, found: str, context: Context) -> tuple[str, ...]:
+    """Give what tells one tenant from another, in words; nothing where they are made alike.
+
+    Raises:
+        UsageError: There is no such section or tenant.
+        DatabaseError: One of them can't be read.
+    """
+    with open_fleet(context, database, (wanted, found)) as fleet:
+        read = fleet.database.catalogues([wanted, found])
+    for one in (read[wanted], read[found]):
+        if isinstance(one, Exception):
+            raise one
+    return _told(read[wanted], read[found])
+
+
+def _told(wanted: Catalogue | Exception, found: Catalogue | Exception) -> tuple[str, ...]:
+    for one in (wanted, found):
+        if isinstance(one, Exception):
+            return (str(one),)
+    assert isinstance(wanted, Catalogue)  # noqa: S101 - looked at above
+    assert isinstance(found, Catalogue)  # noqa: S101 - looked at above
+    return tuple(one.words for one in difference(wanted, found))

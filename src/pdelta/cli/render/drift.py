@@ -1,0 +1,78 @@
+"""Which tenants are made alike, and in what the others differ."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import click
+
+from pdelta.app.sql.drift import Drift, Kin
+from pdelta.cli.render.amount import counted
+from pdelta.cli.render.safe import shown
+
+NAMED: Final = 5
+"""Tenants and differences that are told where not all are asked for."""
+
+
+def fields(drift: Drift) -> dict[str, Any]:
+    """Give the JSON document."""
+    return {
+        "database": drift.database,
+        "groups": [
+            {
+                "fingerprint": group.fingerprint,
+                "tenants": list(group.tenants),
+                "differences": list(group.differences),
+            }
+            for group in drift.groups
+        ],
+        "unread": [
+            {"tenant": name, "code": error.code, "message": error.message, "hint": error.hint}
+            for name, error in drift.unread
+        ],
+    }
+
+
+def lines(drift: Drift, *, verbose: bool) -> Iterator[str]:
+    """Give one line a group, and what tells it from the first."""
+    count = sum(len(group.tenants) for group in drift.groups)
+    if drift.alike:
+        yield f"{shown(drift.database)}: {counted(count, 'tenant')}, all made alike"
+        return
+    yield f"{shown(drift.database)}: {counted(count, 'tenant')} in {counted(len(drift.groups), 'group')}"
+    for place, group in enumerate(drift.groups):
+        yield from _group(_letter(place), group, verbose=verbose)
+    for name, error in drift.unread if verbose else drift.unread[:NAMED]:
+        yield f"  {click.style('unread', fg='red')}  {shown(name)}: {shown(error.message)}"
+
+
+def difference_lines(wanted: str, found: str, told: Sequence[str]) -> Iterator[str]:
+    """Give what tells one tenant from another."""
+    if not told:
+        yield f"{shown(found)} is made like {shown(wanted)}"
+    for one in told:
+        yield shown(one)
+
+
+def _group(letter: str, group: Kin, *, verbose: bool) -> Iterator[str]:
+    yield f"{len(group.tenants):>7,} × {click.style(letter, bold=True)}  {_names(group.tenants, verbose=verbose)}"
+    differences = group.differences if verbose else group.differences[:NAMED]
+    for one in differences:
+        yield click.style(f"            {shown(one)}", fg="yellow")
+    if len(group.differences) > len(differences):
+        yield f"            and {len(group.differences) - len(differences):,} more; -v tells all"
+
+
+def _names(names: Sequence[str], *, verbose: bool) -> str:
+    shorter = names if verbose else names[:NAMED]
+    more = len(names) - len(shorter)
+    return ", ".join(map(shown, shorter)) + (f" and {more:,} more" if more else "")
+
+
+def _letter(place: int) -> str:
+    """Give A to Z, then AA, AB and so on."""
+    text = ""
+    place += 1
+    while place:
+        place, digit = divmod(place - 1, 26)
+        text = chr(ord("A") + digit) + text
+    return text
