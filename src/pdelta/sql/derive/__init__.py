@@ -96,6 +96,10 @@ def _begin(dialect: Dialect, terms: Terms) -> tuple[Draft, _Add]:
         from pdelta.sql.derive import postgresql
 
         return postgresql.Delta(terms), postgresql.add_statement
+    if dialect is Dialect.SQLITE:
+        from pdelta.sql.derive import sqlite
+
+        return sqlite.Delta(terms), sqlite.add_statement
     raise RefusedError(f"no reverse is derived for {dialect}")
 
 

@@ -1,0 +1,146 @@
+"""What takes back an ALTER TABLE in SQLite."""
+
+from typing import Final
+
+from pdelta.sql.derive.result import RefusedError
+from pdelta.sql.derive.sqlite.draft import Change, Delta, Fresh, guard
+from pdelta.sql.derive.sqlite.schema import belongings, counting, definition, table_question
+from pdelta.sql.derive.sqlite.text import Name, Reader, columns, listed, literal, quoted, said
+from pdelta.sql.split import Statement
+from pdelta.sql.token import Kind
+
+_DROPS_COLUMNS: Final = "3.35"
+_OLD: Final = (
+    "CASE WHEN (CAST(substr(sqlite_version(), 3, instr(substr(sqlite_version(), 3), '.') - 1) AS INTEGER)) < 35"
+    f" THEN 'this SQLite can drop no columns, as {_DROPS_COLUMNS} can' END"
+)
+
+
+def alter(delta: Delta, statement: Statement) -> Change:
+    """Rename back, drop the column that was added, or build the table again with the one that was dropped.
+
+    Raises:
+        RefusedError: It is of a form that is not derived.
+    """
+    reader = Reader(statement)
+    reader.expect("ALTER", "TABLE")
+    table = reader.name()
+    if reader.take("RENAME", "TO"):
+        return _rename_table(delta, table, reader)
+    if reader.take("RENAME"):
+        return _rename_column(delta, table, reader)
+    if reader.take("ADD"):
+        return _add(delta, table, reader, statement)
+    if reader.take("DROP"):
+        return _drop(delta, table, reader)
+    raise RefusedError(f"ALTER TABLE … {reader.word} is not derived")
+
+
+def _rename_table(delta: Delta, table: Name, reader: Reader) -> Change:
+    new = reader.plain_name()
+    delta.renamed(table, new)
+    return Change(undo=said(f"ALTER TABLE {new.text} RENAME TO {table.text};"))
+
+
+def _rename_column(delta: Delta, table: Name, reader: Reader) -> Change:
+    reader.take("COLUMN")
+    old = reader.plain_name()
+    reader.expect("TO")
+    new = reader.plain_name()
+    if (table, old) in delta.columns:
+        delta.columns[table, new] = delta.columns.pop((table, old))
+    # The name is written into the table's definition as it stands here.
+    return Change(undo=said(f"ALTER TABLE {table.text} RENAME COLUMN {new.text} TO {old.text};"))
+
+
+def _add(delta: Delta, table: Name, reader: Reader, statement: Statement) -> Change:
+    reader.take("COLUMN")
+    column = reader.plain_name()
+    default, generated = _default(reader, statement)
+    if not generated:
+        delta.columns[table, column] = Fresh(table, delta.place, column, default)
+    return Change(before=(guard(_OLD),), undo=said(f"ALTER TABLE {table} DROP COLUMN {column};"))
+
+
+def _default(reader: Reader, statement: Statement) -> tuple[str, bool]:
+    """Give the default of a column's definition, NULL for none, and whether the column is generated."""
+    default, depth = "NULL", 0
+    while not reader.is_over:
+        word = reader.word
+        depth += {"(": 1, ")": -1}.get(word, 0)
+        if not depth and word in {"GENERATED", "AS"}:
+            return default, True
+        reader.at += 1
+        if not depth and word == "DEFAULT" and not reader.is_over:
+            start = reader.at
+            if reader.word == "(":
+                reader.skip_brackets()
+            else:
+                reader.at += 2 if reader.word in {"+", "-"} else 1
+            tokens = reader.tokens[start : reader.at]
+            default = statement.text[tokens[0].offset - statement.offset : tokens[-1].end - statement.offset]
+            if tokens[0].kind is Kind.QUOTED:
+                default = literal(default[1:-1])
+    return default, False
+
+
+def _drop(delta: Delta, table: Name, reader: Reader) -> Change:
+    reader.take("COLUMN")
+    column = reader.plain_name()
+    if not delta.terms.park:
+        raise RefusedError("what it held would be lost, and parking is switched off")
+    delta.columns.pop((table, column), None)
+    kept = delta.names.kept()
+    return Change(
+        before=(
+            guard(table_question(table)),
+            guard(_keyless(table, column)),
+            *counting(kept),
+            f"CREATE TABLE {kept} AS SELECT * FROM {table}",
+            delta.limited(kept, table),
+        ),
+        undo=_rebuilt(table, column, kept),
+    )
+
+
+def _keyless(table: Name, column: Name) -> str:
+    info = f"pragma_table_info({literal(table.name)})"
+    return (
+        f"CASE WHEN NOT EXISTS (SELECT 1 FROM {info} WHERE pk > 0)"
+        f" THEN {literal(f'{table.name} has no primary key, by which values of {column.name} could be found again')}"
+        f" WHEN EXISTS (SELECT 1 FROM {info} WHERE pk > 0 AND name = {literal(column.name)} COLLATE NOCASE)"
+        f" THEN {literal(f'{column.name} is of the primary key')} END"
+    )
+
+
+def _rebuilt(table: Name, column: Name, kept: str) -> str:
+    """Give the expression of building the table as it was, out of its rows as they are then and the values as kept."""
+    now = f"{kept}_t"
+    same = listed("'k.' || n || ' IS c.' || n", columns(table, keys=True), " AND ")
+    name = f"name = {literal(column.name)} COLLATE NOCASE"
+    value = (
+        f"CASE WHEN {name} THEN {literal(f'CASE WHEN k.pdelta_there THEN k.{quoted(column.name)} ELSE ')}"
+        " || coalesce('(' || dflt_value || ')', 'NULL') || ' END' ELSE 'c.' || n END"
+    )
+    counts = f"(SELECT sql LIKE '%AUTOINCREMENT%' FROM {table.row} AND type = 'table')"
+    where = f"name = {literal(table.name)} COLLATE NOCASE"
+    saved = said(f"CREATE TABLE {kept}_s AS SELECT * FROM sqlite_sequence WHERE {where};")
+    restored = said(
+        f"DELETE FROM sqlite_sequence WHERE {where};INSERT INTO sqlite_sequence SELECT * FROM {kept}_s;DROP"
+        f" TABLE {kept}_s;"
+    )
+    return said(
+        (f"CASE WHEN {counts} THEN {saved} ELSE '' END",),
+        f"CREATE TABLE {now} AS SELECT * FROM {table};DROP TABLE {table};",
+        (definition(table),),
+        f"INSERT INTO {table} (",
+        (listed("n", columns(table), ", "),),
+        ") SELECT ",
+        (listed(value, columns(table), ", "),),
+        f" FROM {now} c LEFT JOIN (SELECT *, 1 AS pdelta_there FROM {kept}) k ON ",
+        (same,),
+        ";",
+        (f"CASE WHEN {counts} THEN {restored} ELSE '' END",),
+        (belongings(table),),
+        f"DROP TABLE {now};DROP TABLE {kept};",
+    )

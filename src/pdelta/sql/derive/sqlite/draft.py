@@ -1,0 +1,137 @@
+"""What a delta for SQLite has made so far, and the guards before it is taken away again."""
+
+import msgspec
+
+from pdelta.sql.derive.draft import Draft, Terms
+from pdelta.sql.derive.sqlite.text import Name, columns, joined, listed, literal, said
+from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What is executed around a statement; see ``Piece``.
+
+    Attributes:
+        before: Guards, and what keeps rows.
+        undo: An expression, evaluated before the statement.
+        late: An expression, evaluated after it.
+        after: What ends the keeping, and guards.
+        rows: Whether the reverse depends on rows.
+    """
+
+    before: tuple[str, ...] = ()
+    undo: str = ""
+    late: str = ""
+    after: tuple[str, ...] = ()
+    rows: bool = False
+
+
+class Fresh(msgspec.Struct):
+    """A table or a column that the delta has made for certain, and that its reverse drops.
+
+    Attributes:
+        table: The table's name when its content was last given by the delta.
+        piece: The number of the piece that did that.
+        column: The column's name then; empty for a whole table.
+        default: The expression of a value that is no loss.
+        filled: Whether the delta itself has put content there.
+    """
+
+    table: Name
+    piece: int
+    column: Name = Name("", "")
+    default: str = "NULL"
+    filled: bool = False
+
+
+class Delta(Draft):
+    """A delta for SQLite: it remembers which tables and columns are fresh.
+
+    Args:
+        terms: How it is derived.
+    """
+
+    def __init__(self, terms: Terms) -> None:
+        super().__init__(terms)
+        self.tables: dict[Name, Fresh] = {}
+        self.columns: dict[tuple[Name, Name], Fresh] = {}
+        self.is_enforcement_told = False
+
+    def add(self, change: Change, statement: str, *, alone: bool) -> None:
+        """Append the piece of one statement."""
+        self.rows |= change.rows
+        self.pieces.append(
+            Piece(statement, change.before, change.undo, change.late, change.after, alone)
+            if not alone
+            else Piece(statement, alone=True)
+        )
+
+    def renamed(self, table: Name, new: Name) -> None:
+        """Know a table by its new name."""
+        if table in self.tables:
+            self.tables[new] = self.tables.pop(table)
+        for known in [known for known in self.columns if known[0] == table]:
+            self.columns[new, known[1]] = self.columns.pop(known)
+
+    def dropped(self, table: Name) -> None:
+        """Forget a table."""
+        self.tables.pop(table, None)
+        for known in [known for known in self.columns if known[0] == table]:
+            del self.columns[known]
+
+    def finish(self) -> None:
+        """Put a guard before whatever takes fresh things away, where what they hold then would be lost."""
+        for fresh in [*self.columns.values(), *self.tables.values()]:
+            piece = self.pieces[fresh.piece]
+            late, after = self._given(fresh) if fresh.filled else self._empty(fresh)
+            self.pieces[fresh.piece] = msgspec.structs.replace(
+                piece, late_undo=joined([late, piece.late_undo]), after=(*piece.after, *after)
+            )
+
+    def _empty(self, fresh: Fresh) -> tuple[str, tuple[str, ...]]:
+        return said(loss_guard(fresh.table, fresh.column, fresh.default)), ()
+
+    def _given(self, fresh: Fresh) -> tuple[str, tuple[str, ...]]:
+        """Keep what the delta has given, and give the guard that counts what is not like it."""
+        kept = self.names.kept() + "_b"
+        table = fresh.table
+        if fresh.column.name:
+            keys = listed("'quote(' || n || '), '", columns(table, keys=True))
+            chosen = (f"{keys} || {literal(f'quote({fresh.column})')}",)
+            where = f" WHERE {fresh.column} COLLATE BINARY IS NOT ({fresh.default})"
+            what = f" rows of {table.name} have a value in {fresh.column.name} that the delta did not give"
+        else:
+            chosen = (listed("'quote(' || n || ')'", columns(table), ", "),)
+            where = ""
+            what = f" rows of {table.name} are not those that the delta put there"
+        late = said(
+            f"{LOSS_GUARD} SELECT CASE WHEN n > 0 THEN n || {literal(what)} END FROM (SELECT count(*) AS n FROM"
+            " (SELECT ",
+            chosen,
+            f" FROM {table}{where} EXCEPT SELECT ",
+            chosen,
+            f" FROM {kept}));DROP TABLE {kept};",
+        )
+        return late, (f"CREATE TABLE {kept} AS SELECT * FROM {table}", self.limited(kept, table))
+
+    def limited(self, kept: str, table: Name) -> str:
+        """Give the guard that refuses to keep too much."""
+        limit = self.terms.rows_at_most
+        text = literal(f"it changes more than {limit} rows of {table.name}, and no more are kept")
+        return guard(
+            f"CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM {kept} LIMIT {limit + 1})) > {limit} THEN {text} END"
+        )
+
+
+def guard(question: str) -> str:
+    """Give the guard that asks this: a SELECT without its first word."""
+    return f"{GUARD} SELECT {question}"
+
+
+def loss_guard(table: Name, column: Name, default: str) -> str:
+    """Give the text of the guard that counts what was empty when it was made."""
+    if not column.name:
+        what, where = f" rows of {table.name} would be lost", ""
+    else:
+        what = f" rows of {table.name} have a value in {column.name} that would be lost"
+        where = f" WHERE {column} COLLATE BINARY IS NOT ({default})"
+    return f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN count(*) || {literal(what)} END FROM {table}{where};"

@@ -1,0 +1,186 @@
+"""Statements of SQLite read by their tokens, and the expressions of SQL that a file evaluates for their reverse."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from pdelta.sql.derive.result import RefusedError
+from pdelta.sql.split import Statement
+from pdelta.sql.token import Kind, Token
+
+NOTHING: Final = "''"
+"""The expression of no text."""
+
+_NAMES: Final = frozenset({Kind.WORD, Kind.QUOTED, Kind.STRING})
+_CLOSING: Final = {"[": "]"}
+
+
+class Name(msgspec.Struct, frozen=True):
+    """The name of a table, an index, a view or a trigger.
+
+    Attributes:
+        name: Without quotes.
+        text: As it is written.
+    """
+
+    name: str
+    text: str
+
+    def __str__(self) -> str:
+        return quoted(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Name) and folded(self.name) == folded(other.name)
+
+    def __hash__(self) -> int:
+        return hash(folded(self.name))
+
+    @property
+    def row(self) -> str:
+        """The source of its row in the file's schema."""
+        return f"main.sqlite_master WHERE name = {literal(self.name)} COLLATE NOCASE"
+
+
+class Reader:
+    """The tokens of a statement, read from the left.
+
+    Args:
+        statement: Whose.
+    """
+
+    def __init__(self, statement: Statement) -> None:
+        self.tokens = statement.tokens
+        self.at = 0
+
+    @property
+    def word(self) -> str:
+        """The next token's word; empty at the end, and for what is none."""
+        return self.tokens[self.at].word if self.at < len(self.tokens) else ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is no further token."""
+        return self.at >= len(self.tokens)
+
+    def take(self, *words: str) -> bool:
+        """Go past these words, if they come next; say whether they did."""
+        if [token.word for token in self.tokens[self.at : self.at + len(words)]] != list(words):
+            return False
+        self.at += len(words)
+        return True
+
+    def expect(self, *words: str) -> None:
+        """Go past these words.
+
+        Raises:
+            RefusedError: Others come next.
+        """
+        if not self.take(*words):
+            raise RefusedError(f"{' '.join(words)} was expected before {self._next()}", "correct the statement")
+
+    def plain_name(self) -> Name:
+        """Read a name without a schema.
+
+        Raises:
+            RefusedError: None comes next.
+        """
+        if self.is_over or self.tokens[self.at].kind not in _NAMES:
+            raise RefusedError(f"a name was expected before {self._next()}", "correct the statement")
+        token = self.tokens[self.at]
+        self.at += 1
+        return Name(unquoted(token), token.text)
+
+    def name(self) -> Name:
+        """Read a name that may have a schema.
+
+        Raises:
+            RefusedError: None comes next, or it is of another file or of the connection.
+        """
+        found = self.plain_name()
+        if not self.take("."):
+            return found
+        if folded(found.name) != "main":
+            raise RefusedError(f"{found.text} is another file than the tenant's", "leave the name of the schema out")
+        return self.plain_name()
+
+    def skip_brackets(self) -> None:
+        """Go past what stands in brackets, if they come next."""
+        depth = 0
+        while not self.is_over:
+            depth += {"(": 1, ")": -1}.get(self.word, 0)
+            if not depth:
+                self.at += self.word == ")"
+                return
+            self.at += 1
+
+    def _next(self) -> str:
+        return "the end" if self.is_over else self.tokens[self.at].text
+
+
+def unquoted(token: Token) -> str:
+    """Give the name that a token is."""
+    if token.kind is Kind.WORD:
+        return token.text
+    opening = token.text[0]
+    closing = _CLOSING.get(opening, opening)
+    return token.text[1:-1].replace(closing * 2, closing) if opening != "[" else token.text[1:-1]
+
+
+def folded(name: str) -> str:
+    """Give a name as SQLite compares it: the case of ASCII letters means nothing."""
+    return name.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+
+
+def literal(text: str) -> str:
+    """Give text as a string of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def quoted(name: str) -> str:
+    """Give a name in quotes that are never taken for those of a string."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def said(*parts: str | tuple[str]) -> str:
+    """Give the expression of these parts in order: text as it stands, and expressions, each in a tuple of its own."""
+    pieces: list[str] = []
+    held = ""
+    for part in parts:
+        if isinstance(part, str):
+            held += part
+            continue
+        if held:
+            pieces.append(literal(held))
+        held = ""
+        pieces.append(f"({part[0]})")
+    if held or not pieces:
+        pieces.append(literal(held))
+    return " || ".join(pieces)
+
+
+def joined(expressions: Iterable[str]) -> str:
+    """Give the expression of the texts of these expressions, one after the other; empty for none."""
+    return " || ".join(f"({one})" for one in expressions if one and one != NOTHING)
+
+
+def listed(expression: str, source: str, separator: str = "") -> str:
+    """Give the expression of this text for each row of a source, in its order."""
+    return f"coalesce((SELECT group_concat({expression}, {literal(separator)}) FROM {source}), '')"
+
+
+def columns(table: Name, *, keys: bool = False) -> str:
+    """Give a source of the columns of a table that can be written, in order: ``n`` in quotes, and its definition.
+
+    Args:
+        table: Which.
+        keys: Those of the primary key alone.
+    """
+    chosen = "WHERE pk > 0 ORDER BY pk" if keys else "ORDER BY cid"
+    named = "'`' || replace(name, '`', '``') || '`'"
+    return f"(SELECT *, {named} AS n FROM pragma_table_info({literal(table.name)}) {chosen})"
+
+
+def words_of(tokens: Sequence[Token]) -> list[str]:
+    """Give the words and symbols of these tokens."""
+    return [token.word for token in tokens]

@@ -1,0 +1,363 @@
+-- states: rows
+-- case: table-create
+-- form: CREATE TABLE
+-- states: empty rows nulls duplicates foreign_keys triggers
+-- forward
+CREATE TABLE invoices (id INTEGER PRIMARY KEY AUTOINCREMENT, user_id REFERENCES users, total CHECK (total > 0));
+
+-- case: table-create-if-not-exists-new
+-- form: CREATE TABLE IF NOT EXISTS
+-- forward
+CREATE TABLE IF NOT EXISTS main.invoices (id INTEGER PRIMARY KEY);
+
+-- case: table-create-if-not-exists-there
+-- form: CREATE TABLE IF NOT EXISTS
+-- forward: changes nothing
+-- forward
+CREATE TABLE IF NOT EXISTS "USERS" (id INTEGER PRIMARY KEY);
+
+-- case: table-create-quoted
+-- form: CREATE TABLE
+-- forward
+CREATE TABLE "Robert'); DROP TABLE users" ([a b], `c``d` TEXT, "e""f");
+CREATE TABLE 'group by' (x);
+
+-- case: table-create-as
+-- form: CREATE TABLE AS
+-- forward
+CREATE TABLE copies AS SELECT id, email FROM users;
+
+-- case: table-create-as-then-rows
+-- form: CREATE TABLE AS
+-- expect: lost 1 rows of copies are not those that the delta put there
+-- forward
+CREATE TABLE copies AS SELECT id, email FROM users;
+-- since
+INSERT INTO copies VALUES (99, 'new');
+
+-- case: table-create-then-rows
+-- form: CREATE TABLE
+-- expect: lost 2 rows of invoices would be lost
+-- forward
+CREATE TABLE invoices (id INTEGER PRIMARY KEY);
+-- since
+INSERT INTO invoices VALUES (1), (2);
+
+-- case: table-create-virtual
+-- form: CREATE VIRTUAL TABLE
+-- forward
+CREATE VIRTUAL TABLE texts USING fts5(body);
+
+-- case: table-create-temporary
+-- form: CREATE TEMPORARY TABLE
+-- expect: refused what is temporary belongs to the connection
+-- forward
+CREATE TEMP TABLE work (id);
+
+-- case: table-create-elsewhere
+-- form: CREATE TABLE
+-- expect: refused other is another file
+-- forward
+CREATE TABLE other.work (id);
+
+-- case: index-create
+-- form: CREATE INDEX
+-- states: empty rows nulls duplicates
+-- forward
+CREATE INDEX users_age ON users (age, lower(name)) WHERE age > 5;
+
+-- case: index-create-unique-refused-by-data
+-- form: CREATE UNIQUE INDEX
+-- states: duplicates
+-- expect: guarded UNIQUE constraint failed
+-- forward
+CREATE UNIQUE INDEX users_note ON users (note);
+
+-- case: index-create-if-not-exists
+-- form: CREATE INDEX IF NOT EXISTS
+-- forward
+CREATE INDEX IF NOT EXISTS users_email ON users (age);
+CREATE UNIQUE INDEX IF NOT EXISTS "Users Age" ON users (age, id);
+
+-- case: view-create
+-- form: CREATE VIEW
+-- forward
+CREATE VIEW IF NOT EXISTS names (label) AS SELECT name FROM users;
+
+-- case: trigger-create
+-- form: CREATE TRIGGER
+-- forward
+CREATE TRIGGER noted AFTER UPDATE OF name ON users BEGIN
+    UPDATE users SET note = CASE WHEN NEW.age > 3 THEN 'a; b' END WHERE id = NEW.id;
+END;
+
+-- case: index-drop
+-- form: DROP INDEX
+-- forward
+DROP INDEX users_email;
+
+-- case: index-drop-if-exists
+-- form: DROP INDEX IF EXISTS
+-- forward
+DROP INDEX IF EXISTS no_thing;
+DROP INDEX IF EXISTS USERS_EMAIL;
+
+-- case: view-drop
+-- form: DROP VIEW
+-- forward
+DROP VIEW grown;
+
+-- case: trigger-drop
+-- form: DROP TRIGGER
+-- states: triggers
+-- forward
+DROP TRIGGER logs_noted;
+DROP TRIGGER IF EXISTS users_noted;
+
+-- case: table-drop
+-- form: DROP TABLE
+-- states: empty rows nulls duplicates triggers
+-- forward
+DROP TABLE logs;
+
+-- case: table-drop-with-all
+-- form: DROP TABLE
+-- setup
+CREATE TABLE items (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- counted
+    code TEXT UNIQUE, loud TEXT AS (upper(code)) STORED, "from" DEFAULT (1 + 2), UNIQUE (code, "from")
+);
+CREATE INDEX items_code ON items (code);
+CREATE INDEX items_expr ON items (lower(code));
+CREATE TRIGGER items_quiet BEFORE INSERT ON items BEGIN SELECT RAISE(IGNORE) WHERE NEW.code = 'x'; END;
+INSERT INTO items (code) VALUES ('a'), ('b'), (x'00'), (NULL);
+DELETE FROM items WHERE id = 4;
+-- forward
+DROP TABLE items;
+
+-- case: table-drop-without-rowid
+-- form: DROP TABLE
+-- forward
+DROP TABLE main.codes;
+
+-- case: table-drop-referenced
+-- form: DROP TABLE
+-- states: foreign_keys
+-- expect: guarded memberships
+-- forward
+DROP TABLE users;
+
+-- case: table-drop-seen-by-view
+-- form: DROP TABLE
+-- states: empty
+-- forward
+DROP TABLE users;
+
+-- case: table-drop-if-exists-there
+-- form: DROP TABLE IF EXISTS
+-- forward
+DROP TABLE IF EXISTS "Logs";
+
+-- case: table-drop-if-exists-missing
+-- form: DROP TABLE IF EXISTS
+-- forward
+DROP TABLE IF EXISTS no_thing;
+CREATE TABLE something (id);
+
+-- case: table-drop-virtual
+-- form: DROP TABLE
+-- states: empty
+-- expect: guarded texts is a virtual table
+-- setup
+CREATE VIRTUAL TABLE texts USING fts5(body);
+-- forward
+DROP TABLE texts;
+
+-- case: table-drop-too-large
+-- form: DROP TABLE
+-- options: rows=2
+-- expect: guarded it changes more than 2 rows of logs
+-- forward
+DROP TABLE logs;
+
+-- case: table-drop-no-park
+-- form: DROP TABLE
+-- options: no-park
+-- expect: refused parking is switched off
+-- forward
+DROP TABLE logs;
+
+-- case: table-rebuilt
+-- form: several
+-- states: empty rows nulls duplicates triggers
+-- forward
+PRAGMA foreign_keys = OFF;
+CREATE TABLE new_users (id INTEGER PRIMARY KEY, org_id INTEGER REFERENCES orgs (id), email TEXT NOT NULL, age int);
+INSERT INTO new_users SELECT id, org_id, email, age FROM users;
+DROP VIEW grown;
+DROP TABLE users;
+ALTER TABLE new_users RENAME TO users;
+CREATE INDEX users_email ON users (email);
+CREATE VIEW grown AS SELECT id, email FROM users WHERE age > 18;
+PRAGMA foreign_key_check;
+PRAGMA foreign_keys = ON;
+
+-- case: table-rename
+-- form: RENAME TABLE
+-- states: empty rows triggers foreign_keys
+-- forward
+ALTER TABLE users RENAME TO "All People";
+
+-- case: column-rename
+-- form: RENAME COLUMN
+-- states: empty rows triggers foreign_keys
+-- forward
+ALTER TABLE users RENAME COLUMN email TO mail;
+ALTER TABLE users RENAME name TO "full name";
+
+-- case: column-add
+-- form: ADD COLUMN
+-- states: empty rows nulls duplicates foreign_keys triggers
+-- forward
+ALTER TABLE users ADD COLUMN last_login TEXT;
+
+-- case: column-add-default
+-- form: ADD COLUMN
+-- states: empty rows
+-- forward
+ALTER TABLE users ADD logins INTEGER NOT NULL DEFAULT '5';
+ALTER TABLE users ADD COLUMN rate REAL DEFAULT -1;
+ALTER TABLE users ADD COLUMN word TEXT COLLATE NOCASE DEFAULT "Some" CHECK (word <> 'x');
+
+-- case: column-add-references
+-- form: ADD COLUMN
+-- forward
+ALTER TABLE users ADD COLUMN boss INTEGER REFERENCES users (id) ON DELETE SET NULL;
+
+-- case: column-add-generated
+-- form: ADD COLUMN
+-- forward
+ALTER TABLE users ADD COLUMN shout TEXT GENERATED ALWAYS AS (upper(email)) VIRTUAL;
+
+-- case: column-add-then-filled
+-- form: ADD COLUMN
+-- expect: lost 1 rows of users have a value in word
+-- forward
+ALTER TABLE users ADD COLUMN word TEXT COLLATE NOCASE DEFAULT 'x';
+-- since
+UPDATE users SET word = 'X' WHERE id = 1;
+
+-- case: column-drop
+-- form: DROP COLUMN
+-- states: empty rows nulls duplicates foreign_keys triggers
+-- forward
+ALTER TABLE users DROP COLUMN name;
+
+-- case: column-drop-default
+-- form: DROP COLUMN
+-- forward
+ALTER TABLE users DROP balance;
+
+-- case: column-drop-then-rows
+-- form: DROP COLUMN
+-- forward
+ALTER TABLE users DROP COLUMN balance;
+-- since
+INSERT INTO users (email) VALUES ('new');
+UPDATE users SET age = 5 WHERE id = 2;
+DELETE FROM users WHERE id = 1;
+
+-- case: column-drop-counted
+-- form: DROP COLUMN
+-- forward
+ALTER TABLE orgs DROP COLUMN plan;
+
+-- case: column-drop-without-rowid
+-- form: DROP COLUMN
+-- forward
+ALTER TABLE codes DROP COLUMN meaning;
+
+-- case: column-drop-generated
+-- form: DROP COLUMN
+-- setup
+ALTER TABLE users ADD COLUMN shout TEXT AS (upper(name));
+-- forward
+ALTER TABLE users DROP COLUMN shout;
+
+-- case: column-drop-indexed
+-- form: DROP COLUMN
+-- expect: guarded error in index users_email
+-- forward
+ALTER TABLE users DROP COLUMN note;
+
+-- case: column-drop-key
+-- form: DROP COLUMN
+-- expect: guarded id is of the primary key
+-- forward
+ALTER TABLE users DROP COLUMN id;
+
+-- case: column-drop-keyless
+-- form: DROP COLUMN
+-- expect: guarded logs has no primary key
+-- forward
+ALTER TABLE logs DROP COLUMN message;
+
+-- case: column-drop-and-add
+-- form: DROP COLUMN
+-- forward
+ALTER TABLE users DROP COLUMN name;
+ALTER TABLE users ADD COLUMN name TEXT;
+ALTER TABLE users DROP COLUMN name;
+
+-- case: column-other
+-- form: ALTER TABLE
+-- expect: refused ALTER TABLE … ALTER is not derived
+-- forward
+ALTER TABLE users ALTER COLUMN name SET DEFAULT 'x';
+
+-- case: pragma-version
+-- form: PRAGMA user_version
+-- forward
+PRAGMA user_version = 7;
+PRAGMA main.application_id(55);
+
+-- case: pragma-enforced
+-- form: PRAGMA foreign_keys
+-- expect: refused with foreign keys enforced, cascades reach rows
+-- forward
+PRAGMA foreign_keys = ON;
+
+-- case: pragma-other
+-- form: PRAGMA
+-- expect: refused PRAGMA case_sensitive_like changes
+-- forward
+PRAGMA case_sensitive_like = ON;
+
+-- case: reads
+-- form: several
+-- forward
+SELECT count(*) FROM users;
+WITH one AS (SELECT 1) SELECT * FROM one;
+EXPLAIN SELECT 1;
+ANALYZE;
+REINDEX users_email;
+PRAGMA integrity_check;
+CREATE TABLE something (id);
+
+-- case: transaction
+-- form: COMMIT
+-- expect: refused COMMIT is not derived
+-- forward
+COMMIT;
+
+-- case: attach
+-- form: ATTACH
+-- expect: refused ATTACH is not derived
+-- forward
+ATTACH 'x' AS y;
+
+-- case: unreadable
+-- form: none
+-- expect: refused a name was expected before the end
+-- forward
+DROP TABLE;
