@@ -109,22 +109,25 @@ def _rowless(table: Name) -> str:
 def _kept(delta: Delta, table: Name) -> Change:
     kept = delta.names.kept()
     old, new = f"{kept}_o", f"{kept}_n"
+    row = f"SELECT _rowid_, * FROM {table} WHERE _rowid_ ="
+    came = f"INSERT INTO {new} {row} NEW._rowid_;"
+    # What a statement changes twice was in the end what it was before the first time.
+    went = (
+        f"INSERT INTO {old} {row} OLD._rowid_ AND NOT EXISTS (SELECT 1 FROM {new} WHERE pdelta_row = OLD._rowid_);"
+        f" DELETE FROM {new} WHERE pdelta_row = OLD._rowid_;"
+    )
     triggers = {
-        f"{kept}_{letter}": f"{when} ON {table} BEGIN INSERT INTO {into} SELECT * FROM {table}"
-        f" WHERE _rowid_ = {which}._rowid_; END"
-        for letter, when, into, which in (
-            ("i", "AFTER INSERT", new, "NEW"),
-            ("u", "BEFORE UPDATE", old, "OLD"),
-            ("v", "AFTER UPDATE", new, "NEW"),
-            ("d", "BEFORE DELETE", old, "OLD"),
-        )
+        f"{kept}_i": f"AFTER INSERT ON {table} BEGIN {came} END",
+        f"{kept}_u": f"BEFORE UPDATE ON {table} BEGIN {went} END",
+        f"{kept}_v": f"AFTER UPDATE ON {table} BEGIN {came} END",
+        f"{kept}_d": f"BEFORE DELETE ON {table} BEGIN {went} END",
     }
     return Change(
         before=(
             guard(table_question(table)),
             guard(_triggers(table)),
             guard(_rowless(table)),
-            *(f"CREATE TABLE {one} AS SELECT * FROM {table} WHERE 0" for one in (old, new)),
+            *(f"CREATE TABLE {one} AS SELECT _rowid_ AS pdelta_row, * FROM {table} WHERE 0" for one in (old, new)),
             *(f"CREATE TRIGGER {name} {text}" for name, text in triggers.items()),
             # So that rows which REPLACE takes away are kept too.
             "PRAGMA recursive_triggers = ON",
