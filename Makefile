@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: help demo test check bench soak docs clean
+.PHONY: help demo test check bench benchsql soak docs clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -38,6 +38,10 @@ check: .venv/dev.stamp ## Format, lint, types, architecture, documents, unit tes
 bench: .venv/dev.stamp ## Compare with rsync over one sshd; BENCH='--scale 0.02 --runs 1' for a smoke test
 	@scripts/set_up.sh tools
 	$(BIN)/python -m benchmarks $(BENCH)
+
+benchsql: .venv/dev.stamp ## Compare roll-outs of SQL with Alembic and node-pg-migrate; BENCH as above
+	@scripts/set_up.sh tools
+	$(BIN)/python -m benchmarks.sql $(BENCH)
 
 # These try every fail point where `make test` tries some, and as many random cases and races as hours have room for.
 SOAKED := tests/contracts tests/faults tests/hostile tests/properties

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.machine import Machine, describe_machine
+from benchmarks.machine import Machine, describe_machine, transfer_programs
 from benchmarks.measure import Processes, Sample, measure, median
 from benchmarks.network import INSIDE, enter_private_network
 from benchmarks.pairs import SUMS, fetch, pair_scenarios, read_pairs
@@ -77,7 +77,7 @@ def main() -> None:
 def _measure(scenarios: list[Scenario], arguments: argparse.Namespace, work: Path, runtime: Path) -> None:
     """Run every scenario; what is done is written after each, since all of them take hours."""
     pdelta = str(Path(arguments.pdelta).absolute())
-    machine = describe_machine(work, pdelta)
+    machine = describe_machine(work, transfer_programs(pdelta))
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     wishes = Wishes(
         arguments.runs, arguments.scale, beside=not arguments.marks_only, rollback=not arguments.no_rollback

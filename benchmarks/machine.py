@@ -44,12 +44,12 @@ class Ticks(msgspec.Struct, frozen=True):
     steal_s: float
 
 
-def describe_machine(folder: Path, pdelta: str) -> Machine:
+def describe_machine(folder: Path, programs: dict[str, str]) -> Machine:
     """Give the facts of this machine.
 
     Args:
-        folder: Where the trees are made.
-        pdelta: The program under test.
+        folder: Where everything is made.
+        programs: Versions of what takes part.
     """
     info = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     model = re.search(r"^model name\s*:\s*(.*)$", info, re.MULTILINE)
@@ -59,14 +59,23 @@ def describe_machine(folder: Path, pdelta: str) -> Machine:
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         kernel=f"{platform.system()} {platform.release()}",
         file_system=_file_system(folder),
-        programs={
-            "pdelta": _first_line([pdelta, "--version"]),
-            "python": platform.python_version(),
-            "remote python": _first_line([shutil.which("python3", path=REMOTE_PATH) or "python3", "--version"]),
-            "rsync": _first_line(["rsync", "--version"]),
-            "ssh": _first_line(["ssh", "-V"]),
-        },
+        programs=programs,
     )
+
+
+def transfer_programs(pdelta: str) -> dict[str, str]:
+    """Give the versions of what takes part in a push.
+
+    Args:
+        pdelta: The program under test.
+    """
+    return {
+        "pdelta": first_line([pdelta, "--version"]),
+        "python": platform.python_version(),
+        "remote python": first_line([shutil.which("python3", path=REMOTE_PATH) or "python3", "--version"]),
+        "rsync": first_line(["rsync", "--version"]),
+        "ssh": first_line(["ssh", "-V"]),
+    }
 
 
 REMOTE_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
@@ -95,7 +104,8 @@ def _file_system(folder: Path) -> str:
     return found
 
 
-def _first_line(command: list[str]) -> str:
+def first_line(command: list[str]) -> str:
+    """Give the first line that a command says."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:

@@ -148,7 +148,7 @@ def measure(
         ticks, wire, cpu, own_s = read_ticks(), wire_bytes(), processes.cpu_s(), time.process_time()
         with Watch(processes) as watch:
             started_s = time.perf_counter()
-            status = _run(command, environment, said)
+            status = run_command(command, environment, said)
             wall_s = time.perf_counter() - started_s
         tail_s = _wait_for_remote(processes, remote_before)
         after, cpu_after, wire_after = read_ticks(), processes.cpu_s(), wire_bytes()
@@ -176,9 +176,24 @@ def median(samples: Sequence[Sample], field: str) -> float:
     return float(statistics.median(getattr(sample, field) for sample in samples))
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str], said: BinaryIO) -> int:
+def run_command(
+    command: Sequence[str], environment: Mapping[str, str], said: BinaryIO, *, folder: Path | None = None
+) -> int:
+    """Run a command to its end, and give its status; one that takes too long is ended.
+
+    Args:
+        command: Program and arguments.
+        environment: All of its variables.
+        said: Where its output goes.
+        folder: Where it works; ours by default.
+    """
     with subprocess.Popen(
-        list(command), stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, env=dict(environment)
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=said,
+        stderr=subprocess.STDOUT,
+        env=dict(environment),
+        cwd=folder,
     ) as process:
         # Waiting with a time-out looks every 50 ms, which is a fifth of what the shortest rows take.
         ended = os.pidfd_open(process.pid)

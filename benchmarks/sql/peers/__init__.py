@@ -1,0 +1,1 @@
+"""The peers, and what configures them for many tenants."""
