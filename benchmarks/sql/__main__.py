@@ -81,7 +81,7 @@ def _measure(scenarios: list[Scenario], arguments: argparse.Namespace, place: Pl
     """Run every scenario; what is done is written after each."""
     machine = describe_machine(place.work, _programs(place, peers=not arguments.no_peers))
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    wishes = Wishes(arguments.runs, arguments.scale, peers=not arguments.no_peers)
+    wishes = Wishes(arguments.runs, arguments.scale, peers=not arguments.no_peers, keep=arguments.keep)
     rows: list[Row] = []
     results: list[Result] = []
     for scenario in scenarios:

@@ -49,11 +49,13 @@ class Wishes(msgspec.Struct, frozen=True):
         runs: Turns of each scenario.
         scale: Share of the full size.
         peers: Whether anybody but pdelta takes part.
+        keep: Whether the tenants stay.
     """
 
     runs: int
     scale: float
     peers: bool
+    keep: bool = False
 
 
 class Place:
@@ -124,7 +126,7 @@ class Runner:
         for turn in range(min(runs, scenario.most_turns or runs)):
             for number, act in enumerate(scenario.acts):
                 self._take(act, f"{turn}-{number}")
-        for fleet in self._fleets.values():
+        for fleet in [] if self._wishes.keep else self._fleets.values():
             fleet.remove()
         return self._result
 
