@@ -82,7 +82,7 @@ def _row(scenario: Scenario, result: Result, mark: Mark) -> Row:
     if not ours or mark.form in result.problems:
         reason = result.problems.get(mark.form, "no runs").strip().splitlines()[0]
         return msgspec.structs.replace(empty, verdict=reason[:80])
-    if mark.most is not None:
+    if mark.act is Act.LOCKED:
         return _disturbed(empty, ours, result.samples[Act.APPLY.value][mark.form])
     peer = best_peer(scenario, result, mark.act)
     theirs = result.samples[mark.act.value][peer] if peer else []
