@@ -1,7 +1,6 @@
 """What a command says, and where: results on standard output, everything else on standard error."""
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable
 from typing import IO, Final
@@ -40,7 +39,11 @@ class Console:
     @property
     def width(self) -> int | None:
         """Columns of the terminal that results go to; None where they go elsewhere."""
-        return shutil.get_terminal_size().columns if self._out.isatty() else None
+        if not self._out.isatty():
+            return None
+        import shutil
+
+        return shutil.get_terminal_size().columns
 
     @property
     def listed(self) -> int:

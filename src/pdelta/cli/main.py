@@ -24,6 +24,12 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         arguments: Without the program's name; the process's own when omitted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        import atexit
+        import gc
+
+        # The process ends with this command: looking for cycles among all that it imported would take 12 ms of 65.
+        atexit.register(gc.freeze)
     try:
         return _run(words)
     except KeyboardInterrupt:

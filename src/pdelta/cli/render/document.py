@@ -1,6 +1,5 @@
 """Values as JSON documents: what ``--json`` writes, alone, on standard output."""
 
-import base64
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -16,6 +15,8 @@ def path_fields(path: bytes, name: str = "path") -> dict[str, str]:
     try:
         return {name: path.decode()}
     except UnicodeDecodeError:
+        import base64
+
         return {name: path.decode(errors="replace"), f"{name}_base64": base64.b64encode(path).decode()}
 
 
