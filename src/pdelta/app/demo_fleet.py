@@ -15,7 +15,7 @@ import msgspec
 
 from pdelta.app.context import Context
 from pdelta.app.sql.apply import ApplyOptions, apply
-from pdelta.app.sql.rollout import RolloutOptions, RolloutOutcome
+from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
 from pdelta.formats.database import DatabaseSection, Of, Tenants
 from pdelta.model.plan import OnFailure
 

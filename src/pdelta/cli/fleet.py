@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from pdelta.app.context import Context
-from pdelta.app.sql.rollout import RolloutOptions, RolloutOutcome
+from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
 from pdelta.cli.console import Console
 from pdelta.cli.render import rollout as render
 from pdelta.errors import PdeltaError, UsageError

@@ -4,12 +4,14 @@ import datetime as dt
 import heapq
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from pdelta.errors import FormatError
-from pdelta.sql.script import Script
+
+if TYPE_CHECKING:
+    from pdelta.sql.script import Script
 
 SUFFIX: Final = ".sql"
 _NAME: Final = re.compile(r"delta_([0-9]{8})(z*[b-y]?)_([A-Za-z0-9][A-Za-z0-9_-]*)")
@@ -65,7 +67,7 @@ def next_name(day: dt.date, name: str, taken: Iterable[DeltaName]) -> DeltaName:
     return parse_name(f"delta_{date}{_after(max(turns)) if turns else ''}_{name}")
 
 
-def order(scripts: Iterable[Script]) -> tuple[Script, ...]:
+def order(scripts: "Iterable[Script]") -> "tuple[Script, ...]":
     """Give these deltas in the order of application: that of their keys, or else of their names.
 
     Raises:
@@ -90,7 +92,7 @@ def order(scripts: Iterable[Script]) -> tuple[Script, ...]:
     return _sorted(by_name, by_id)
 
 
-def _sorted(by_name: Sequence[Script], by_id: Mapping[str, Script]) -> tuple[Script, ...]:
+def _sorted(by_name: "Sequence[Script]", by_id: "Mapping[str, Script]") -> "tuple[Script, ...]":
     """Take, again and again, the first by name of those whose requirements are met."""
     rank = {script.id: number for number, script in enumerate(by_name)}
     waiting = {script.id: set(script.requires) for script in by_name}

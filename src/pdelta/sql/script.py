@@ -4,15 +4,18 @@
 by a digest over tokens: comments, white space and line ends never matter, literals always do.
 """
 
-from collections.abc import Iterable
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from blake3 import blake3
 
-from pdelta.sql.split import Statement, split
 from pdelta.sql.token import Dialect, Kind, Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pdelta.sql.split import Statement
 
 DIGEST_PREFIX: Final = b"pdelta sql 1\n"
 _FOLDING: Final = frozenset({Dialect.POSTGRESQL, Dialect.SQLITE})
@@ -117,15 +120,17 @@ class Script(msgspec.Struct, frozen=True):
 
     def statements(
         self, part: Part, dialect: Dialect, *, modes: frozenset[Mode] = frozenset()
-    ) -> tuple[Statement, ...]:
+    ) -> "tuple[Statement, ...]":
         """Give the statements of one part, with the lines that they have in the file; none where it is missing."""
         section = self.section(part, dialect)
         if section is None:
             return ()
+        from pdelta.sql.split import split
+
         return tuple(split(section.text, dialect, modes=modes, line=section.line))
 
 
-def digest(statements: Iterable[Statement], dialect: Dialect) -> str:
+def digest(statements: "Iterable[Statement]", dialect: Dialect) -> str:
     """Give the BLAKE3-256 of these statements' tokens, in lower-case hexadecimal.
 
     Equal exactly if the tokens are: how they are laid out, commented and ended does not matter. The case of words that

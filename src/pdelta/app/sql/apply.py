@@ -9,7 +9,8 @@ import msgspec
 from pdelta.app.context import Context
 from pdelta.app.sql.deltas import Deltas, Settled, read_deltas
 from pdelta.app.sql.fleet import Fleet, Member, open_fleet, with_servers
-from pdelta.app.sql.rollout import RolloutOptions, RolloutOutcome, Wishing, roll_out
+from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
+from pdelta.app.sql.rollout import Wishing, roll_out
 from pdelta.formats.sql_moves import SqlWish
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pdelta.errors import UsageError
 from pdelta.formats.database import DatabaseSection
 from pdelta.formats.tenants import is_taken, matches, tags_of, values_of
 from pdelta.model.target import Target
-from pdelta.operations.sql.operation import target_of
+from pdelta.operations.sql.target import target_of
 from pdelta.sql.script import Scope
 
 TAG = "tag:"

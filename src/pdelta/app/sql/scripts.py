@@ -15,7 +15,6 @@ from pdelta.app.context import Context
 from pdelta.errors import FilesystemError, FormatError, ScriptsError, UsageError
 from pdelta.formats.database import DatabaseSection, Style
 from pdelta.formats.database_url import dialect_of, resolve
-from pdelta.formats.sql_delta import parse_delta
 from pdelta.sql.order import SUFFIX, order
 from pdelta.sql.script import Script
 from pdelta.sql.token import Dialect, Mode
@@ -200,7 +199,7 @@ def _parsed(files: Files, dialect: Dialect, style: Style, modes: frozenset[Mode]
 
 
 def _parser(style: Style) -> Callable[..., Script]:
-    """Give what reads one file; other tools' readers are imported where a folder has their files."""
+    """Give what reads one file; readers are imported where a folder has files for them."""
     if style is Style.DBMATE:
         from pdelta.formats.foreign.dbmate import parse_dbmate
 
@@ -209,6 +208,8 @@ def _parser(style: Style) -> Callable[..., Script]:
         from pdelta.formats.foreign.goose import parse_goose
 
         return parse_goose
+    from pdelta.formats.sql_delta import parse_delta
+
     return parse_delta
 
 

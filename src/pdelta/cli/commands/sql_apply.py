@@ -4,7 +4,7 @@ import click
 
 from pdelta.app.context import Context
 from pdelta.app.sql.apply import ApplyOptions, apply
-from pdelta.app.sql.rollout import RolloutOptions
+from pdelta.app.sql.outcome import RolloutOptions
 from pdelta.cli import fleet, option
 from pdelta.cli.console import Console
 

@@ -3,8 +3,8 @@
 import click
 
 from pdelta.app.context import Context
+from pdelta.app.sql.outcome import RolloutOptions
 from pdelta.app.sql.rollback import RollbackOptions, roll_back
-from pdelta.app.sql.rollout import RolloutOptions
 from pdelta.cli import fleet, option
 from pdelta.cli.console import Console
 

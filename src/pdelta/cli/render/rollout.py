@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from pdelta.app.sql.rollout import RolloutOutcome, TenantResult
+from pdelta.app.sql.outcome import RolloutOutcome, TenantResult
 from pdelta.cli.render.amount import counted, duration
 from pdelta.cli.render.safe import shown, shown_text
 from pdelta.errors import DatabaseError, PdeltaError

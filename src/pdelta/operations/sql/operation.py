@@ -1,7 +1,6 @@
 """The five verbs for SQL deltas, of one tenant or of a whole fleet."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final
 
 import msgspec
 
@@ -19,10 +18,9 @@ from pdelta.model.target import Target
 from pdelta.operations.sql.carry import Carrier, Task
 from pdelta.operations.sql.lanes import Job, Lanes, Patience, Surroundings
 from pdelta.operations.sql.reckon import Reckoning, head_after, opposite, reckon, standing
+from pdelta.operations.sql.target import KIND, tenant_of
 from pdelta.operations.sql.work import Imprint, Workshop
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way, head_of
-
-KIND: Final = "sql"
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -238,7 +236,7 @@ class SqlOperation:
         forward = direction is Direction.EXECUTE
         return Task(
             step=step,
-            tenant=_tenant(step.target),
+            tenant=tenant_of(step.target),
             direction=direction,
             moves=body.moves if forward else back,
             start=before if forward else after,
@@ -265,7 +263,7 @@ class SqlOperation:
         return [(self._databases[name], group) for name, group in groups.items()]
 
     def _glance(self, database: Database, targets: Sequence[Target]) -> dict[Target, Glance | PdeltaError]:
-        by_name = {_tenant(target): target for target in targets}
+        by_name = {tenant_of(target): target for target in targets}
         glances = database.glance(list(by_name))
         found: dict[Target, Glance | PdeltaError] = {}
         for name, target in by_name.items():
@@ -299,27 +297,18 @@ class SqlOperation:
             else:
                 by_head.setdefault(glance.head, []).append(target)
         first = [group[0] for group in by_head.values()]
-        read = database.ledgers([_tenant(target) for target in (*unread, *first)])
+        read = database.ledgers([tenant_of(target) for target in (*unread, *first)])
         for target in unread:
-            found[target] = _ledger(read.get(_tenant(target)))
+            found[target] = _ledger(read.get(tenant_of(target)))
         for head, group in by_head.items():
-            one = _ledger(read.get(_tenant(group[0])))
+            one = _ledger(read.get(tenant_of(group[0])))
             if isinstance(one, PdeltaError) or one[0] != head:
                 # Its stamp was wrong, or it changed meanwhile: no other tenant is judged by it.
-                rest = database.ledgers([_tenant(target) for target in group])
-                found |= {target: _ledger(rest.get(_tenant(target))) for target in group}
+                rest = database.ledgers([tenant_of(target) for target in group])
+                found |= {target: _ledger(rest.get(tenant_of(target))) for target in group}
             else:
                 found |= dict.fromkeys(group, one)
         return found
-
-
-def _tenant(target: Target) -> str:
-    return target.address.partition("/")[2]
-
-
-def target_of(database: str, tenant: str) -> Target:
-    """Give the target that a tenant of a section is."""
-    return Target(KIND, f"{database}/{tenant}")
 
 
 def _ledger(rows: Sequence[Applied] | Exception | None) -> tuple[Head, tuple[Applied, ...]] | PdeltaError:
