@@ -206,12 +206,12 @@ class RemembersHeads(Broken):
 class MakesLedgersWhenAsked(Broken):
     kind = Around
 
-    def ledgers(self, names: Sequence[str]) -> Mapping[str, Sequence[Applied] | Exception]:
+    def ledgers(self, names: Sequence[str], *, delta: str = "") -> Mapping[str, Sequence[Applied] | Exception]:
         for name in names:
             session = super().session("files")
             row = Applied("looked", "0" * 64)
             session.record(name, None, former=_recorded(session, name, row), glance=Glance(managed=False, head=None))
-        return super().ledgers(names)
+        return super().ledgers(names, delta=delta)
 
 
 def _recorded(session: Session, name: str, row: Applied) -> Applied:

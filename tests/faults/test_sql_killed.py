@@ -30,7 +30,7 @@ class Scene:
     def __init__(self, fleet: Fleet, cli: Cli) -> None:
         self.fleet = fleet
         self.cli = cli
-        project = Project(fleet.folder, fleet.section)  # type: ignore[attr-defined]
+        project = Project(fleet.folder, fleet.section)
         project.write(NAME, ORIGIN)
         project.write("delta_20250316_visits", SECOND)
 

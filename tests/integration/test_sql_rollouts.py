@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.cli import Cli, Result
-from tests.fixtures.tenants import FORWARD, ORIGIN, Fleet, Project, SqliteFleet
+from tests.fixtures.cli import Cli
+from tests.fixtures.sql_desk import NAME, Desk
+from tests.fixtures.tenants import FORWARD, ORIGIN, Fleet, SqliteFleet
 
-NAME = "delta_20250315_add_last_login"
 SECOND = """ALTER TABLE users ADD COLUMN age integer;
 CREATE INDEX users_age ON users (age);
 -- +reverse
@@ -20,31 +20,6 @@ CREATE INDEX users_age ON users (age);
 -- DROP INDEX users_age ON users;
 -- ALTER TABLE users DROP COLUMN age;
 """
-
-
-class Desk:
-    """One operator: a fleet, its deltas, and the command line."""
-
-    def __init__(self, fleet: Fleet, cli: Cli) -> None:
-        self.fleet = fleet
-        self.project = Project(fleet.folder, fleet.section)  # type: ignore[attr-defined]
-        self.project.write(NAME, ORIGIN)
-        self._cli = cli
-
-    def __call__(self, *words: str, status: int = 0) -> Result:
-        return self._cli("sql", *words, status=status, cwd=self.fleet.folder)
-
-    def done(self, *words: str, status: int = 0) -> Any:
-        return self(*words, "--json", status=status).json()
-
-    def having(self, column: str = "last_login") -> list[str]:
-        """The tenants with this column."""
-        return self.fleet.having(column)
-
-    def had(self) -> dict[str, int]:
-        """What ledgers say: how many tenants have each delta."""
-        told = self.done("status", status=None)  # type: ignore[arg-type]
-        return {row["id"]: row["tenants"] for row in told["deltas"]}
 
 
 @pytest.fixture

@@ -228,10 +228,14 @@ class Database(Protocol):
         """
         ...
 
-    def ledgers(self, names: Sequence[str]) -> Mapping[str, Sequence[Applied] | Exception]:
+    def ledgers(self, names: Sequence[str], *, delta: str = "") -> Mapping[str, Sequence[Applied] | Exception]:
         """Give the rows of these tenants' ledgers, many tenants a round trip; none for a tenant without one.
 
         A tenant that can't be read has the ``DatabaseError`` that says so.
+
+        Args:
+            names: Of the tenants.
+            delta: The only one whose row is wanted; empty for all.
         """
         ...
 

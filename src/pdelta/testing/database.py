@@ -138,6 +138,22 @@ class DatabaseContract(ABC):
             assert stage.history(stage.tenant) == [(Way.REVERSE, row("a"))] * 2
             assert stage.ledger(stage.tenant) == [row("a")]
 
+    def test_ledgers_when_one_delta_is_asked_for_then_its_row_alone(self) -> None:
+        """Tenants that have it not, and those without a ledger, have no rows; an id is a value, and no SQL."""
+        with self._stage() as stage, stage.bench.database() as database:
+            first, second, third, *_ = stage.bench.tenants
+            stage.commit(stage.work(first, [forward("a", INSERT_ONE), forward("b"), forward("c'--")]))
+            stage.commit(stage.work(second, [forward("b")]))
+            found = database.ledgers([first, second, third], delta="a")
+            assert {name: list(rows) for name, rows in found.items() if not isinstance(rows, Exception)} == {
+                first: [row("a")],
+                second: [],
+                third: [],
+            }
+            hostile = database.ledgers([first], delta="c'--")[first]
+            assert not isinstance(hostile, Exception)
+            assert list(hostile) == [row("c'--")]
+
     def test_commit_when_a_row_is_replaced_then_the_former_is_in_the_history(self) -> None:
         """A delta that is applied anew leaves no trace of the former row but in the history."""
         with self._stage() as stage:

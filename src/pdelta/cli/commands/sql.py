@@ -9,6 +9,7 @@ from pdelta.cli.lazy import LazyGroup
 COMMANDS: Final = {
     "new": "Make a delta file to fill in.",
     "lint": "Say what is dangerous about delta files.",
+    "show": "Show one delta, and which tenants have it.",
     "status": "Show which tenants have which deltas.",
     "apply": "Apply the deltas that tenants lack.",
     "rollback": "Take deltas back.",
@@ -21,6 +22,7 @@ _EPILOG = """\b
 Examples:
   pdelta sql new add_last_login
   pdelta sql lint
+  pdelta sql show delta_20250315_add_last_login
   pdelta sql status
   pdelta sql apply --waves canary=3,5%,rest --on-failure reverse
   pdelta sql rollback

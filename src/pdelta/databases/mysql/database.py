@@ -89,9 +89,9 @@ class MysqlDatabase:
         found = self._on_each_server(names, reading.glance)
         return {name: seen for name, seen in found.items() if not _is_missing(seen)}
 
-    def ledgers(self, names: Sequence[str]) -> Mapping[str, Sequence[Applied] | Exception]:
-        """Give the rows of these tenants' ledgers, many tenants a round trip."""
-        return self._on_each_server(names, reading.ledgers)
+    def ledgers(self, names: Sequence[str], *, delta: str = "") -> Mapping[str, Sequence[Applied] | Exception]:
+        """Give the rows of these tenants' ledgers, or those of one delta, many tenants a round trip."""
+        return self._on_each_server(names, lambda server, group: reading.ledgers(server, group, delta))
 
     def fingerprints(self, names: Sequence[str]) -> Mapping[str, str | Exception]:
         """Give hashes of what the server says of these tenants' tables, views and stored programs."""

@@ -102,10 +102,11 @@ def read_stamps(tenants: Sequence[tuple[int, str]]) -> str:
     )
 
 
-def read_rows(tenants: Sequence[tuple[int, str]]) -> str:
-    """Give what reads all rows of these tenants, each under its tenant's number."""
+def read_rows(tenants: Sequence[tuple[int, str]], delta: str = "") -> str:
+    """Give what reads all rows of these tenants, or those of one delta, each under its tenant's number."""
+    only = f" WHERE `id` = {literal(delta)}" if delta else ""
     return " UNION ALL ".join(
-        f"SELECT {number:d}, {COLUMNS} FROM {name(tenant)}.{APPLIED}" for number, tenant in tenants
+        f"SELECT {number:d}, {COLUMNS} FROM {name(tenant)}.{APPLIED}{only}" for number, tenant in tenants
     )
 
 

@@ -35,8 +35,13 @@ def glance(server: Server, names: Sequence[str]) -> dict[str, Glance | Exception
     return found
 
 
-def ledgers(server: Server, names: Sequence[str]) -> dict[str, Sequence[Applied] | Exception]:
+def ledgers(server: Server, names: Sequence[str], delta: str = "") -> dict[str, Sequence[Applied] | Exception]:
     """Give the rows of these tenants' ledgers; none for a tenant without one.
+
+    Args:
+        server: That has them.
+        names: Of the tenants.
+        delta: The only one whose row is wanted; empty for all.
 
     Raises:
         DatabaseError: The server can't be reached.
@@ -45,7 +50,11 @@ def ledgers(server: Server, names: Sequence[str]) -> dict[str, Sequence[Applied]
     found: dict[str, Sequence[Applied] | Exception] = {
         name: () if name in there else missing(name) for name in names if name not in managed
     }
-    for name, rows in _asked(server, [name for name in names if name in managed], ledger.read_rows, LEDGERS_A_QUERY):
+
+    def text(numbered: Numbered) -> str:
+        return ledger.read_rows(numbered, delta)
+
+    for name, rows in _asked(server, [name for name in names if name in managed], text, LEDGERS_A_QUERY):
         found[name] = rows if isinstance(rows, Exception) else _applied(name, rows)
     return found
 

@@ -102,9 +102,9 @@ class PostgresqlDatabase:
         """
         return self._on_each_server(names, Reader.glance)
 
-    def ledgers(self, names: Sequence[str]) -> Mapping[str, Sequence[Applied] | Exception]:
-        """Give the rows of these tenants' ledgers, in no order; of schemas 250 a round trip."""
-        return self._on_each_server(names, Reader.ledgers)
+    def ledgers(self, names: Sequence[str], *, delta: str = "") -> Mapping[str, Sequence[Applied] | Exception]:
+        """Give the rows of these tenants' ledgers, or those of one delta, in no order; of schemas 250 a round trip."""
+        return self._on_each_server(names, lambda reader, group: reader.ledgers(group, delta))
 
     def fingerprints(self, names: Sequence[str]) -> Mapping[str, str | Exception]:
         """Give the fingerprints of these tenants' catalogues: one query for all schemas of a database."""

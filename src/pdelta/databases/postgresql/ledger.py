@@ -166,9 +166,10 @@ def numbered(place: Place, oid: int) -> Place:
     return msgspec.structs.replace(place, oid=oid)
 
 
-def read(schema: str) -> str:
-    """Give what reads all rows as one value."""
-    return f"SELECT json_agg(a) FROM {name(schema)}.{APPLIED} AS a"
+def read(schema: str, delta: str = "") -> str:
+    """Give what reads all rows, or that of one delta, as one value."""
+    only = f" WHERE id = {literal(delta)}" if delta else ""
+    return f"SELECT json_agg(a) FROM {name(schema)}.{APPLIED} AS a{only}"
 
 
 def stamp(place: Place, head: Head) -> tuple[str, ...]:

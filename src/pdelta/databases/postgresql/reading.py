@@ -53,20 +53,24 @@ class Reader:
         trusted = self._trusted(names) if self._trust_stamps else {}
         return {**trusted, **self._in_databases((name for name in names if name not in trusted), self._look)}
 
-    def ledgers(self, names: Sequence[str]) -> dict[str, Sequence[Applied] | Exception]:
+    def ledgers(self, names: Sequence[str], delta: str = "") -> dict[str, Sequence[Applied] | Exception]:
         """Give all rows of ledgers: of schemas many a round trip, of databases with a connection each.
+
+        Args:
+            names: Of the tenants.
+            delta: The only one whose row is wanted; empty for all.
 
         Raises:
             DatabaseError: The server can't be reached.
         """
         if not self._layout.by_schema:
-            return self._in_databases(names, self._read)
+            return self._in_databases(names, lambda connection, name: self._read(connection, name, delta))
         seen = self._seen(names)
         found: dict[str, Sequence[Applied] | Exception] = {name: missing(name) for name in names if name not in seen}
         found.update((name, ()) for name in names if name in seen and not seen[name].oid)
         managed = [name for name in names if name not in found]
         for start in range(0, len(managed), LEDGERS_A_STRING):
-            found.update(self._read_schemas(managed[start : start + LEDGERS_A_STRING]))
+            found.update(self._read_schemas(managed[start : start + LEDGERS_A_STRING], delta))
         return found
 
     def fingerprints(self, names: Sequence[str]) -> dict[str, str | Exception]:
@@ -110,13 +114,13 @@ class Reader:
         few = names if len(names) <= FEW else ()
         return catalogue.read_seen(self._server.ask(catalogue.ledgers_of_schemas(few))[0]) if names else {}
 
-    def _read_schemas(self, names: Sequence[str]) -> dict[str, Sequence[Applied] | Exception]:
+    def _read_schemas(self, names: Sequence[str], delta: str) -> dict[str, Sequence[Applied] | Exception]:
         """Read these ledgers in one string, and after one that can't be read the others in another."""
         found: dict[str, Sequence[Applied] | Exception] = {}
         left = list(names)
         while left:
             try:
-                results = self._server.ask_plainly(";".join(map(ledger.read, left)))
+                results = self._server.ask_plainly(";".join(ledger.read(name, delta) for name in left))
             except StatementError as error:
                 results = list(error.results)
                 name = left[len(results)]
@@ -183,11 +187,11 @@ class Reader:
             raise said
         return said
 
-    def _read(self, connection: Connection, name: str) -> Sequence[Applied]:
+    def _read(self, connection: Connection, name: str, delta: str) -> Sequence[Applied]:
         seen = look_up(connection, self._layout, name)
         if not seen.oid:
             return ()
-        rows = _rows(name, connection.run(ledger.read(seen.schema))[0].rows[0][0])
+        rows = _rows(name, connection.run(ledger.read(seen.schema, delta))[0].rows[0][0])
         if isinstance(rows, Exception):
             raise rows
         return rows

@@ -111,8 +111,8 @@ class SqliteDatabase:
                     found[name] = error
         return found
 
-    def ledgers(self, names: Sequence[str]) -> Mapping[str, Sequence[Applied] | Exception]:
-        """Give the rows of these files' ledgers; none for a file without one.
+    def ledgers(self, names: Sequence[str], *, delta: str = "") -> Mapping[str, Sequence[Applied] | Exception]:
+        """Give the rows of these files' ledgers, or that of one delta; none for a file without a ledger.
 
         A file that can't be read, or is gone, has the ``DatabaseError`` that says so.
         """
@@ -122,7 +122,7 @@ class SqliteDatabase:
         for name in names:
             try:
                 with self._opened(name) as connection:
-                    found[name] = ledger.rows(connection)
+                    found[name] = ledger.rows(connection, delta)
             except DatabaseError as error:
                 found[name] = error
         return found

@@ -61,10 +61,12 @@ def managed_head(connection: SqliteConnection) -> tuple[bool, Head]:
     return (True, head(connection)) if is_there(connection) else (False, EMPTY_HEAD)
 
 
-def rows(connection: SqliteConnection) -> list[Applied]:
-    """Give all rows, sorted by id; none where there is no ledger."""
+def rows(connection: SqliteConnection, delta: str = "") -> list[Applied]:
+    """Give all rows, sorted by id, or that of one delta; none where there is no ledger."""
     if not is_there(connection):
         return []
+    if delta:
+        return _read(connection, connection.rows(f"{_SELECT} WHERE id = ?", (delta,)))
     return _read(connection, connection.rows(f"{_SELECT} ORDER BY id"))
 
 
