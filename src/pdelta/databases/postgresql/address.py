@@ -1,7 +1,8 @@
 """The URL of a PostgreSQL server: what may be shown of it, and what only the library is told."""
 
+import re
 from typing import Final
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from pdelta.errors import UsageError
 
@@ -9,6 +10,8 @@ SCHEMES: Final = ("postgresql", "postgres")
 CONNECT_TIMEOUT_S: Final = 10.0
 _DEFAULT_PORT: Final = 5432
 _HINT: Final = "write it as postgresql://user:password@host:port/database, with special characters as %XX"
+_HOSTS: Final = re.compile(r"(?:(?:\[[^\]@]*\]|[^:,@\[\]]*)(?::[0-9]*)?(?:,|\Z))*")
+_SECONDS: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
 _PATIENCE: Final = (
     ("keepalives_idle", "30"),
     ("keepalives_interval", "10"),
@@ -30,21 +33,24 @@ class Address:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        try:
-            parts = urlsplit(url)
-            query = parse_qs(parts.query, keep_blank_values=True)
-            timeout = query.get("connect_timeout", [""])[-1]
-            self.connect_timeout_s = float(timeout) if timeout else CONNECT_TIMEOUT_S
-        except ValueError:
-            # The original speaks of what it could not read, and that may be the password.
-            raise UsageError("the URL of a PostgreSQL server can't be read", hint=_HINT) from None
-        if parts.scheme not in SCHEMES or "\0" in url:
+        scheme, _, rest = url.partition("://")
+        if scheme not in SCHEMES or "\0" in url:
             raise UsageError("the URL of a PostgreSQL server does not begin with postgresql://", hint=_HINT)
-        login, _at, self._hosts = parts.netloc.rpartition("@")
-        self.database = unquote(parts.path.removeprefix("/")) or query.get("dbname", [""])[-1]
-        self._hosts = self._hosts or query.get("host", [""])[-1] or "localhost"
+        # As the client library reads it, which takes # and ? in a password for what they are.
+        authority, _, tail = rest.partition("/")
+        login, _, hosts = authority.rpartition("@")
+        hosts, _, early = hosts.partition("?")
+        path, _, late = tail.partition("?")
+        query = parse_qs(late or early, keep_blank_values=True)
+        timeout = query.get("connect_timeout", [str(CONNECT_TIMEOUT_S)])[-1]
+        self._url = url
+        self._hosts = hosts or query.get("host", [""])[-1] or "localhost"
         self._port = query.get("port", [""])[-1]
+        if "@" in path or not _HOSTS.fullmatch(hosts) or not _SECONDS.fullmatch(timeout):
+            # What could not be read is not shown: it may be the password.
+            raise UsageError("the URL of a PostgreSQL server can't be read", hint=_HINT)
+        self.connect_timeout_s = float(timeout)
+        self.database = unquote(path) or query.get("dbname", [""])[-1]
         password = login.partition(":")[2]
         self._secrets = {password, unquote(password), *query.get("password", []), *query.get("sslpassword", [])} - {""}
 

@@ -10,6 +10,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from pdelta.databases.postgresql import libpq
@@ -157,9 +158,8 @@ class Connection:
         """Say whether nothing speaks against using it: the server has not closed it in the meantime."""
         if not self.is_open:
             return False
-        if self._poll.poll(0):
-            self._pq.PQconsumeInput(self._handle)
-        if self._pq.PQstatus(self._handle) == libpq.CONNECTION_OK:
+        # To who has asked nothing a server speaks to say farewell; a notice for all is not worth telling apart.
+        if not self._poll.poll(0) and self._pq.PQstatus(self._handle) == libpq.CONNECTION_OK:
             return True
         self.close()
         return False
@@ -204,9 +204,9 @@ class Connection:
             self.close()
             raise
         if state != libpq.POLLING_OK:
-            words = address.redact(self._words())
+            words = [address.redact(self._words()), "no answer in time" if time.monotonic() >= deadline_s else ""]
             self.close()
-            raise _refusal(words or "no answer in time")
+            raise _refusal(" ".join(filter(None, words)))
 
     def _send(self, data: bytes) -> None:
         if not self.is_open or not self._pq.PQsendQuery(self._handle, data):
@@ -236,7 +236,7 @@ class Connection:
                 self._drain(results)
             elif status == libpq.COPY_IN:
                 self._pq.PQputCopyEnd(self._handle, b"there is no data")
-            else:
+            elif status != libpq.EMPTY_QUERY:
                 results.append(Result(self._tag(result), (), []))
             return None
         finally:
@@ -300,9 +300,7 @@ def _bytes(data: bytes) -> bytes:
     return bytes.fromhex(data[2:].decode()) if data.startswith(b"\\x") else data
 
 
-def _number(data: bytes) -> object:
-    from decimal import Decimal
-
+def _number(data: bytes) -> Decimal:
     return Decimal(data.decode())
 
 

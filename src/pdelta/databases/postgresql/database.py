@@ -56,11 +56,6 @@ class PostgresqlDatabase:
         self._stack = ExitStack()
         self.batch_limit: int | None = None if self._layout.by_schema else 1
 
-    @property
-    def shares_transactions(self) -> bool:
-        """Whether several tenants may be in one transaction."""
-        return self._layout.by_schema
-
     def __enter__(self) -> Self:
         """Use it; connections are made when first needed."""
         for server in self._servers.values():
@@ -168,4 +163,4 @@ class PostgresqlDatabase:
                 found.update(ask(reader, group))
             except DatabaseError as error:
                 found.update(dict.fromkeys(group, error))
-        return found
+        return {name: found[name] for name in names}

@@ -10,11 +10,11 @@ from pdelta.databases.postgresql.ledger import STALE, WRONG
 from pdelta.databases.postgresql.transaction import REFUSED, Line, Role, Script
 from pdelta.errors import Cause, DatabaseError, GuardError, PdeltaError, ScriptError, StaleError
 
-_BUSY: Final = frozenset({"55P03", "40P01", "40001"})
-"""A lock was not to be had in time; a deadlock; a serialization failure."""
 _UNDEFINED_TABLE: Final = "42P01"
 _SHOWN: Final = 60
-_FOUND: Final = re.compile(f"(?:{STALE}|{WRONG})([0-9a-f:]+)")
+_NOT_AS_SAID: Final = frozenset({"23505", "23502"})
+"""A row that arrives was there; of one that goes there is nothing to be copied."""
+_TAMPERED: Final = "a statement of a delta changed the ledger, or ended the transaction"
 _SAID: Final = re.compile(f"{REFUSED}(\\d+) (.*)", re.DOTALL)
 _UNCHANGED: Final = "nothing was changed"
 
@@ -66,15 +66,26 @@ def unfit(error: ScriptError, tenant: str) -> DatabaseError:
     return DatabaseError(f"{tenant}: {error.message}; {_UNCHANGED}", reason=error.message, hint=error.hint)
 
 
+def index_of(error: StatementError, script: Script) -> int:
+    """Give which statement of a string failed: the one after those that have results."""
+    return min(len(error.results), len(script.lines) - 1)
+
+
 def refused(error: StatementError, script: Script) -> PdeltaError:
     """Give why the server did not take a statement of a transaction, which changed nothing.
 
     The number of results tells which statement it was, and with it the tenant and the delta.
     """
-    index = min(len(error.results), len(script.lines) - 1)
+    index = index_of(error, script)
     line = script.lines[index]
-    if line.role is Role.HEAD and (found := _FOUND.search(error.message)):
-        return _stale(line, found)
+    if line.role is Role.HEAD and (error.sqlstate in _NOT_AS_SAID or STALE in error.message):
+        return stale(line.tenant)
+    if line.role is Role.HEAD and WRONG in error.message:
+        return DatabaseError(
+            f"{line.tenant}: {_TAMPERED}; {_UNCHANGED}",
+            reason=_TAMPERED,
+            hint="a delta leaves pdelta's own tables alone",
+        )
     if line.role is Role.GUARD and (said := _SAID.search(error.message)):
         guard = GuardError(said[2][: int(said[1])])
         guard.add_note(f"in tenant {line.tenant}, {line.delta}")
@@ -102,16 +113,11 @@ def statement(error: StatementError, line: Line, position: int) -> DatabaseError
     )
 
 
-def _stale(line: Line, found: "re.Match[str]") -> PdeltaError:
-    if found[0].startswith(STALE):
-        return StaleError(
-            f"{line.tenant}: its ledger is not as it was when this was calculated; {_UNCHANGED}",
-            hint="calculate again: another run was here in the meantime",
-        )
-    return DatabaseError(
-        f"{line.tenant}: a statement of a delta changed the ledger, or ended the transaction; the rest was not done",
-        reason="a statement of a delta changed the ledger, or ended the transaction",
-        hint="a delta leaves pdelta's own tables alone",
+def stale(tenant: str) -> StaleError:
+    """Give that a tenant's ledger is another by now."""
+    return StaleError(
+        f"{tenant}: its ledger is not as it was when this was calculated; {_UNCHANGED}",
+        hint="calculate again: another run was here in the meantime",
     )
 
 

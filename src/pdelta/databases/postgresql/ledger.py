@@ -13,7 +13,7 @@ import msgspec
 from pdelta.databases.base import Move
 from pdelta.databases.postgresql.quoting import literal, name
 from pdelta.errors import FormatError
-from pdelta.sql.ledger import Applied, Head
+from pdelta.sql.ledger import Applied, Head, Way
 
 _FAMILY: Final = 0x70644C31
 """The class of our advisory locks: ``pdL1``."""
@@ -36,9 +36,9 @@ _LEAVING: Final = (
 )
 _HEAD: Final = (
     "count(*) || ':' || encode(sha256(convert_to(coalesce("
-    "string_agg(id || ' ' || digest || ' ' || state, chr(10) ORDER BY convert_to(id, 'UTF8')), ''), 'UTF8')), 'hex')"
+    "string_agg(id || ' ' || digest || ' ' || state, chr(10) ORDER BY id COLLATE \"C\"), ''), 'UTF8')), 'hex')"
 )
-"""As ``sql.ledger.head_of`` does it, whatever the encoding and the collation of the database."""
+"""As ``sql.ledger.head_of`` does it, whatever a database's encoding is: what ids are made of sorts alike in all."""
 _NOW: Final = "to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
 _STAMP: Final = re.compile(r"pdelta (\d+)(?: (\d+) (\S+))?.*", re.DOTALL)
 
@@ -135,14 +135,21 @@ def update(place: Place, row: Applied) -> str:
 
 
 def take_out(place: Place, move: Move) -> tuple[str, str]:
-    """Give what copies the whole row of this move's id into the history, and removes it."""
+    """Give what copies the whole row of this move's id into the history, and removes it.
+
+    Where there is no such row the copy is one of nothing, which the history does not take.
+    """
+    row = move.row
+    wanted = f"a.id = {literal(row.id)}"
+    if move.way is Way.REVERSE:
+        wanted += f" AND a.digest = {literal(row.digest)} AND a.state = {literal(row.state)}"
     number = f"(SELECT coalesce(max(number), 0) + 1 FROM {place.history})"
-    leaving = f"{number}, {literal(move.way)}, {_NOW}, {literal(move.run)}, {literal(move.who)}"
-    columns = f"number, way, left_at, left_run, left_who, {COLUMNS}"
-    row = f"{place.applied} WHERE id = {literal(move.row.id)}"
+    leaving = f"{number}, {literal(move.way)}, {_NOW}, {literal(move.run)}, {literal(move.who)}, a.*"
+    found = f"(SELECT) AS one LEFT JOIN (SELECT {COLUMNS} FROM {place.applied}) AS a ON {wanted}"
+    into = f"{place.history} (number, way, left_at, left_run, left_who, {COLUMNS})"
     return (
-        f"INSERT INTO {place.history} ({columns}) SELECT {leaving}, {COLUMNS} FROM {row}",
-        f"DELETE FROM {row}",
+        f"INSERT INTO {into} SELECT {leaving} FROM {found}",
+        f"DELETE FROM {place.applied} WHERE id = {literal(row.id)}",
     )
 
 
@@ -152,8 +159,8 @@ def prepend(place: Place, id: str, expression: str) -> str:
 
 
 def look(place: Place) -> str:
-    """Give what reads the head and the table's number."""
-    return f"SELECT {_HEAD}, {literal(place.applied)}::regclass::oid FROM {place.applied}"
+    """Give what reads the head."""
+    return f"SELECT {_HEAD} FROM {place.applied}"
 
 
 def number(place: Place) -> str:

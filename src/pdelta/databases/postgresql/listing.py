@@ -10,6 +10,7 @@ from pdelta.databases.postgresql.connection import Result
 from pdelta.databases.postgresql.ledger import Place
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.settings import Kind, Settings
+from pdelta.databases.postgresql.transaction import Role
 from pdelta.errors import ScriptError, UsageError
 
 
@@ -41,7 +42,8 @@ def _by_query(server: Server, settings: Settings) -> Iterator[Tenant]:
         script = transaction.read_only(place, settings.query)
     except ScriptError as error:
         raise failure.unfit(error, f"the query for tenants of databases.{settings.name}") from error
-    result = server.ask(script.text, about=f"the query for tenants of databases.{settings.name}")[-2]
+    results = server.ask(script.text, about=f"the query for tenants of databases.{settings.name}")
+    (result,) = (result for line, result in zip(script.lines, results, strict=True) if line.role is Role.VALUE)
     seen: set[str] = set()
     for tenant in _read(result, settings.name):
         if tenant.name in seen:

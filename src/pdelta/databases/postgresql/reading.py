@@ -111,8 +111,11 @@ class Reader:
         return self._server.ask(text)[0].rows
 
     def _seen(self, names: Sequence[str]) -> dict[str, Seen]:
-        few = names if len(names) <= FEW else ()
-        return catalogue.read_seen(self._server.ask(catalogue.ledgers_of_schemas(few))[0]) if names else {}
+        possible = [name for name in names if is_name(name)]
+        if not possible:
+            return {}
+        question = catalogue.ledgers_of_schemas(possible if len(possible) <= FEW else ())
+        return catalogue.read_seen(self._server.ask(question)[0])
 
     def _read_schemas(self, names: Sequence[str], delta: str) -> dict[str, Sequence[Applied] | Exception]:
         """Read these ledgers in one string, and after one that can't be read the others in another."""

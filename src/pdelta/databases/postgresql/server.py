@@ -10,7 +10,7 @@ from typing import Self
 from pdelta.databases.postgresql import failure
 from pdelta.databases.postgresql.address import Address
 from pdelta.databases.postgresql.connection import BrokenError, ConnectError, Connection, Result, StatementError
-from pdelta.databases.postgresql.transaction import Line, Role
+from pdelta.databases.postgresql.transaction import Line, Role, roll_back
 
 
 class Server:
@@ -83,7 +83,7 @@ class Server:
                 return self._asker.run(text)
             except StatementError:
                 # Where the text began a transaction, that is over.
-                self._asker.run("ROLLBACK")
+                self._asker.run("; ".join(roll_back()))
                 raise
 
     def __enter__(self) -> Self:

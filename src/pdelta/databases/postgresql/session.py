@@ -3,7 +3,7 @@
 Behind a pooler that hands sessions on after each transaction nothing goes wrong, because nothing is kept in one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from pdelta.databases.postgresql.quoting import is_name, name
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.statement import single
 from pdelta.databases.postgresql.transaction import Line, Role, Script
-from pdelta.errors import Cause, DatabaseError, ScriptError
+from pdelta.errors import Cause, DatabaseError, GuardError, PdeltaError, ScriptError
 from pdelta.sql.ledger import Applied, Head
 
 TENANTS_A_CONNECTION: Final = 1000
@@ -54,14 +54,14 @@ class PostgresqlSession:
         script = Script(transaction.begin(lock_timeout_ms, statement_timeout_ms))
         places = self._write(works, script, lambda work, place: _stamp(place, work.after) if place.oid else [])
         unnumbered = [(work, place) for work, place in zip(works, places, strict=True) if not place.oid]
-        tenants = [work.tenant for work in works]
+        tenants, before = [work.tenant for work in works], _before(works, places)
         if not unnumbered:
             script.lines += transaction.end(works)
-            self._send(script, tenants)
+            self._send(script, tenants, before)
             return
         # A comment can't be calculated, and has the number of a table that is not there yet.
         script.lines += [Line(ledger.number(place), Role.LEDGER, place.tenant) for _work, place in unnumbered]
-        numbers = self._send(script, tenants)[-len(unnumbered) :]
+        numbers = self._send(script, tenants, before)[-len(unnumbered) :]
         last = Script()
         for (work, place), result in zip(unnumbered, numbers, strict=True):
             last.lines += _stamp(ledger.numbered(place, result.rows[0][0]), work.after)
@@ -77,8 +77,8 @@ class PostgresqlSession:
         """
         place = self._place(tenant, glance)
         script = Script([*transaction.begin(transaction.WAIT_MS, 0), *transaction.record_lines(place, row, former)])
-        text, oid = self._send(script, [tenant])[-1].rows[0]
-        head = Head.parse(text)
+        results = self._send(script, [tenant])
+        head, oid = Head.parse(results[-2].rows[0][0]), results[-1].rows[0][0]
         self._send(Script([*_stamp(ledger.numbered(place, oid), head), *transaction.end(())]), [tenant])
         return head
 
@@ -117,13 +117,14 @@ class PostgresqlSession:
         Raises:
             DatabaseError: As its ``cause`` says.
         """
+        self._reach(tenant)
         place = Place(tenant, schema="", path=self._layout.path(tenant))
         try:
             script = transaction.read_only(place, text, statement_timeout_ms)
         except ScriptError as error:
             raise failure.unfit(error, tenant) from error
-        self._reach(tenant)
-        return self._send(script, [tenant])[-2].rows
+        (result,) = _asked(script, self._send(script, [tenant]))
+        return result.rows
 
     def rehearse(self, works: Sequence[Work], texts: Sequence[str], *, lock_timeout_ms: int) -> list[Any]:
         """Do these works in one transaction that is rolled back; give what the texts say after each.
@@ -138,11 +139,11 @@ class PostgresqlSession:
         def look(_work: Work, place: Place) -> list[Line]:
             return [*transaction.enter(place), *(Line(single(text), Role.VALUE, place.tenant) for text in texts)]
 
-        self._write(works, script, look)
-        script.add("ROLLBACK")
-        results = iter(self._send(script, [work.tenant for work in works]))
-        values = [_value(result) for result, line in zip(results, script.lines, strict=True) if line.role is Role.VALUE]
-        return [values[start : start + len(texts)] for start in range(0, len(texts) * len(works), len(texts) or 1)]
+        places = self._write(works, script, look)
+        script.add(*transaction.roll_back())
+        results = self._send(script, [work.tenant for work in works], _before(works, places))
+        values = [result.rows[0][0] if result.rows else None for result in _asked(script, results)]
+        return [values[number * len(texts) : (number + 1) * len(texts)] for number in range(len(works))]
 
     def invalid_indexes(self, tenant: str) -> list[str]:
         """Give the quoted names of a tenant's indexes that a failed ``CREATE INDEX CONCURRENTLY`` has left invalid.
@@ -246,8 +247,16 @@ class PostgresqlSession:
             )
         return connection
 
-    def _send(self, script: Script, tenants: Sequence[str]) -> list[Result]:
-        """Execute a string, and roll back what it leaves undone."""
+    def _send(
+        self, script: Script, tenants: Sequence[str], before: Mapping[str, tuple[Place, Head]] | None = None
+    ) -> list[Result]:
+        """Execute a string, and roll back what it leaves undone.
+
+        Args:
+            script: The statements.
+            tenants: Whom an error names that is about all of them.
+            before: The heads that ledgers must have; a failure may be one of a ledger that has another.
+        """
         connection, lines = self._connection, script.lines
         if connection is None:
             raise ValueError("a tenant is reached before anything is sent")
@@ -259,7 +268,10 @@ class PostgresqlSession:
             results = connection.run(script.text)
         except StatementError as error:
             refusal = failure.refused(error, script)
+            tenant = script.lines[failure.index_of(error, script)].tenant
             self._roll_back(connection)
+            if before and tenant in before and _may_hide(refusal) and self._is_stale(connection, *before[tenant]):
+                refusal = failure.stale(tenant)
             raise refusal from error
         except BrokenError as error:
             if len(error.results) == len(script.lines):
@@ -270,15 +282,37 @@ class PostgresqlSession:
             raise DatabaseError(f"{tenants[0]}: the server rolled the transaction back; {_UNCHANGED}")
         return results
 
+    def _is_stale(self, connection: Connection, place: Place, head: Head) -> bool:
+        """Say whether a ledger has another head now."""
+        try:
+            results = connection.run(f"BEGIN READ ONLY; {ledger.look(place)}; COMMIT")
+        except StatementError:
+            self._roll_back(connection)
+            return False
+        except BrokenError:
+            return False
+        return bool(results[1].rows[0][0] != str(head))
+
     def _roll_back(self, connection: Connection) -> None:
         # Of a connection that breaks now it is rolled back anyhow, and the next use connects again.
         with suppress(BrokenError):
-            connection.run("ROLLBACK")
+            connection.run("; ".join(transaction.roll_back()))
+
+
+def _before(works: Sequence[Work], places: Sequence[Place]) -> dict[str, tuple[Place, Head]]:
+    return {work.tenant: (place, work.before) for work, place in zip(works, places, strict=True)}
+
+
+def _may_hide(refusal: PdeltaError) -> bool:
+    """Say whether a failure may come of a ledger that is another than was thought."""
+    return isinstance(refusal, GuardError) or (isinstance(refusal, DatabaseError) and refusal.cause is Cause.REFUSED)
 
 
 def _stamp(place: Place, head: Head) -> list[Line]:
     return [Line(text, Role.LEDGER, place.tenant) for text in ledger.stamp(place, head)]
 
 
-def _value(result: Result) -> object:
-    return result.rows[0][0] if result.rows else None
+def _asked(script: Script, results: Sequence[Result]) -> list[Result]:
+    """Give the results that the caller asked for; that of the first statement may be missing among all."""
+    lines = script.lines[-len(results) :]
+    return [result for line, result in zip(lines, results, strict=True) if line.role is Role.VALUE]

@@ -1,0 +1,162 @@
+"""The client library, wherever it comes from, and one connection through it."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from pdelta.databases.postgresql import libpq
+from pdelta.databases.postgresql.address import Address
+from pdelta.databases.postgresql.connection import BrokenError, ConnectError, Connection, StatementError
+from pdelta.errors import UsageError
+from tests.fixtures.pgbouncer import PgBouncer
+from tests.fixtures.postgresql import PostgreSQL, free_port
+
+
+@pytest.fixture
+def connection(postgresql: PostgreSQL) -> Connection:
+    return connect(postgresql.url())
+
+
+def connect(url: str, database: str = "") -> Connection:
+    return Connection(Address(url), database=database, application_name="pdelta")
+
+
+def test_library_when_a_package_brought_it_then_it_does_all_that_the_systems_does(
+    postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path, *_others) = libpq.bundled()
+    library = libpq.load(path)
+    monkeypatch.setattr(libpq, "find_library", lambda: library)
+    connection = connect(postgresql.url())
+    assert connection.run("SELECT 1, 'ü'; SELECT 2")[0].rows == [(1, "ü")]
+    with pytest.raises(StatementError, match="division by zero"):
+        connection.run("SELECT 1 / 0")
+    connection.close()
+    with pytest.raises(ConnectError) as caught:
+        connect(postgresql.url(password="wrong"))
+    assert caught.value.sqlstate == "28P01"
+
+
+def test_library_when_there_is_none_then_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libpq, "_SYSTEM", "libpq-that-nobody-has.so")
+    monkeypatch.setattr(libpq, "_WHEELS", ("no-such-folder",))
+    libpq.find_library.cache_clear()
+    try:
+        with pytest.raises(UsageError, match="libpq") as caught:
+            connect("postgresql://127.0.0.1/app")
+        assert "pdelta[postgresql]" in caught.value.hint
+    finally:
+        libpq.find_library.cache_clear()
+
+
+def test_library_when_the_adapter_is_imported_then_neither_it_nor_a_driver_comes_with_it() -> None:
+    code = (
+        "import sys; import pdelta.databases.postgresql.database;"
+        "print(sorted({'ssl', 'psycopg', 'psycopg2', 'asyncio', 'concurrent.futures'} & set(sys.modules)),"
+        " 'libpq' in open('/proc/self/maps').read())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "[] False\n", done.stderr
+
+
+def test_run_when_a_statement_fails_then_those_before_it_have_results_and_the_connection_goes_on(
+    connection: Connection,
+) -> None:
+    with pytest.raises(StatementError) as caught:
+        connection.run("SELECT 1; SELECT 'ü', nowhere; SELECT 3")
+    error = caught.value
+    assert (error.sqlstate, error.position, [result.rows for result in error.results]) == ("42703", 23, [[(1,)]])
+    assert [result.tag for result in connection.run("CREATE TEMP TABLE x (a int); INSERT INTO x VALUES (1), (2)")] == [
+        "CREATE TABLE",
+        "INSERT 0 2",
+    ]
+    assert connection.run("") == []
+    connection.close()
+
+
+def test_run_when_rows_are_copied_to_or_from_the_client_then_it_does_not_hang(connection: Connection) -> None:
+    results = connection.run("COPY (SELECT g FROM generate_series(1, 10000) g) TO STDOUT; SELECT 1")
+    assert [result.tag for result in results] == ["COPY 10000", "SELECT 1"]
+    with pytest.raises(StatementError, match="there is no data"):
+        connection.run("CREATE TEMP TABLE x (a int); COPY x FROM STDIN; SELECT 1")
+    assert connection.run("SELECT 1")[0].rows == [(1,)]
+    with pytest.raises(ValueError, match="NUL"):
+        connection.run("SELECT 'a\0b'")
+    connection.close()
+
+
+def test_run_when_the_server_speaks_of_more_than_results_then_nothing_is_printed(
+    postgresql: PostgreSQL, capfd: pytest.CaptureFixture[str]
+) -> None:
+    connection = connect(postgresql.url())
+    connection.run("DROP TABLE IF EXISTS nothing; DO $$ BEGIN RAISE WARNING 'hello'; END $$")
+    connection.close()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_run_when_it_waits_then_other_threads_go_on(connection: Connection) -> None:
+    ended = threading.Event()
+
+    def wait() -> None:
+        connection.run("SELECT pg_sleep(0.5)")
+        ended.set()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    count = 0
+    while not ended.is_set():
+        count += 1
+        time.sleep(0.001)
+    thread.join()
+    assert count > 50
+    connection.close()
+
+
+def test_run_when_the_connection_is_closed_then_it_says_so_and_stays_closed(connection: Connection) -> None:
+    assert connection.is_usable()
+    with pytest.raises(BrokenError) as caught:
+        connection.run("SELECT 1; SELECT pg_terminate_backend(pg_backend_pid())")
+    assert "terminating connection" in caught.value.message
+    assert not connection.is_usable()
+    with pytest.raises(BrokenError, match="closed"):
+        connection.run("SELECT 1")
+
+
+def test_backend_when_a_pooler_answers_then_its_number_is_another(postgresql: PostgreSQL, pgbouncer: PgBouncer) -> None:
+    for url, is_own in ((postgresql.url(), True), (pgbouncer.url(), False)):
+        connection = connect(url)
+        assert (connection.run("SELECT pg_backend_pid()")[0].rows == [(connection.backend,)]) is is_own
+        assert connection.run("SHOW application_name; SHOW client_encoding")[1].rows == [("UTF8",)]
+        connection.close()
+
+
+def test_connect_when_nobody_answers_then_it_gives_up_in_time(postgresql: PostgreSQL) -> None:
+    import socket
+
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        start_s = time.monotonic()
+        with pytest.raises(ConnectError, match="no answer in time"):
+            connect(f"postgresql://me:secret@127.0.0.1:{deaf.getsockname()[1]}/app?connect_timeout=0.3")
+        assert 0.2 < time.monotonic() - start_s < 10
+    with pytest.raises(ConnectError, match="refused"):
+        connect(f"postgresql://127.0.0.1:{free_port()}/app")
+    many = f"postgresql://postgres:wrong@127.0.0.1:{free_port()},127.0.0.1:{postgresql.port}/app"
+    with pytest.raises(ConnectError) as caught:
+        connect(many)
+    assert caught.value.sqlstate == "28P01"
+
+
+def test_connect_when_the_database_is_another_then_that_one_is_connected_to(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    connection = connect(postgresql.url("nowhere"), pg_database)
+    assert connection.run("SELECT current_database()")[0].rows == [(pg_database,)]
+    connection.close()
+    with pytest.raises(ConnectError) as caught:
+        connect(postgresql.url(), "nowhere=1 host=elsewhere")
+    assert caught.value.sqlstate == "3D000"
