@@ -42,6 +42,9 @@ class Around:
     def fingerprint(self, tenant: str) -> str:
         return self.inner.fingerprint(tenant)
 
+    def made_of(self, tenant: str) -> Any:
+        return self.inner.made_of(tenant)
+
     def broken(self, tenant: str) -> Sequence[str]:
         return self.inner.broken(tenant)
 

@@ -379,7 +379,7 @@ def test_once_when_a_delta_is_for_the_server_then_it_goes_there_before_all_tenan
 
 def test_apply_when_no_reverse_is_written_then_each_tenant_derives_its_own(desk: Desk) -> None:
     if desk.fleet.engine != "postgresql":
-        pytest.skip("bound when its forms are derived")
+        pytest.skip("the statements are PostgreSQL's")
     desk.project.write(
         "delta_20250322_derived",
         "ALTER TABLE users ADD COLUMN IF NOT EXISTS age integer;\n"
@@ -422,3 +422,27 @@ def test_drift_when_tenants_are_made_alike_or_not_then_they_are_grouped_and_told
         like = desk.done("drift", "--like", second, status=4)["groups"]
         assert like[0]["tenants"] == [second]
         assert any("missing column users.age" in one for one in like[1]["differences"])
+
+
+def test_proof_when_a_reverse_does_not_bring_all_back_then_it_is_told_and_the_ledger_says_what_was_proved(
+    desk: Desk,
+) -> None:
+    if desk.fleet.engine == "mysql":
+        pytest.skip("nothing can be tried where each statement commits")
+    desk.project.write(
+        "delta_20250323_half",
+        "CREATE TABLE one (id integer);\nCREATE TABLE two (id integer);\n-- Reversible delta\n-- DROP TABLE one;\n",
+    )
+    desk.project.write("delta_20250324_derived", "CREATE TABLE three (id integer);\nCREATE INDEX t ON three (id);\n")
+    name = desk.fleet.names[0]
+    proofs = "SELECT id, proof FROM pdelta_applied ORDER BY id"
+    desk.done("apply", "--to", NAME)
+    assert desk.fleet.sql(name, proofs) == [(NAME, "schema")]
+    result = desk("apply", "--to", "delta_20250323_half")
+    assert f"after forward and reverse {name} is another: additional table two" in result.out
+    assert desk.fleet.sql(name, proofs)[1] == ("delta_20250323_half", "")
+    desk.done("apply")
+    assert desk.fleet.sql(name, proofs)[2] == ("delta_20250324_derived", "schema")
+    assert desk.fleet.having("id", "three") == desk.fleet.names
+    desk.done("rollback")
+    assert desk.fleet.having("id", "three") == []

@@ -138,6 +138,11 @@ def rollout(function: Function) -> Function:
         metavar="TIME",
         help="How long a statement waits for a lock; 2s unless the delta or pdelta.toml says otherwise.",
     )
+    @click.option(
+        "--prove/--no-prove",
+        default=True,
+        help="Try the way back in one tenant first, in a transaction that is rolled back (the default).",
+    )
     @click.option("--rehearse", is_flag=True, help="Do all of it in every tenant, roll it back, and tell what failed.")
     @click.option("-n", "--dry-run", is_flag=True, help="Show what would be done where, and change nothing.")
     @click.option("--note", default="", metavar="TEXT", help="Remember this text with the run.")
@@ -153,6 +158,7 @@ def rollout(function: Function) -> Function:
         batch: int,
         lock_ms: int,
         dry_run: bool,
+        prove: bool,
         rehearse: bool,
         note: str,
         **options: object,
@@ -167,6 +173,7 @@ def rollout(function: Function) -> Function:
             batch=batch,
             lock_timeout_ms=lock_ms,
             dry_run=dry_run,
+            prove=prove,
             rehearse=rehearse,
             note=note,
         )

@@ -14,7 +14,7 @@ What an implementer must do:
 - Whatever is the caller's text goes into SQL by quoting; no name and no value is trusted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -166,6 +166,14 @@ class Session(Protocol):
 
         Raises:
             DatabaseError: As its ``cause`` says.
+        """
+        ...
+
+    def made_of(self, tenant: str) -> tuple[str, Callable[[Any], Catalogue]]:
+        """Give a SELECT of one value for ``rehearse``, and what reads the tenant's catalogue from that value.
+
+        Raises:
+            DatabaseError: As its ``cause`` says; ``REFUSED`` where the engine can't be asked so.
         """
         ...
 

@@ -24,6 +24,7 @@ class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True):
         batch: How many tenants share a transaction at most.
         lock_timeout_ms: How long a statement waits for a lock; 0 for what the project file says, else two seconds.
         dry_run: Whether to stop before anything is changed.
+        prove: Whether to try the way back first, in one tenant and a transaction that is rolled back.
         rehearse: Whether to do all of it in transactions that are rolled back, and change nothing.
         note: What is remembered of it.
     """
@@ -36,6 +37,7 @@ class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True):
     batch: int = 1
     lock_timeout_ms: int = 0
     dry_run: bool = False
+    prove: bool = True
     rehearse: bool = False
     note: str = ""
 

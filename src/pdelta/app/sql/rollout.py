@@ -26,7 +26,7 @@ from pdelta.engine.report import RunReport, StepReport
 from pdelta.engine.rollout import Conduct
 from pdelta.engine.waves import Subject, divide, parse_waves
 from pdelta.errors import CancelledError, LockedError, PdeltaError, PreflightError, StaleError
-from pdelta.formats.sql_moves import SqlWish, encode_wish
+from pdelta.formats.sql_moves import SqlWish, decode_body, encode_wish
 from pdelta.model.delta import Delta
 from pdelta.model.finding import Finding
 from pdelta.model.operation import Standing
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 ATTEMPTS: Final = 3
 """How often what another run changed meanwhile is calculated again."""
 DEFAULT_WAVES: Final = "canary=1,rest"
+_DIFFERENCES_TOLD: Final = 5
 GATE_TIMEOUT_S: Final = 600.0
 
 
@@ -107,8 +108,11 @@ class _Attempt:
         )
         if planned.rollout is not None:
             findings += preflight(planned, {KIND: self._operation})
+        options = self._options
+        if planned.steps and options.prove and not (self._backwards or options.dry_run or refusal(findings)):
+            findings += self._proofs(planned)
         error = refusal(findings)
-        if error is not None and not self._options.dry_run:
+        if error is not None and not options.dry_run:
             raise error
         outcome = RolloutOutcome(
             database=self._fleet.section.name,
@@ -129,6 +133,35 @@ class _Attempt:
         if self._options.rehearse:
             return self._rehearse(planned, outcome)
         return self._execute(planned, outcome)
+
+    def _proofs(self, planned: Plan) -> list[Finding]:
+        """Try the way back where the deltas come first, and tell what does not come back."""
+        derived = {
+            move.id
+            for delta in {id(step.delta): step.delta for step in planned.steps}.values()
+            for move in decode_body(delta.body).moves
+            if move.derived
+        }
+        findings = []
+        for proof in self._operation.prove_all(planned.steps):
+            told = ", ".join(proof.deltas)
+            blocks = not derived.isdisjoint(proof.deltas) and not proof.reason
+            if proof.differences:
+                lost = "; ".join(proof.differences[:_DIFFERENCES_TOLD])
+                more = len(proof.differences) - _DIFFERENCES_TOLD
+                findings.append(
+                    Finding(
+                        "reverse",
+                        f"{told}: after forward and reverse {proof.tenant} is another: {lost}"
+                        + (f" and {more} more" if more > 0 else ""),
+                        blocks=blocks,
+                        hint="correct the reverse, or write one" if blocks else "correct the reverse",
+                    )
+                )
+            elif proof.reason and not derived.isdisjoint(proof.deltas):
+                text = f"{told}: the derived reverse could not be proved in {proof.tenant}: {proof.reason}"
+                findings.append(Finding("unproved", text, blocks=False))
+        return findings
 
     def _calculate(self, tenants: Mapping[Target, Member]) -> tuple[list[tuple[Target, Delta]], list[Finding]]:
         settled = self._settled(tenants)

@@ -28,6 +28,7 @@ from pdelta.databases.mysql.server import Server
 from pdelta.databases.mysql.statement import names_in, refused_alone, refused_as_query, refused_inside
 from pdelta.errors import Cause, DatabaseError, GuardError, StaleError
 from pdelta.model.failpoint import FailPoint
+from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, State, Way
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
 from pdelta.sql.token import Mode
@@ -167,6 +168,15 @@ class MysqlSession:
             DatabaseError: As its ``cause`` says.
         """
         return catalogue.fingerprint(self._enter(tenant, LOCK_TIMEOUT_MS), tenant)
+
+    def made_of(self, tenant: str) -> tuple[str, Callable[[Any], Catalogue]]:
+        """Refuse: there is no transaction in which something could be tried.
+
+        Raises:
+            DatabaseError: Always.
+        """
+        reason = "nothing can be tried where each statement commits"
+        raise DatabaseError(f"{tenant}: {reason}", reason=reason)
 
     def broken(self, tenant: str) -> Sequence[str]:  # noqa: ARG002 - of the port
         """Give nothing: what a statement of DDL leaves behind when it fails, the server itself takes away."""

@@ -17,6 +17,7 @@ from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.statement import single
 from pdelta.databases.postgresql.transaction import Line, Role, Script
 from pdelta.errors import Cause, DatabaseError, GuardError, PdeltaError, ScriptError
+from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head
 
 TENANTS_A_CONNECTION: Final = 1000
@@ -162,6 +163,20 @@ class PostgresqlSession:
         """
         ((text,),) = self.query(tenant, catalogue.versions(tenant if self._layout.by_schema else ""))
         return str(text)
+
+    def made_of(self, tenant: str) -> tuple[str, Callable[[Any], Catalogue]]:
+        """Give a SELECT of all that a schema holds, and what reads it.
+
+        Raises:
+            DatabaseError: The tenant is a whole database, or as its ``cause`` says.
+        """
+        from pdelta.databases.catalogue import postgresql
+
+        if not self._layout.by_schema:
+            reason = "what a whole database holds is not asked within a transaction"
+            raise DatabaseError(f"{tenant}: {reason}", reason=reason)
+        ((version,),) = self.query(tenant, "SELECT current_setting('server_version_num')::int")
+        return postgresql.statement(version, tenant), lambda text: postgresql.read(text, tenant)
 
     def broken(self, tenant: str) -> Sequence[str]:
         """Give what drops the indexes that were never finished.

@@ -6,9 +6,10 @@ that, and because it can't be changed inside a transaction; instead no row may l
 the commit. A delta whose first ``PRAGMA foreign_keys`` says ON has them enforced, cascades included.
 """
 
+import json
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import Any, Final
@@ -27,6 +28,7 @@ from pdelta.databases.sqlite.statement import (
 )
 from pdelta.errors import DatabaseError, GuardError
 from pdelta.model.failpoint import FailPoint
+from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, State, Way
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
 
@@ -147,6 +149,13 @@ class SqliteSession:
             DatabaseError: As its ``cause`` says.
         """
         return sha256(repr(self.query(tenant, _SCHEMA)).encode()).hexdigest()
+
+    def made_of(self, tenant: str) -> tuple[str, Callable[[Any], Catalogue]]:  # noqa: ARG002 - of the port
+        """Give a SELECT of the file's schema, and what reads it."""
+        from pdelta.databases.catalogue import sqlite
+
+        text = "SELECT json_group_array(json_array(type, name, tbl_name, sql)) FROM sqlite_schema"
+        return text, lambda value: sqlite.read(json.loads(value))
 
     def broken(self, tenant: str) -> Sequence[str]:  # noqa: ARG002 - of the port
         """Give nothing: no statement of SQLite leaves half of itself."""

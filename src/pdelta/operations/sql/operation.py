@@ -17,6 +17,7 @@ from pdelta.model.run import Direction
 from pdelta.model.target import Target
 from pdelta.operations.sql.carry import Carrier, Task
 from pdelta.operations.sql.lanes import Job, Lanes, Patience, Surroundings
+from pdelta.operations.sql.proof import Proof, prove
 from pdelta.operations.sql.reckon import Reckoning, head_after, opposite, reckon, standing
 from pdelta.operations.sql.target import KIND, tenant_of
 from pdelta.operations.sql.work import Imprint, Workshop
@@ -189,6 +190,32 @@ class SqlOperation:
         for database, group in self._by_database(by_target):
             held = [by_target[target] for target in group]
             yield from self._carry(database, held, Direction.EXECUTE, lambda: False, rehearsing=True)
+
+    def prove_all(self, steps: Sequence[Step]) -> list[Proof]:
+        """Try the reverse of every distinct delta once, in the first target that is to get it, and roll it back.
+
+        What is proved, the rows of this run say.
+        """
+        first: dict[int, Step] = {}
+        for step in steps:
+            if any(move.way is Way.APPLY for move in self._body(step.delta)[0].moves):
+                first.setdefault(id(step.delta), step)
+        proofs = []
+        for step in first.values():
+            ((database, _),) = self._by_database([step.target])
+            task = self._task(step, Direction.EXECUTE)
+            found = self._survey(database, [step.target], own=True)[step.target]
+            if isinstance(found, PdeltaError) or not database.transactional or task.glance is None:
+                continue
+            session = database.session(database.lane(task.tenant))
+            try:
+                workshop = Workshop(database.dialect, database.modes, self._imprint)
+                proofs.append(prove(session, workshop, task, found[1], self._patience.lock_timeout_ms))
+            finally:
+                session.close()
+        proved = [id for proof in proofs if proof.holds for id in proof.deltas]
+        self._imprint = msgspec.structs.replace(self._imprint, proved=frozenset(proved))
+        return proofs
 
     def _carry(
         self,

@@ -24,12 +24,14 @@ class Imprint(msgspec.Struct, frozen=True):
         who: Who asked for it.
         at: When it began, in UTC, as ``2026-01-31T23:59:59Z``.
         tool: Program and version.
+        proved: The ids of deltas whose reverse was proved.
     """
 
     run: str
     who: str
     at: str
     tool: str
+    proved: frozenset[str] = frozenset()
 
 
 class Workshop:
@@ -127,6 +129,7 @@ class Workshop:
             state=State.APPLIED,
             reverse=reverse,
             irreversible=planned.irreversible,
+            proof="schema" if planned.id in imprint.proved else "",
             run=imprint.run,
             who=imprint.who,
             at=imprint.at,
