@@ -1,4 +1,4 @@
--- states: rows nulls duplicates
+-- states: rows nulls
 -- case: widened
 -- form: ALTER COLUMN TYPE
 -- forward

@@ -1,4 +1,4 @@
--- states: rows nulls
+-- states: rows
 -- case: add-plain
 -- form: ADD COLUMN
 -- states: empty rows nulls duplicates foreign_keys triggers
