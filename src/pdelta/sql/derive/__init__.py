@@ -7,6 +7,7 @@ from pdelta.sql.alone import alone
 from pdelta.sql.derive.draft import Draft, Terms
 from pdelta.sql.derive.result import Derived, Refusal, RefusedError
 from pdelta.sql.piece import Piece
+from pdelta.sql.script import digest
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Dialect, Kind
 
@@ -42,7 +43,7 @@ def derive(
     by_itself = alone(held, dialect)
     if irreversible:
         return Derived(tuple(Piece(one.text, alone=place in by_itself) for place, one in enumerate(held)))
-    terms = Terms(delta, park=park, once=once, rows_at_most=rows_at_most)
+    terms = Terms(delta, digest(held, dialect)[:4], park=park, once=once, rows_at_most=rows_at_most)
     try:
         begun, add = _begin(dialect, terms)
     except RefusedError as error:

@@ -15,12 +15,14 @@ class Terms(msgspec.Struct, frozen=True):
 
     Attributes:
         delta: The id of the delta.
+        version: Digits of its digest.
         park: Whether what would be lost is parked; otherwise it is refused.
         once: Whether the delta may touch what belongs to the database and not to a tenant.
         rows_at_most: How many rows one statement may change where they are kept.
     """
 
     delta: str
+    version: str
     park: bool
     once: bool
     rows_at_most: int
@@ -35,7 +37,7 @@ class Draft:
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
-        self.names = Names(terms.delta)
+        self.names = Names(terms.delta, terms.version)
         self.pieces: list[Piece] = []
         self.notes: list[str] = []
         self.rows = False

@@ -1,7 +1,8 @@
 """The names of what a delta parks or keeps in its tenants, and how it is found again to be purged.
 
 A name begins with ``_pdelta_park_`` or ``pdelta_kept_``, then comes the delta: ten hexadecimal digits of the SHA-256 of
-its id. What follows is the number of the piece that made it, and for people a part of the name that it had.
+its id, and four of its digest, so that an edited delta finds no name taken. What follows is a number, and for people a
+part of the name that it had.
 ``docs/reference/sql-reverse.md`` describes them.
 """
 
@@ -29,10 +30,11 @@ class Names:
 
     Args:
         delta: Its id.
+        version: Digits that tell it from what it was before it was edited.
     """
 
-    def __init__(self, delta: str) -> None:
-        self._key = key_of(delta)
+    def __init__(self, delta: str, version: str) -> None:
+        self._key = f"{key_of(delta)}_{version}"
         self._count = 0
 
     def parked(self, name: str) -> str:
