@@ -56,6 +56,19 @@ ALTER TABLE "users" ADD COLUMN "Order" int, ADD COLUMN "it's \ ""so""" int DEFAU
 -- forward
 ALTER TABLE users ADD COLUMN IF NOT EXISTS phone text;
 
+-- case: add-if-not-exists-serial
+-- form: ADD COLUMN IF NOT EXISTS
+-- forward
+ALTER TABLE logs ADD COLUMN IF NOT EXISTS id bigserial, ADD COLUMN IF NOT EXISTS message text DEFAULT md5('x');
+
+-- case: add-if-not-exists-serial-then-changed
+-- form: ADD COLUMN IF NOT EXISTS
+-- expect: lost 2 rows of logs have a value in id that would be lost, not all of them as the delta left them
+-- forward
+ALTER TABLE logs ADD COLUMN IF NOT EXISTS id bigserial, ADD COLUMN IF NOT EXISTS message text DEFAULT md5('x');
+-- since
+UPDATE logs SET id = id + 10;
+
 -- case: add-if-not-exists-there
 -- form: ADD COLUMN IF NOT EXISTS
 -- forward: changes nothing

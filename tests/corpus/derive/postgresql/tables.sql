@@ -41,9 +41,27 @@ CREATE TABLE grown AS SELECT id, email FROM users WHERE age > 30;
 
 -- case: create-as-if-not-exists
 -- form: CREATE TABLE AS IF NOT EXISTS
--- states: empty
 -- forward
 CREATE TABLE IF NOT EXISTS grown AS SELECT id, email FROM users;
+
+-- case: create-as-if-not-exists-there
+-- form: CREATE TABLE AS IF NOT EXISTS
+-- forward: changes nothing
+-- forward
+CREATE TABLE IF NOT EXISTS users AS SELECT 1 AS one;
+
+-- case: create-as-if-not-exists-then-rows
+-- form: CREATE TABLE AS IF NOT EXISTS
+-- expect: lost 4 rows of grown would be lost, not all of them as the delta left them
+-- setup
+CREATE TABLE others (r int);
+INSERT INTO others VALUES (1);
+-- forward
+CREATE TABLE IF NOT EXISTS others AS SELECT 1 AS r;
+CREATE TABLE IF NOT EXISTS grown AS SELECT id AS r FROM users;
+-- since
+INSERT INTO grown VALUES (9);
+INSERT INTO others VALUES (9);
 
 -- case: create-as-then-rows
 -- form: CREATE TABLE AS

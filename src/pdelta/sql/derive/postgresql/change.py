@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from pdelta.sql.derive.draft import Draft, Terms
-from pdelta.sql.derive.postgresql.text import NOTHING, Name, Sql, joined, literal, said
+from pdelta.sql.derive.postgresql.text import NOTHING, Name, Sql, identifier, joined, literal, said
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
 
 EXCLUSIVE: Final = "ACCESS EXCLUSIVE"
@@ -149,13 +149,28 @@ def loss_guard(fresh: Fresh) -> Sql:
     counted = f"count(*) || {literal(what)}"
     lock = f"{locked(table)};"
     if not fresh.filled and (fresh.default is not None or not fresh.column):
-        text = f"{lock}{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN {counted} END FROM {table} r WHERE {where};"
+        text = (
+            f"{lock}{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN {counted} END FROM {table} pdelta_r WHERE {where};"
+        )
         return said(text)
-    given = Sql(f"SELECT {total} FROM {table} r WHERE {where}")
+    given = Sql(f"SELECT {total} FROM {table} pdelta_r WHERE {where}")
     return said(
         f"{lock}{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 AND {total} <> '",
         given,
-        f"' THEN {counted} || ', not all of them as the delta left them' END FROM {table} r WHERE {where};",
+        f"' THEN {counted} || ', not all of them as the delta left them' END FROM {table} pdelta_r WHERE {where};",
+    )
+
+
+def made_just_now(number: str, relation: str) -> str:
+    """Give the condition that this transaction has made a relation, or a column of it, and not found it there.
+
+    Args:
+        number: The expression of the column's number; that of a system column, which nobody alters, for a relation.
+        relation: The expression of its OID.
+    """
+    return (
+        f"EXISTS (SELECT FROM pg_attribute x WHERE x.attrelid = {relation} AND x.attnum = {number}"
+        " AND x.xmin = pg_current_xact_id()::xid)"
     )
 
 
@@ -164,16 +179,14 @@ def plain_loss_guard(table: Name, column: str = "", default: str | None = None) 
     _, _, where, what = _watched(Fresh(table, column, default))
     return (
         f"{locked(table)};{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN count(*) || {literal(what)} END"
-        f" FROM {table} r WHERE {where};"
+        f" FROM {table} pdelta_r WHERE {where};"
     )
 
 
 def _watched(fresh: Fresh) -> tuple[Name, str, str, str]:
     """Give the table, the text that stands for a row's content, which rows count, and what is said of them."""
     if not fresh.column:
-        return fresh.table, "r::text", "true", f" rows of {fresh.table} would be lost"
-    from pdelta.sql.derive.postgresql.text import identifier
-
-    value = f"r.{identifier(fresh.column)}::text"
+        return fresh.table, "pdelta_r::text", "true", f" rows of {fresh.table} would be lost"
+    value = f"pdelta_r.{identifier(fresh.column)}::text"
     where = f"{value} IS DISTINCT FROM ({fresh.default or 'NULL'})::text"
     return fresh.table, value, where, f" rows of {fresh.table} have a value in {fresh.column} that would be lost"

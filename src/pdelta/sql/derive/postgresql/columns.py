@@ -4,7 +4,17 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from pdelta.sql.derive.postgresql import catalogue
-from pdelta.sql.derive.postgresql.change import Change, Delta, Fresh, counted, guard, locked, plain_loss_guard
+from pdelta.sql.derive.postgresql.change import (
+    Change,
+    Delta,
+    Fresh,
+    counted,
+    guard,
+    locked,
+    loss_guard,
+    made_just_now,
+    plain_loss_guard,
+)
 from pdelta.sql.derive.postgresql.table import Table
 from pdelta.sql.derive.postgresql.text import Node, Sql, each, identifier, literal, one, printed, said, when
 from pdelta.sql.piece import LOSS_GUARD
@@ -40,10 +50,13 @@ def add_column(_delta: Delta, table: Table, command: Node) -> Change:
         if not generated:
             return Change(undo=said(dropped), fresh=(Fresh(table.name, name, default),))
         return Change(undo=said(dropped))
-    guard = "" if generated else plain_loss_guard(table.name, name, default)
-    return Change(
-        undo=when(f"{table.oid} IS NOT NULL AND NOT {catalogue.column_exists(table.oid, name)}", said(guard + dropped))
-    )
+    missing = f"{table.oid} IS NOT NULL AND NOT {catalogue.column_exists(table.oid, name)}"
+    if generated or default is not None or table.missing_ok:
+        guard = "" if generated else plain_loss_guard(table.name, name, default)
+        return Change(undo=when(missing, said(guard + dropped)))
+    number = f"(SELECT a.attnum FROM {catalogue.column(table.oid, name)})"
+    given = loss_guard(Fresh(table.name, name, None, filled=True))
+    return Change(undo=when(missing, said(dropped)), late=when(made_just_now(number, table.oid), given))
 
 
 def default_of(column: Node) -> tuple[str | None, bool]:

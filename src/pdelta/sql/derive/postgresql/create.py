@@ -1,7 +1,7 @@
 """What takes back a CREATE: the DROP, unless what it would have created was there before."""
 
 from pdelta.sql.derive.postgresql import catalogue
-from pdelta.sql.derive.postgresql.change import Change, Delta, Fresh, plain_loss_guard
+from pdelta.sql.derive.postgresql.change import Change, Delta, Fresh, loss_guard, made_just_now, plain_loss_guard
 from pdelta.sql.derive.postgresql.text import Name, Node, Sql, identifier, literal, name_of, one, said, when
 from pdelta.sql.derive.result import RefusedError
 
@@ -41,7 +41,10 @@ def _table(relation: Node, *, filled: bool, missing_ok: bool) -> Change:
     dropped = f"DROP TABLE {name};"
     if not missing_ok:
         return Change(undo=said(dropped), fresh=(Fresh(name, filled=filled),))
-    return Change(undo=when(_is_free(name), said(plain_loss_guard(name) + dropped)))
+    if not filled:
+        return Change(undo=when(_is_free(name), said(plain_loss_guard(name) + dropped)))
+    given = loss_guard(Fresh(name, filled=True))
+    return Change(undo=when(_is_free(name), said(dropped)), late=when(made_just_now("-6", name.regclass), given))
 
 
 def create_index(_delta: Delta, node: Node) -> Change:
