@@ -13,7 +13,6 @@ from pdelta.testing.failpoints import parse_failpoint
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pdelta.app.compose import JOURNAL
 from pdelta.app.sql import compose, fleet, rollout
 from pdelta.cli.main import main
 from pdelta.engine.journal import Journal
@@ -29,7 +28,7 @@ def run() -> int:
 
     @contextmanager
     def journal(context: Any, *, durable: bool = True) -> Iterator[Journal]:
-        path = context.runs / JOURNAL
+        path = context.journal
         with Journal(path, clock=context.clock, durable=durable, failpoint=failpoint) as one:
             yield one
 

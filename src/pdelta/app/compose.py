@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pdelta.transports.base import Channel
 
 GIVE_UP_S: Final = 1.0
-JOURNAL: Final = "journal.sqlite"
 
 
 class Tree(Operation, Protocol):
@@ -245,7 +244,7 @@ def find_run(run: str, context: Context) -> str:
         UsageError: The journal knows no such run, or it was on several targets.
     """
     addresses: set[str] = set()
-    if (context.runs / JOURNAL).exists():
+    if context.journal.exists():
         with open_journal(context) as journal:
             recorded, _, _ = journal.read(run)
             addresses = {step.target.address for step in recorded.steps if step.target.kind == "tree"}
@@ -265,7 +264,7 @@ def open_journal(context: Context, *, durable: bool = True) -> "Iterator[Journal
     """
     from pdelta.engine.journal import Journal
 
-    with Journal(context.runs / JOURNAL, clock=context.clock, durable=durable) as journal:
+    with Journal(context.journal, clock=context.clock, durable=durable) as journal:
         yield journal
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -12,6 +12,9 @@ from pdelta.model.event import Observer, silent
 if TYPE_CHECKING:
     from pdelta.formats.database import DatabaseSection
     from pdelta.formats.database_url import Lookup
+
+
+JOURNAL: Final = "journal.sqlite"
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +51,11 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     lookup: "Lookup | None" = None
     folder: Path | None = None
     observer: Observer = silent
+
+    @property
+    def journal(self) -> Path:
+        """The operator's journal; it need not exist yet."""
+        return self.runs / JOURNAL
 
 
 class Link(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from pdelta import __version__
-from pdelta.app.compose import JOURNAL, OpenTree, open_journal, open_tree
+from pdelta.app.compose import OpenTree, open_journal, open_tree
 from pdelta.app.context import Context, Link
 from pdelta.errors import PdeltaError
 from pdelta.filesystem import syscalls
@@ -101,7 +101,7 @@ def _writable(name: str, folder: Path) -> Check:
 def _journal(context: Context, target: Target | None) -> Iterator[Check]:
     """Look for runs that have not ended: those on one target, or all of them with theirs."""
     here = "" if target is None else " on this destination"
-    if not (context.runs / JOURNAL).exists():
+    if not context.journal.exists():
         yield Check("journal", good=True, message=f"no run{here} so far")
         return
     try:

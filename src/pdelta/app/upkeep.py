@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from pdelta.app.compose import JOURNAL, open_journal, open_tree
+from pdelta.app.compose import open_journal, open_tree
 from pdelta.app.context import Context, Link
 from pdelta.app.history import not_there
 from pdelta.app.perform import end_open_runs
@@ -37,7 +37,7 @@ def recover_tree(where: str, context: Context, link: Link) -> Recovered:
     with open_tree(where, context, link) as tree:
         tree.touched = True
         report, ended = tree.tree.recover(), 0
-        if (context.runs / JOURNAL).exists():
+        if context.journal.exists():
             with open_journal(context) as journal:
                 ended = end_open_runs(journal, tree, {"tree": tree.tree})
         facts = tree.tree.describe()

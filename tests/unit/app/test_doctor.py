@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pdelta.app.compose import JOURNAL, open_journal
+from pdelta.app.compose import open_journal
 from pdelta.app.context import Context, Link
 from pdelta.app.doctor import LISTED, Check, examine
 from pdelta.app.upkeep import recover_tree
@@ -93,7 +93,7 @@ def test_doctor_when_a_run_is_at_work_then_that_is_no_fault(tmp_path: Path, cont
 
 
 def test_doctor_when_the_journal_is_damaged_then_that_is_told(tmp_path: Path, context: Context) -> None:
-    (context.runs / JOURNAL).write_bytes(b"rubbish" * 1000)
+    context.journal.write_bytes(b"rubbish" * 1000)
     (found,) = _journal_checks(tmp_path / "one", context)
     assert not found.good
 

@@ -1,20 +1,20 @@
-"""``pdelta sql apply``: every tenant gets the deltas that it lacks."""
+"""``pdelta sql apply``: every tenant gets the deltas that it lacks.
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+Finding out that none lacks any costs the heads alone: no ledger is read, no file parsed, and what carries deltas out
+is not even imported.
+"""
+
+import time
 
 import msgspec
 
 from pdelta.app.context import Context
-from pdelta.app.sql.deltas import Deltas, Settled, read_deltas
-from pdelta.app.sql.fleet import Fleet, Member, open_fleet, with_servers
+from pdelta.app.sql.fleet import Fleet, open_fleet
+from pdelta.app.sql.memory import Memory, states_of
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
-from pdelta.app.sql.rollout import Wishing, roll_out
-from pdelta.formats.sql_moves import SqlWish
-
-if TYPE_CHECKING:
-    from pdelta.sql.script import Scope
+from pdelta.app.sql.scripts import folder_of, read_files
+from pdelta.databases.base import Glance
+from pdelta.sql.ledger import Head
 
 
 class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,35 +41,57 @@ def apply(options: ApplyOptions, rollout: RolloutOptions, context: Context) -> R
     Raises:
         PdeltaError: As ``roll_out``; the deltas can't be read; there is no such section, tenant or delta.
     """
+    began = time.monotonic()
     with open_fleet(context, options.database, options.only, trust_stamps=options.trust_stamps) as fleet:
-        deltas = read_deltas(fleet, context)
+        files = read_files(folder_of(context, fleet.section))
+        memory = Memory(fleet.section, fleet.database, files, context)
+        if _has_all(fleet, memory, options) and _is_ended(fleet, memory, context):
+            count = len(fleet.tenants)
+            return RolloutOutcome(
+                database=fleet.section.name,
+                tenants=count,
+                settled=count,
+                duration_s=time.monotonic() - began,
+                dry_run=rollout.dry_run,
+            )
+        from pdelta.app.sql.deltas import deltas_in
+        from pdelta.app.sql.rollout import roll_out
+        from pdelta.app.sql.wishes import applying, members_of
+
+        deltas = deltas_in(files, fleet, context)
+        memory.learn(deltas.outline)
         with members_of(fleet, deltas, context, options.only):
-            return roll_out(fleet, applying(deltas, options), rollout, context)
+            outcome = roll_out(fleet, applying(deltas, options), rollout, context)
+        _is_ended(fleet, memory, context)
+        return outcome
 
 
-def applying(deltas: Deltas, options: ApplyOptions) -> Wishing:
-    """Give what wishes that tenants and servers have the deltas up to the last one that is asked for."""
-    wanted = deltas.until(options.to) if options.to else deltas.all
-
-    def wish(member: Member, settled: Settled) -> SqlWish:
-        moves = deltas.moves(deltas.of(member.scope, wanted), member.tenant.name, member.tenant.values, settled)
-        return SqlWish(wanted=moves, accept_edit=options.accept_edit)
-
-    return wish if deltas.asks_for_values else alike(wish)
-
-
-def alike(wishing: Wishing) -> Wishing:
-    """Give the same, made once for all of one scope: equal wishes are to be one object."""
-    made: dict[Scope, SqlWish] = {}
-
-    def wish(member: Member, settled: Settled) -> SqlWish:
-        if member.scope not in made:
-            made[member.scope] = wishing(member, settled)
-        return made[member.scope]
-
-    return wish
+def _has_all(fleet: Fleet, memory: Memory, options: ApplyOptions) -> bool:
+    """Say whether the head of every tenant is that of one which has all deltas, and nothing else."""
+    head = memory.head(options.to)
+    if head is None:
+        return False
+    names = [tenant.name for tenant in fleet.tenants]
+    glances = fleet.database.glance(names)
+    return all(_is_at(glances.get(name), head, trusting=options.trust_stamps) for name in names)
 
 
-def members_of(fleet: Fleet, deltas: Deltas, context: Context, only: Sequence[str]) -> AbstractContextManager[None]:
-    """Let a fleet hold its servers where a delta is for them, and all of the fleet is meant."""
-    return with_servers(fleet, context, only) if deltas.have_servers else nullcontext()
+def _is_at(glance: Glance | Exception | None, head: Head, *, trusting: bool) -> bool:
+    if not isinstance(glance, Glance) or not glance.managed or glance.head != head:
+        return False
+    return trusting or not glance.advisory
+
+
+def _is_ended(fleet: Fleet, memory: Memory, context: Context) -> bool:
+    """Say whether no run on the fleet is open in the journal, and remember it."""
+    journal = context.journal
+    states = states_of(journal)
+    if memory.trusts(states):
+        return True
+    from pdelta.app.sql.rollout import has_open_runs
+
+    if has_open_runs(fleet, context):
+        return False
+    if states_of(journal) == states:
+        memory.learn_ended(states)
+    return True

@@ -8,7 +8,8 @@ import msgspec
 
 from pdelta.app.context import Context
 from pdelta.app.sql.fleet import Fleet
-from pdelta.app.sql.scripts import folder_of, read_scripts
+from pdelta.app.sql.memory import Known
+from pdelta.app.sql.scripts import Files, folder_of, ordered_scripts, read_files
 from pdelta.errors import PreflightError, UsageError
 from pdelta.formats.sql_moves import PlannedMove
 from pdelta.sql.alone import alone as stand_alone
@@ -93,6 +94,11 @@ class Deltas:
     def known(self) -> Settled:
         """All of them as they are now."""
         return {(delta.script.id, delta.digest) for delta in self.all}
+
+    @property
+    def outline(self) -> tuple[Known, ...]:
+        """What is remembered of them."""
+        return tuple(Known(delta.script.id, delta.script.name, delta.digest, delta.script.scope) for delta in self.all)
 
     def until(self, last: str) -> tuple[Delta, ...]:
         """Give the deltas up to this one.
@@ -191,9 +197,18 @@ def read_deltas(fleet: Fleet, context: Context) -> Deltas:
     Raises:
         PdeltaError: The folder or a file can't be read, or makes no sense.
     """
+    return deltas_in(read_files(folder_of(context, fleet.section)), fleet, context)
+
+
+def deltas_in(files: Files, fleet: Fleet, context: Context) -> Deltas:
+    """Give the deltas that the files of a fleet's folder hold.
+
+    Raises:
+        PdeltaError: A file makes no sense.
+    """
     section, database = fleet.section, fleet.database
-    folder = folder_of(context, section)
-    scripts = read_scripts(folder, database.dialect, style=section.style, modes=database.modes)
+    where = str(folder_of(context, section))
+    scripts = ordered_scripts(files, database.dialect, style=section.style, where=where, modes=database.modes)
     return Deltas(scripts, database.dialect, database.modes)
 
 

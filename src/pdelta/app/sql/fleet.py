@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 
 import msgspec
 
@@ -43,7 +44,7 @@ class Fleet:
         section: What the project file says.
         database: Of the tenants.
         databases: By the names that targets begin with: that one, and those of servers.
-        members: By what plans call them.
+        tenants: As they were listed.
     """
 
     def __init__(self, section: DatabaseSection, database: Database, tenants: Iterable[Tenant]) -> None:
@@ -51,7 +52,16 @@ class Fleet:
         self.section = section
         self.database = database
         self.databases: dict[str, Database] = {section.name: database}
-        self.members = {target_of(section.name, tenant.name): Member(tenant) for tenant in tenants}
+        self.tenants = tuple(tenants)
+
+    @cached_property
+    def members(self) -> dict[Target, Member]:
+        """The tenants, each with what the project file says of it, by what plans call them.
+
+        Made when first asked for: whoever finds that there is nothing to do does not.
+        """
+        name = self.section.name
+        return {target_of(name, tenant.name): Member(_described(self.section, tenant)) for tenant in self.tenants}
 
     def add_server(self, database: Database) -> None:
         """Take in what stands for a server, which receives deltas once."""
@@ -80,8 +90,10 @@ def open_fleet(context: Context, name: str, only: Sequence[str], *, trust_stamps
     """
     section = section_of(context, name)
     with open_database(section, context, trust_stamps=trust_stamps) as database:
-        tenants = [_described(section, tenant) for tenant in database.tenants() if is_taken(section, tenant.name)]
-        yield Fleet(section, database, chosen(tenants, only))
+        tenants = [tenant for tenant in database.tenants() if is_taken(section, tenant.name)]
+        if only:
+            tenants = list(chosen([_described(section, tenant) for tenant in tenants], only))
+        yield Fleet(section, database, tenants)
 
 
 @contextmanager

@@ -3,11 +3,11 @@
 import msgspec
 
 from pdelta.app.context import Context
-from pdelta.app.sql.apply import alike, members_of
 from pdelta.app.sql.deltas import Delta, Deltas, Settled, read_deltas
 from pdelta.app.sql.fleet import Fleet, Member, open_fleet
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
 from pdelta.app.sql.rollout import Wishing, operation_for, roll_out
+from pdelta.app.sql.wishes import alike, members_of
 from pdelta.errors import PdeltaError, UsageError
 from pdelta.formats.sql_moves import PlannedMove, SqlWish
 from pdelta.model.run import RUN_PREFIX

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from pdelta import __version__
-from pdelta.app.compose import JOURNAL, open_journal
+from pdelta.app.compose import open_journal
 from pdelta.app.context import Context
 from pdelta.app.perform import new_run
 from pdelta.app.sql.deltas import Settled
@@ -300,7 +300,7 @@ def conduct_for(fleet: Fleet, context: Context) -> Conduct:
 
 def _end_open_runs(fleet: Fleet, context: Context) -> None:
     """Close the records of runs on this fleet whose process died; what they left half done is finished first."""
-    if not (context.runs / JOURNAL).exists():
+    if not context.journal.exists():
         return
     with open_journal(context) as journal:
         for run in journal.open_runs():
@@ -317,6 +317,12 @@ def _end_open_runs(fleet: Fleet, context: Context) -> None:
                 except LockedError:
                     # Alive: the ledgers decide who does what.
                     continue
+
+
+def has_open_runs(fleet: Fleet, context: Context) -> bool:
+    """Say whether the journal holds a run on this fleet that has not ended."""
+    with open_journal(context) as journal:
+        return any(_is_on(journal, run, fleet) for run in journal.open_runs())
 
 
 def _is_on(journal: Journal, run: str, fleet: Fleet) -> bool:

@@ -98,8 +98,26 @@ def read_scripts(
         FormatError: One file can't be read, or they can't be put in order.
         ScriptsError: Several files can't be read; each is named.
     """
-    files = read_files(folder)
-    return order(parse_files(files, dialect, style=style or style_of(files), where=str(folder), modes=modes))
+    return ordered_scripts(read_files(folder), dialect, style=style, where=str(folder), modes=modes)
+
+
+def ordered_scripts(
+    files: Files, dialect: Dialect, *, style: Style | None, where: str, modes: frozenset[Mode] = frozenset()
+) -> tuple[Script, ...]:
+    """Give the scripts that these files say, in the order of application.
+
+    Args:
+        files: As they were read.
+        dialect: How sections that name no engine are read.
+        style: Whose form they have; None to tell by their names.
+        where: What messages call the folder.
+        modes: What a MySQL server's ``sql_mode`` changes about reading.
+
+    Raises:
+        FormatError: One file can't be read, or they can't be put in order.
+        ScriptsError: Several files can't be read; each is named.
+    """
+    return order(parse_files(files, dialect, style=style or style_of(files), where=where, modes=modes))
 
 
 def read_files(folder: Path) -> Files:

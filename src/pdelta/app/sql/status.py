@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pdelta.app.context import Context
-from pdelta.app.sql.apply import ApplyOptions, applying, members_of
+from pdelta.app.sql.apply import ApplyOptions
 from pdelta.app.sql.deltas import Deltas, read_deltas
 from pdelta.app.sql.fleet import Member, open_fleet
 from pdelta.app.sql.outcome import RolloutOptions
 from pdelta.app.sql.rollout import operation_for
+from pdelta.app.sql.wishes import applying, members_of
 from pdelta.errors import PdeltaError
 from pdelta.formats.sql_moves import SqlWish
 from pdelta.operations.sql.reckon import reckon

@@ -6,7 +6,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from pdelta.databases.base import Glance, Tenant
 from pdelta.databases.postgresql import catalogue
@@ -14,12 +14,14 @@ from pdelta.databases.postgresql.layout import Layout
 from pdelta.databases.postgresql.listing import list_tenants
 from pdelta.databases.postgresql.reading import Reader, missing
 from pdelta.databases.postgresql.server import Server
-from pdelta.databases.postgresql.session import PostgresqlSession
 from pdelta.databases.postgresql.settings import Kind, Settings, check
 from pdelta.errors import DatabaseError, UsageError
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied
 from pdelta.sql.token import Dialect, Mode
+
+if TYPE_CHECKING:
+    from pdelta.databases.postgresql.session import PostgresqlSession
 
 Value = TypeVar("Value")
 
@@ -121,8 +123,11 @@ class PostgresqlDatabase:
         """Give how many sessions a server may have at once."""
         return self._settings.connections if lane in self._servers else 0
 
-    def session(self, lane: str) -> PostgresqlSession:
+    def session(self, lane: str) -> "PostgresqlSession":
         """Open a session on a server; nothing is connected before it is used."""
+        # Whoever only looks has no use for it, nor for the tokens of SQL behind it.
+        from pdelta.databases.postgresql.session import PostgresqlSession
+
         return PostgresqlSession(self._servers[lane], self._layout)
 
     def blockers(self, name: str) -> Sequence[str]:

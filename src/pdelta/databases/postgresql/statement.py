@@ -6,13 +6,15 @@ last, and a ``SET`` would meet whoever gets the session next behind a pooler. Th
 
 import functools
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from pdelta.errors import ScriptError
-from pdelta.sql.split import Statement, split
 from pdelta.sql.token import Dialect, Kind
+
+if TYPE_CHECKING:
+    from pdelta.sql.split import Statement
 
 _ENDS: Final = frozenset({"COMMIT", "END", "ABORT", "BEGIN", "START"})
 _NOT_FOR_THE_SESSION: Final = frozenset({"LOCAL", "CONSTRAINTS", "TRANSACTION"})
@@ -48,6 +50,8 @@ def look_over(text: str) -> Text:
     Raises:
         ScriptError: It can't be read, or one of them begins or ends a transaction.
     """
+    from pdelta.sql.split import split
+
     statements = tuple(split(text, Dialect.POSTGRESQL))
     for statement in statements:
         _refuse_control(statement)
@@ -71,11 +75,11 @@ def single(text: str) -> str:
     return statements[0]
 
 
-def _words(statement: Statement) -> list[str]:
+def _words(statement: "Statement") -> list[str]:
     return [token.word for token in statement.tokens[:4]] + [""] * 4
 
 
-def _refuse_control(statement: Statement) -> None:
+def _refuse_control(statement: "Statement") -> None:
     first, second, third, *_ = _words(statement)
     is_partial = first == "ROLLBACK" and "TO" in {second, third}
     if first in _ENDS or (first == "ROLLBACK" and not is_partial) or (first, second) == ("PREPARE", "TRANSACTION"):
@@ -86,7 +90,7 @@ def _refuse_control(statement: Statement) -> None:
         )
 
 
-def _leaves_settings(statement: Statement) -> bool:
+def _leaves_settings(statement: "Statement") -> bool:
     first, second, *_ = _words(statement)
     return (
         (first == "SET" and second not in _NOT_FOR_THE_SESSION)
@@ -96,7 +100,7 @@ def _leaves_settings(statement: Statement) -> bool:
     )
 
 
-def _makes_temporary(statement: Statement) -> bool:
+def _makes_temporary(statement: "Statement") -> bool:
     first, *_ = _words(statement)
     return any(token.word in _TEMPORARY or token.word.startswith("PG_TEMP") for token in statement.tokens) or (
         first == "DO"
@@ -104,6 +108,6 @@ def _makes_temporary(statement: Statement) -> bool:
     )
 
 
-def _changes_role(statement: Statement) -> bool:
+def _changes_role(statement: "Statement") -> bool:
     first, *rest = _words(statement)
     return first == "SET" and ("ROLE" in rest[:2] or "AUTHORIZATION" in rest[:3])

@@ -1,0 +1,43 @@
+"""What the members of a fleet are wished to have: made once for all where no placeholder tells them apart."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from pdelta.app.context import Context
+from pdelta.app.sql.apply import ApplyOptions
+from pdelta.app.sql.deltas import Deltas, Settled
+from pdelta.app.sql.fleet import Fleet, Member, with_servers
+from pdelta.app.sql.rollout import Wishing
+from pdelta.formats.sql_moves import SqlWish
+
+if TYPE_CHECKING:
+    from pdelta.sql.script import Scope
+
+
+def applying(deltas: Deltas, options: ApplyOptions) -> Wishing:
+    """Give what wishes that tenants and servers have the deltas up to the last one that is asked for."""
+    wanted = deltas.until(options.to) if options.to else deltas.all
+
+    def wish(member: Member, settled: Settled) -> SqlWish:
+        moves = deltas.moves(deltas.of(member.scope, wanted), member.tenant.name, member.tenant.values, settled)
+        return SqlWish(wanted=moves, accept_edit=options.accept_edit)
+
+    return wish if deltas.asks_for_values else alike(wish)
+
+
+def alike(wishing: Wishing) -> Wishing:
+    """Give the same, made once for all of one scope: equal wishes are to be one object."""
+    made: dict[Scope, SqlWish] = {}
+
+    def wish(member: Member, settled: Settled) -> SqlWish:
+        if member.scope not in made:
+            made[member.scope] = wishing(member, settled)
+        return made[member.scope]
+
+    return wish
+
+
+def members_of(fleet: Fleet, deltas: Deltas, context: Context, only: Sequence[str]) -> AbstractContextManager[None]:
+    """Let a fleet hold its servers where a delta is for them, and all of the fleet is meant."""
+    return with_servers(fleet, context, only) if deltas.have_servers else nullcontext()
