@@ -24,7 +24,7 @@ class Desk:
     def __init__(self, fleet: Fleet, cli: Cli) -> None:
         self.fleet = fleet
         self.cli = cli
-        self.project = Project(fleet.folder, fleet.section)  # type: ignore[attr-defined]
+        self.project = Project(fleet.folder, fleet.section)
         self.project.write(NAME, ORIGIN)
         self.touched()
 
