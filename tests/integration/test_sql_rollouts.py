@@ -446,3 +446,23 @@ def test_proof_when_a_reverse_does_not_bring_all_back_then_it_is_told_and_the_le
     assert desk.fleet.having("id", "three") == desk.fleet.names
     desk.done("rollback")
     assert desk.fleet.having("id", "three") == []
+
+
+def test_purge_when_a_delta_has_parked_something_then_it_goes_and_the_way_back_with_it(desk: Desk) -> None:
+    if desk.fleet.engine == "mysql":
+        pytest.skip("nothing is parked there")
+    desk.project.write("delta_20250325_drop", "DROP TABLE orders;\n")
+    desk.done("apply")
+    assert desk.fleet.having("total", "orders") == []
+    parked = desk.done("purge", "--dry-run")["purged"]
+    assert [one["tenant"] for one in parked] == desk.fleet.names
+    assert {tuple(one["deltas"]) for one in parked} == {("delta_20250325_drop",)}
+    kept = desk.fleet.names[0]
+    desk.done("rollback", "--only", kept)
+    assert desk.fleet.having("total", "orders") == [kept]
+    assert "not confirmed" in desk("purge", status=2).err
+    assert len(desk.done("purge", "--yes")["purged"]) == 11
+    assert desk.done("purge", "--yes")["purged"] == []
+    told = desk.done("rollback", status=8)
+    assert "was purged" in told["results"][0]["error"]["message"]
+    assert desk.had()["delta_20250325_drop"] == 11

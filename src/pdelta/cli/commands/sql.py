@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "status": "Show which tenants have which deltas.",
     "apply": "Apply the deltas that tenants lack.",
     "rollback": "Take deltas back.",
+    "purge": "Remove what deltas have parked and kept.",
     "drift": "Group tenants by what they are made of.",
     "diff": "Tell in what one tenant differs from another.",
 }
