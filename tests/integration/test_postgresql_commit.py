@@ -292,6 +292,32 @@ def test_commit_when_a_constraint_is_deferred_then_the_tenant_that_breaks_it_is_
         assert postgresql.sql("SELECT count(*) FROM t1.users", pg_database) == [["0"]]
 
 
+def test_commit_when_a_delta_needs_constraints_to_be_deferred_then_they_are_in_every_tenant(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    for tenant in ("t1", "t2", "t3"):
+        table = f"users (id int PRIMARY KEY, boss int REFERENCES {tenant}.users INITIALLY DEFERRED)"
+        make_schemas(postgresql, pg_database, tenant, table=table)
+    with schemas(postgresql.url(pg_database)) as database:
+        move = adds("delta_a", "INSERT INTO users VALUES (1, 2)", "INSERT INTO users VALUES (2, 1)")
+        commit(database, *(plan(database, tenant, move) for tenant in ("t1", "t2", "t3")))
+        assert postgresql.sql("SELECT count(*) FROM t3.users", pg_database) == [["2"]]
+
+
+def test_commit_when_a_delta_sets_something_for_its_transaction_then_neither_the_next_delta_nor_tenant_meets_it(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    make_schemas(postgresql, pg_database, "t1", "t2", "elsewhere")
+    with schemas(postgresql.url(pg_database)) as database:
+        sets = adds("delta_a", "SET LOCAL search_path TO elsewhere", "SET LOCAL lock_timeout = '7h'")
+        meets = adds("delta_b", "INSERT INTO users VALUES (1, current_setting('search_path'))")
+        asks = adds("delta_c", "INSERT INTO users VALUES (2, current_setting('lock_timeout'))")
+        commit(database, plan(database, "t1", sets, meets), plan(database, "t2", asks))
+        assert postgresql.sql("SELECT name FROM t1.users", pg_database) == [["t1"]]
+        assert postgresql.sql("SELECT name FROM t2.users", pg_database) == [["2s"]]
+        assert postgresql.sql("SELECT name FROM elsewhere.users", pg_database) == []
+
+
 def test_commit_when_a_statement_takes_too_long_then_it_is_ended(postgresql: PostgreSQL, pg_database: str) -> None:
     make_schemas(postgresql, pg_database, "t1")
     with schemas(postgresql.url(pg_database)) as database, session_of(database) as session:

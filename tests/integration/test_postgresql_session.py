@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from pdelta.databases.base import Glance, Session
 from pdelta.databases.postgresql import session as session_module
+from pdelta.databases.postgresql import statement
 from pdelta.databases.postgresql.address import Address
 from pdelta.databases.postgresql.connection import Connection
 from pdelta.databases.postgresql.session import PostgresqlSession
@@ -260,6 +261,22 @@ def test_delta_when_it_ends_the_transaction_then_it_is_not_sent(
             with pytest.raises(DatabaseError, match=r"^t1: delta_a: "):
                 apply(database, "t1", adds("delta_a", "CREATE TABLE x ()", piece))
         assert glance_of(database, "t1").managed is False
+
+
+def test_delta_when_nobody_looks_for_the_end_of_the_transaction_then_a_half_lasts_and_the_mark_tells(
+    postgresql: PostgreSQL, pg_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the look at the tokens is for, and what is behind it."""
+    make_schemas(postgresql, pg_database, "t1")
+    monkeypatch.setattr(statement, "_refuse_control", lambda _statement: None)
+    statement._look_over_short.cache_clear()
+    try:
+        with schemas(postgresql.url(pg_database)) as database:
+            with pytest.raises(DatabaseError, match="ended the transaction; what was done before that lasts"):
+                apply(database, "t1", adds("delta_a", "CREATE TABLE x ()", "COMMIT", "CREATE TABLE y ()"))
+            assert postgresql.sql("SELECT to_regclass('t1.x'), to_regclass('t1.y')", pg_database) == [["t1.x", ""]]
+    finally:
+        statement._look_over_short.cache_clear()
 
 
 @pytest.mark.parametrize("text", ["DO $$ BEGIN COMMIT; END $$", "CALL ends()"])

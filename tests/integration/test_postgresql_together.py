@@ -93,6 +93,19 @@ def test_runners_when_they_meet_behind_pgbouncer_then_each_delta_is_there_exactl
         check_once(postgresql, pg_database, one)
 
 
+def test_runners_when_they_apply_different_deltas_then_the_second_waits_and_is_stale(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    make_schemas(postgresql, pg_database, "t1")
+    with schemas(postgresql.url(pg_database)) as database:
+        apply(database, "t1", adds("delta_a", "SELECT 1"))
+        one, other = (plan(database, "t1", adds(id, "SELECT pg_sleep(0.3)")) for id in ("delta_b", "delta_c"))
+        failures = at_once(lambda: commit(database, one), lambda: commit(database, other))
+        assert [type(failure) for failure in failures if failure] == [StaleError]
+        assert glance_of(database, "t1").head == head(ledger_of(database, "t1"))
+        assert len(ids(database, "t1")) == 2
+
+
 def test_first_use_when_two_runs_make_the_ledger_then_one_waits_and_is_stale(
     postgresql: PostgreSQL, pg_database: str
 ) -> None:

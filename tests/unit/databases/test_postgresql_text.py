@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdelta.databases.postgresql.quoting import is_name, literal, name
+from pdelta.databases.postgresql.script import Line, Script
 from pdelta.databases.postgresql.statement import look_over, single
-from pdelta.databases.postgresql.transaction import Line, Script
 from pdelta.errors import ScriptError
 from pdelta.sql.split import split
 from pdelta.sql.token import Dialect, Kind
@@ -50,7 +50,7 @@ def test_look_over_when_a_text_has_several_statements_then_each_is_given_without
 
 
 @pytest.mark.parametrize(
-    ("text", "settings", "temporary", "role"),
+    ("text", "leaves", "temporary", "role"),
     [
         ("UPDATE users SET a = 1", False, False, False),
         ("ALTER TABLE users ALTER a SET NOT NULL", False, False, False),
@@ -73,10 +73,10 @@ def test_look_over_when_a_text_has_several_statements_then_each_is_given_without
     ],
 )
 def test_look_over_when_something_would_be_left_behind_then_it_says_what(
-    text: str, settings: bool, temporary: bool, role: bool
+    text: str, leaves: bool, temporary: bool, role: bool
 ) -> None:
     looked = look_over(text)
-    assert (looked.settings, looked.temporary, looked.role) == (settings, temporary, role)
+    assert (looked.leaves, looked.temporary, looked.role) == (leaves, temporary, role)
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,17 @@ from typing import Final
 
 from pdelta.databases.postgresql.address import Address
 from pdelta.databases.postgresql.connection import BrokenError, ConnectError, StatementError
-from pdelta.databases.postgresql.ledger import STALE, WRONG
-from pdelta.databases.postgresql.transaction import REFUSED, Line, Role, Script
+from pdelta.databases.postgresql.ledger import ENDED, STALE, WRONG
+from pdelta.databases.postgresql.script import Line, Role, Script
+from pdelta.databases.postgresql.transaction import REFUSED
 from pdelta.errors import Cause, DatabaseError, GuardError, PdeltaError, ScriptError, StaleError
 
 _UNDEFINED_TABLE: Final = "42P01"
 _SHOWN: Final = 60
 _NOT_AS_SAID: Final = frozenset({"23505", "23502"})
 """A row that arrives was there; of one that goes there is nothing to be copied."""
-_TAMPERED: Final = "a statement of a delta changed the ledger, or ended the transaction"
+_TAMPERED: Final = "a statement of a delta changed the ledger"
+_ENDED: Final = "a statement of a delta ended the transaction"
 _SAID: Final = re.compile(f"{REFUSED}(\\d+) (.*)", re.DOTALL)
 _UNCHANGED: Final = "nothing was changed"
 
@@ -71,6 +73,13 @@ def index_of(error: StatementError, script: Script) -> int:
     return min(len(error.results), len(script.lines) - 1)
 
 
+def may_hide(refusal: PdeltaError) -> bool:
+    """Say whether a failure may come of a ledger that is another than was thought."""
+    if isinstance(refusal, DatabaseError):
+        return refusal.cause is Cause.REFUSED and refusal.reason != _ENDED
+    return isinstance(refusal, GuardError)
+
+
 def refused(error: StatementError, script: Script) -> PdeltaError:
     """Give why the server did not take a statement of a transaction, which changed nothing.
 
@@ -80,6 +89,10 @@ def refused(error: StatementError, script: Script) -> PdeltaError:
     line = script.lines[index]
     if line.role is Role.HEAD and (error.sqlstate in _NOT_AS_SAID or STALE in error.message):
         return stale(line.tenant)
+    if line.role is Role.HEAD and ENDED in error.message:
+        return DatabaseError(
+            f"{line.tenant}: {_ENDED}; what was done before that lasts", reason=_ENDED, hint="look at the tenant"
+        )
     if line.role is Role.HEAD and WRONG in error.message:
         return DatabaseError(
             f"{line.tenant}: {_TAMPERED}; {_UNCHANGED}",

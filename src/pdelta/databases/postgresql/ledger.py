@@ -24,6 +24,7 @@ VERSION: Final = 1
 
 STALE: Final = "pdelta stale "
 WRONG: Final = "pdelta wrong "
+ENDED: Final = "pdelta ended "
 """Begin what is no number and is cast to one: the cheapest way to fail with a text of one's own choice."""
 
 _FIELDS: Final = msgspec.structs.fields(Applied)
@@ -99,12 +100,12 @@ def expect(place: Place, head: Head, otherwise: str, *, mark: str = "") -> str:
         place: Of the ledger.
         head: The one that it must have.
         otherwise: Begins the words of the failure.
-        mark: A setting that must still be there too; empty for none.
+        mark: A setting that must still be there, else it fails with ``ENDED``; empty for none.
     """
-    marked = f" AND current_setting({literal(mark)}, true) = 'open'" if mark else ""
+    ended = f"WHEN coalesce(current_setting({literal(mark)}, true), '') <> 'open' THEN ({literal(ENDED)} || head)::int "
     return (
-        f"SELECT CASE WHEN head = {literal(str(head))}{marked} THEN 0 ELSE ({literal(otherwise)} || head)::int END"
-        f" FROM (SELECT {_HEAD} AS head FROM {place.applied}) AS f"
+        f"SELECT CASE {ended if mark else ''}WHEN head = {literal(str(head))} THEN 0"
+        f" ELSE ({literal(otherwise)} || head)::int END FROM (SELECT {_HEAD} AS head FROM {place.applied}) AS f"
     )
 
 

@@ -5,12 +5,12 @@ from fnmatch import translate
 from re import compile as compile_pattern
 
 from pdelta.databases.base import Tenant
-from pdelta.databases.postgresql import catalogue, failure, transaction
+from pdelta.databases.postgresql import catalogue, failure, script
 from pdelta.databases.postgresql.connection import Result
 from pdelta.databases.postgresql.ledger import Place
+from pdelta.databases.postgresql.script import Role
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.settings import Kind, Settings
-from pdelta.databases.postgresql.transaction import Role
 from pdelta.errors import ScriptError, UsageError
 
 
@@ -39,11 +39,11 @@ def list_tenants(server: Server, settings: Settings) -> list[Tenant]:
 def _by_query(server: Server, settings: Settings) -> Iterator[Tenant]:
     place = Place(server.name, schema="")
     try:
-        script = transaction.read_only(place, settings.query)
+        asked = script.read_only(place, settings.query)
     except ScriptError as error:
         raise failure.unfit(error, f"the query for tenants of databases.{settings.name}") from error
-    results = server.ask(script.text, about=f"the query for tenants of databases.{settings.name}")
-    (result,) = (result for line, result in zip(script.lines, results, strict=True) if line.role is Role.VALUE)
+    results = server.ask(asked.text, about=f"the query for tenants of databases.{settings.name}")
+    (result,) = (result for line, result in zip(asked.lines, results, strict=True) if line.role is Role.VALUE)
     seen: set[str] = set()
     for tenant in _read(result, settings.name):
         if tenant.name in seen:

@@ -11,8 +11,8 @@ from pdelta.databases.postgresql.catalogue import Seen
 from pdelta.databases.postgresql.connection import BrokenError, Connection, StatementError
 from pdelta.databases.postgresql.layout import Layout, glance, look_up
 from pdelta.databases.postgresql.quoting import is_name
+from pdelta.databases.postgresql.script import Line, Role
 from pdelta.databases.postgresql.server import Server
-from pdelta.databases.postgresql.transaction import Line, Role
 from pdelta.errors import Cause, DatabaseError, FormatError, PdeltaError
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied

@@ -10,7 +10,7 @@ from typing import Self
 from pdelta.databases.postgresql import failure
 from pdelta.databases.postgresql.address import Address
 from pdelta.databases.postgresql.connection import BrokenError, ConnectError, Connection, Result, StatementError
-from pdelta.databases.postgresql.transaction import Line, Role, roll_back
+from pdelta.databases.postgresql.script import Line, Role, roll_back
 
 
 class Server:

@@ -8,15 +8,16 @@ from contextlib import suppress
 from typing import Any, Final
 
 from pdelta.databases.base import Glance, Work
-from pdelta.databases.postgresql import catalogue, failure, ledger, transaction
+from pdelta.databases.postgresql import catalogue, failure, ledger
 from pdelta.databases.postgresql.connection import BrokenError, Connection, Result, StatementError
 from pdelta.databases.postgresql.layout import Layout, look_up
 from pdelta.databases.postgresql.ledger import Place
 from pdelta.databases.postgresql.quoting import is_name, name
+from pdelta.databases.postgresql.script import WAIT_MS, Line, Role, Script, enter, read_only, roll_back
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.statement import single
-from pdelta.databases.postgresql.transaction import Line, Role, Script
-from pdelta.errors import Cause, DatabaseError, GuardError, PdeltaError, ScriptError
+from pdelta.databases.postgresql.transaction import Transaction, record_lines
+from pdelta.errors import Cause, DatabaseError, ScriptError
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head
 
@@ -52,21 +53,21 @@ class PostgresqlSession:
         """
         if not works:
             return
-        script = Script(transaction.begin(lock_timeout_ms, statement_timeout_ms))
-        places = self._write(works, script, lambda work, place: _stamp(place, work.after) if place.oid else [])
+        writing = Transaction(lock_timeout_ms=lock_timeout_ms, statement_timeout_ms=statement_timeout_ms)
+        places = self._write(works, writing, lambda work, place: _stamp(place, work.after) if place.oid else [])
         unnumbered = [(work, place) for work, place in zip(works, places, strict=True) if not place.oid]
         tenants, before = [work.tenant for work in works], _before(works, places)
         if not unnumbered:
-            script.lines += transaction.end(works)
-            self._send(script, tenants, before)
+            writing.script.lines += writing.commit()
+            self._send(writing.script, tenants, before)
             return
         # A comment can't be calculated, and has the number of a table that is not there yet.
-        script.lines += [Line(ledger.number(place), Role.LEDGER, place.tenant) for _work, place in unnumbered]
-        numbers = self._send(script, tenants, before)[-len(unnumbered) :]
+        writing.script.lines += [Line(ledger.number(place), Role.LEDGER, place.tenant) for _work, place in unnumbered]
+        numbers = self._send(writing.script, tenants, before)[-len(unnumbered) :]
         last = Script()
         for (work, place), result in zip(unnumbered, numbers, strict=True):
             last.lines += _stamp(ledger.numbered(place, result.rows[0][0]), work.after)
-        last.lines += transaction.end(works)
+        last.lines += writing.commit()
         self._send(last, tenants)
 
     def record(self, tenant: str, row: Applied | None, *, former: Applied | None, glance: Glance) -> Head:
@@ -77,10 +78,11 @@ class PostgresqlSession:
             DatabaseError: As its ``cause`` says.
         """
         place = self._place(tenant, glance)
-        script = Script([*transaction.begin(transaction.WAIT_MS, 0), *transaction.record_lines(place, row, former)])
-        results = self._send(script, [tenant])
+        writing = Transaction(lock_timeout_ms=WAIT_MS)
+        writing.script.lines += record_lines(place, row, former)
+        results = self._send(writing.script, [tenant])
         head, oid = Head.parse(results[-2].rows[0][0]), results[-1].rows[0][0]
-        self._send(Script([*_stamp(ledger.numbered(place, oid), head), *transaction.end(())]), [tenant])
+        self._send(Script([*_stamp(ledger.numbered(place, oid), head), *writing.commit()]), [tenant])
         return head
 
     def alone(self, tenant: str, statement: str, *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
@@ -121,7 +123,7 @@ class PostgresqlSession:
         self._reach(tenant)
         place = Place(tenant, schema="", path=self._layout.path(tenant))
         try:
-            script = transaction.read_only(place, text, statement_timeout_ms)
+            script = read_only(place, text, statement_timeout_ms)
         except ScriptError as error:
             raise failure.unfit(error, tenant) from error
         (result,) = _asked(script, self._send(script, [tenant]))
@@ -135,15 +137,15 @@ class PostgresqlSession:
             GuardError: As ``commit``.
             DatabaseError: As ``commit``.
         """
-        script = Script(transaction.begin(lock_timeout_ms, 0))
+        writing = Transaction(lock_timeout_ms=lock_timeout_ms)
 
         def look(_work: Work, place: Place) -> list[Line]:
-            return [*transaction.enter(place), *(Line(single(text), Role.VALUE, place.tenant) for text in texts)]
+            return [*enter(place), *(Line(single(text), Role.VALUE, place.tenant) for text in texts)]
 
-        places = self._write(works, script, look)
-        script.add(*transaction.roll_back())
-        results = self._send(script, [work.tenant for work in works], _before(works, places))
-        values = [result.rows[0][0] if result.rows else None for result in _asked(script, results)]
+        places = self._write(works, writing, look)
+        writing.script.add(*roll_back())
+        results = self._send(writing.script, [work.tenant for work in works], _before(works, places))
+        values = [result.rows[0][0] if result.rows else None for result in _asked(writing.script, results)]
         return [values[number * len(texts) : (number + 1) * len(texts)] for number in range(len(works))]
 
     def invalid_indexes(self, tenant: str) -> list[str]:
@@ -200,7 +202,7 @@ class PostgresqlSession:
         self._connection = self._direct = None
 
     def _write(
-        self, works: Sequence[Work], script: Script, follow: Callable[[Work, Place], Sequence[Line]]
+        self, works: Sequence[Work], writing: Transaction, follow: Callable[[Work, Place], Sequence[Line]]
     ) -> list[Place]:
         """Add what each work does and what follows it; give where the ledgers are."""
         if len(works) > 1 and not self._layout.by_schema:
@@ -209,8 +211,8 @@ class PostgresqlSession:
         for work in works:
             place = self._place(work.tenant, work.glance)
             try:
-                script.lines += transaction.work_lines(work, place)
-                script.lines += follow(work, place)
+                writing.work(work, place, is_last=work is works[-1])
+                writing.script.lines += follow(work, place)
             except ScriptError as error:
                 raise failure.unfit(error, work.tenant) from error
             places.append(place)
@@ -285,7 +287,12 @@ class PostgresqlSession:
             refusal = failure.refused(error, script)
             tenant = script.lines[failure.index_of(error, script)].tenant
             self._roll_back(connection)
-            if before and tenant in before and _may_hide(refusal) and self._is_stale(connection, *before[tenant]):
+            if (
+                before
+                and tenant in before
+                and failure.may_hide(refusal)
+                and self._is_stale(connection, *before[tenant])
+            ):
                 refusal = failure.stale(tenant)
             raise refusal from error
         except BrokenError as error:
@@ -311,16 +318,11 @@ class PostgresqlSession:
     def _roll_back(self, connection: Connection) -> None:
         # Of a connection that breaks now it is rolled back anyhow, and the next use connects again.
         with suppress(BrokenError):
-            connection.run("; ".join(transaction.roll_back()))
+            connection.run("; ".join(roll_back()))
 
 
 def _before(works: Sequence[Work], places: Sequence[Place]) -> dict[str, tuple[Place, Head]]:
     return {work.tenant: (place, work.before) for work, place in zip(works, places, strict=True)}
-
-
-def _may_hide(refusal: PdeltaError) -> bool:
-    """Say whether a failure may come of a ledger that is another than was thought."""
-    return isinstance(refusal, GuardError) or (isinstance(refusal, DatabaseError) and refusal.cause is Cause.REFUSED)
 
 
 def _stamp(place: Place, head: Head) -> list[Line]:

@@ -24,6 +24,7 @@ _IN_A_BODY: Final = re.compile(
     r"\b(?:set|reset|prepare|listen|set_config|pg_(?:try_)?advisory_lock\w*)\b", re.IGNORECASE
 )
 _TEMPORARY_IN_A_BODY: Final = re.compile(r"\btemp(?:orary)?\b", re.IGNORECASE)
+_SHORT: Final = 16_384
 _CALLS: Final = re.compile(r"SET_CONFIG|PG_(?:TRY_)?ADVISORY_LOCK\w*")
 
 
@@ -32,24 +33,29 @@ class Text(msgspec.Struct, frozen=True):
 
     Attributes:
         statements: Each without what ends it, and without comments behind it.
-        settings: Whether one may leave a setting, a lock or another thing of the session behind.
+        sets: Whether one may set something, be it for the transaction alone.
+        leaves: Whether one may leave a setting, a lock or another thing in the session.
         temporary: Whether one may make a temporary table, which would be in the next tenant's way.
         role: Whether one changes who the session is.
     """
 
     statements: tuple[str, ...]
-    settings: bool
+    sets: bool
+    leaves: bool
     temporary: bool
     role: bool
 
 
-@functools.lru_cache(maxsize=512)
 def look_over(text: str) -> Text:
     """Give the statements of this text, and what they leave behind.
 
     Raises:
         ScriptError: It can't be read, or one of them begins or ends a transaction.
     """
+    return _look_over_short(text) if len(text) <= _SHORT else _look_over(text)
+
+
+def _look_over(text: str) -> Text:
     from pdelta.sql.split import split
 
     statements = tuple(split(text, Dialect.POSTGRESQL))
@@ -57,10 +63,15 @@ def look_over(text: str) -> Text:
         _refuse_control(statement)
     return Text(
         tuple(statement.text for statement in statements),
-        settings=any(map(_leaves_settings, statements)),
+        sets=any(map(_sets, statements)),
+        leaves=any(map(_leaves, statements)),
         temporary=any(map(_makes_temporary, statements)),
         role=any(map(_changes_role, statements)),
     )
+
+
+_look_over_short = functools.lru_cache(maxsize=256)(_look_over)
+"""A delta's texts are the same in most of the tenants that it goes to."""
 
 
 def single(text: str) -> str:
@@ -90,7 +101,11 @@ def _refuse_control(statement: "Statement") -> None:
         )
 
 
-def _leaves_settings(statement: "Statement") -> bool:
+def _sets(statement: "Statement") -> bool:
+    return _words(statement)[0] == "SET" or _leaves(statement)
+
+
+def _leaves(statement: "Statement") -> bool:
     first, second, *_ = _words(statement)
     return (
         (first == "SET" and second not in _NOT_FOR_THE_SESSION)

@@ -1,24 +1,21 @@
-"""One transaction as one string: whose each statement is, so that a failure can be told by its place.
+"""What one transaction does in its tenants, as one string.
 
 Called by ``session``, which sends it. What stands in it, and in which order, is decided here alone.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from enum import StrEnum
+from collections.abc import Iterator
 from itertools import groupby
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 
 from pdelta.databases.base import Move, Work
 from pdelta.databases.postgresql import ledger
 from pdelta.databases.postgresql.ledger import Place
-from pdelta.databases.postgresql.quoting import literal, name
+from pdelta.databases.postgresql.quoting import literal
+from pdelta.databases.postgresql.script import Line, Role, Script, enter
 from pdelta.databases.postgresql.statement import Text, look_over, single
 from pdelta.errors import ScriptError
 from pdelta.sql.ledger import Applied, Way
 from pdelta.sql.piece import GUARD, LOSS_GUARD
-
-WAIT_MS: Final = 10_000
-"""How long what is no delta waits for a lock: a row of the ledger, a question."""
 
 MARK: Final = "pdelta.transaction"
 """A setting of our own, which is gone when its transaction is: what is set no more was ended under us."""
@@ -27,140 +24,77 @@ REFUSED: Final = "pdelta guard "
 """Begins what a guard fails with."""
 
 
-class Role(StrEnum):
-    """What a statement of the string is there for."""
+class Transaction:
+    """A transaction while it is written; whatever it sets ends with it.
 
-    FRAME = "frame"
-    LEDGER = "ledger"
-    """Takes, makes or reads the ledger: fails where the tenant is gone or busy."""
-    HEAD = "head"
-    """Fails where the ledger is not as it must be, which its message or its code tells."""
-    GUARD = "guard"
-    PIECE = "piece"
-    VALUE = "value"
-    """Gives a value that the caller asked for."""
-
-
-class Line(NamedTuple):
-    """One statement of the string.
+    Args:
+        lock_timeout_ms: How long a statement waits for a lock; 0 for ever.
+        statement_timeout_ms: How long one may take; 0 for ever.
 
     Attributes:
-        text: Without what ends it.
-        role: What it is there for.
-        tenant: In which tenant; empty for all.
-        delta: The id of the delta that it belongs to; empty for none.
-        number: Of the delta's statement, from 1; 0 for none.
+        script: What is to be sent.
     """
 
-    text: str
-    role: Role = Role.FRAME
-    tenant: str = ""
-    delta: str = ""
-    number: int = 0
+    def __init__(self, *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
+        self.script = Script([Line("BEGIN ISOLATION LEVEL READ COMMITTED")])
+        self._settings = (
+            f"SET LOCAL lock_timeout = {lock_timeout_ms}",
+            f"SET LOCAL statement_timeout = {statement_timeout_ms}",
+            f"SET LOCAL {MARK} = 'open'",
+        )
+        self.script.add(*self._settings)
+        self._sets = False
+        self._leaves = False
 
+    def work(self, work: Work, place: Place, *, is_last: bool) -> None:
+        """Add all that happens in one tenant, except its stamp.
 
-class _Maker(Protocol):
-    """Makes the lines of one move."""
+        That the ledger was as ``before`` says is proved at the end: rows that are added can't have been there, those
+        that are taken out must have been, and after that the head is the one that must be. (To calculate it from the
+        rows is a third of what pdelta costs in a tenant, and so done once.) Who fails earlier may fail of a ledger
+        that is another: ``session`` looks then.
 
-    def __call__(self, text: str, role: Role = ..., number: int = ...) -> Line:
-        """Make one."""
-        ...
+        Args:
+            work: What.
+            place: Where the ledger is.
+            is_last: Whether no other tenant comes after it.
 
+        Raises:
+            ScriptError: A piece can't be read, or would end the transaction.
+        """
+        lines = self.script.lines
+        if self._sets:
+            # What a delta has set is not meant for the next tenant.
+            self.script.add(*self._settings)
+        lines += enter(place)
+        lines += take(place)
+        if any(move.replaces for move in work.moves):
+            # What is replaced is not said by the move: the head at the end would not tell whether it was another.
+            lines.append(Line(ledger.expect(place, work.before, ledger.STALE), Role.HEAD, place.tenant))
+        writing = _Writing(place)
+        for is_plain, moves in groupby(work.moves, _is_plain):
+            writing.add(tuple(moves), is_plain=is_plain)
+        lines += writing.lines
+        lines += (Line(text, Role.FRAME, place.tenant) for text in _tidy(writing.texts))
+        lines += _look_at_constraints(place, work, is_last=is_last)
+        lines.append(Line(ledger.expect(place, work.after, ledger.WRONG, mark=MARK), Role.HEAD, place.tenant))
+        self._sets |= any(text.sets for text in writing.texts)
+        self._leaves |= any(text.leaves or text.role for text in writing.texts)
 
-class Script:
-    """Statements in the order in which they are executed."""
-
-    def __init__(self, lines: Iterable[Line] = ()) -> None:
-        self.lines = list(lines)
-
-    def add(self, *texts: str) -> None:
-        """Add statements that are there for the transaction itself."""
-        self.lines.extend(map(Line, texts))
-
-    @property
-    def text(self) -> str:
-        """The string that is sent."""
-        return ";\n".join(line.text for line in self.lines)
-
-    def position(self, index: int, position: int) -> int:
-        """Give where in its statement a position of the string is, both in characters from 1; 0 for unknown."""
-        inside = position - sum(len(line.text) + 2 for line in self.lines[:index])
-        return inside if 0 < inside <= len(self.lines[index].text) else 0
-
-
-def begin(lock_timeout_ms: int, statement_timeout_ms: int) -> list[Line]:
-    """Give what every transaction begins with; whatever it sets ends with it."""
-    return [
-        Line("BEGIN ISOLATION LEVEL READ COMMITTED"),
-        Line(f"SET LOCAL lock_timeout = {lock_timeout_ms}"),
-        Line(f"SET LOCAL statement_timeout = {statement_timeout_ms}"),
-        Line(f"SET LOCAL {MARK} = 'open'"),
-    ]
-
-
-def read_only(place: Place, text: str, statement_timeout_ms: int = 0) -> Script:
-    """Give a transaction around one statement that is to read, which can't write, and is rolled back.
-
-    Raises:
-        ScriptError: It is none, or more than one.
-    """
-    script = Script([Line("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")])
-    script.add(f"SET LOCAL lock_timeout = {WAIT_MS}", f"SET LOCAL statement_timeout = {statement_timeout_ms}")
-    script.lines += enter(place)
-    script.lines.append(Line(single(text), Role.VALUE, place.tenant))
-    script.add(*roll_back())
-    return script
-
-
-def roll_back() -> tuple[str, ...]:
-    """Give what ends a transaction without a trace; these two things of a session would survive it.
-
-    In one string with it, because behind a pooler the next one may be executed in another session.
-    """
-    return ("ROLLBACK", "DEALLOCATE ALL", "SELECT pg_advisory_unlock_all()")
-
-
-def enter(place: Place) -> list[Line]:
-    """Give what makes a tenant the one in which names are looked for."""
-    if not place.path:
-        return []
-    return [Line(f"SET LOCAL search_path TO {', '.join(map(name, place.path))}", Role.FRAME, place.tenant)]
+    def commit(self) -> list[Line]:
+        """Give what leaves nothing in the session, and then commits."""
+        lines = [Line("COMMIT")]
+        if self._leaves:
+            # RESET also takes back what a pooler has set for its client; the encoding is the part that matters.
+            forget = ("CLOSE ALL", "DEALLOCATE ALL", "UNLISTEN *", "SELECT pg_advisory_unlock_all()", "RESET ALL")
+            lines = [*map(Line, forget), Line("SET client_encoding TO 'UTF8'"), *lines]
+        return lines
 
 
 def take(place: Place) -> list[Line]:
     """Give what holds a tenant's ledger until the transaction ends; it is made first where there was none."""
     made = () if place.managed else ledger.create(place)
     return [Line(text, Role.LEDGER, place.tenant) for text in (*made, ledger.lock(place))]
-
-
-def work_lines(work: Work, place: Place) -> Iterator[Line]:
-    """Give all that happens in one tenant, except its stamp.
-
-    That the ledger was as ``before`` says is proved at the end: rows that are added can't have been there, those
-    that are taken out must have been, and after that the head is the one that must be. (To calculate it from the rows
-    is a third of what pdelta costs in a tenant, and so done once.) Who fails earlier may fail of a ledger that is
-    another: ``session`` looks then.
-
-    Raises:
-        ScriptError: A piece can't be read, or would end the transaction.
-    """
-    yield from enter(place)
-    yield from take(place)
-    if any(move.replaces for move in work.moves):
-        # What is replaced is not said by the move, so that the head at the end would not tell whether it was another.
-        yield Line(ledger.expect(place, work.before, ledger.STALE), Role.HEAD, place.tenant)
-    for is_plain, moves in groupby(work.moves, _is_plain):
-        together = tuple(moves)
-        if is_plain:
-            rows = tuple(move.row for move in together)
-            yield Line(ledger.insert(place, rows), Role.HEAD, place.tenant, rows[0].id)
-        for move in together:
-            yield from _move_lines(move, place)
-    for text in _tidy(text for move in work.moves for text in _texts(move)):
-        yield Line(text, Role.FRAME, place.tenant)
-    # What is deferred fails here, where the tenant is known, and not at the COMMIT of all.
-    yield Line("SET CONSTRAINTS ALL IMMEDIATE", Role.PIECE, place.tenant, work.moves[-1].row.id if work.moves else "")
-    yield Line(ledger.expect(place, work.after, ledger.WRONG, mark=MARK), Role.HEAD, place.tenant)
 
 
 def record_lines(place: Place, row: Applied | None, former: Applied | None) -> list[Line]:
@@ -188,15 +122,67 @@ def record_lines(place: Place, row: Applied | None, former: Applied | None) -> l
     ]
 
 
-def end(works: Sequence[Work]) -> list[Line]:
-    """Give what leaves nothing in the session, and then commits."""
-    texts = [text for work in works for move in work.moves for text in _texts(move)]
-    lines = []
-    if any(text.settings or text.role for text in texts):
-        # RESET also takes back what a pooler has set for its client; the encoding is the part that matters.
-        forget = ("CLOSE ALL", "DEALLOCATE ALL", "UNLISTEN *", "SELECT pg_advisory_unlock_all()", "RESET ALL")
-        lines = [*map(Line, forget), Line("SET client_encoding TO 'UTF8'")]
-    return [*lines, Line("COMMIT")]
+class _Writing:
+    """The moves of one tenant while they are written."""
+
+    def __init__(self, place: Place) -> None:
+        self.lines: list[Line] = []
+        self.texts: list[Text] = []
+        self._place = place
+        self._delta = ""
+        self._number = 0
+
+    def add(self, moves: tuple[Move, ...], *, is_plain: bool) -> None:
+        """Add moves of one kind; the rows of those that only add theirs are added at once, and first."""
+        if is_plain:
+            self._delta = moves[0].row.id
+            self._line(ledger.insert(self._place, tuple(move.row for move in moves)), Role.HEAD)
+        for move in moves:
+            if self.texts:
+                # A delta that changed the search path did so for itself alone.
+                self.lines += enter(self._place)
+            self._delta, self._number = move.row.id, 0
+            if not is_plain:
+                self._replace(move)
+            try:
+                self._pieces(move)
+            except ScriptError as error:
+                raise ScriptError(error.problem, line=error.line, file=move.row.id, hint=error.hint) from error
+
+    def _line(self, text: str, role: Role) -> None:
+        self.lines.append(Line(text, role, self._place.tenant, self._delta, self._number))
+
+    def _replace(self, move: Move) -> None:
+        copy, remove = ledger.take_out(self._place, move)
+        self._line(copy, Role.HEAD)
+        self._line(remove, Role.LEDGER)
+        if move.way is Way.APPLY:
+            self._line(ledger.insert(self._place, (move.row,)), Role.HEAD)
+
+    def _pieces(self, move: Move) -> None:
+        for self._number, piece in enumerate(move.pieces, 1):
+            for text in piece.before:
+                self._text(text)
+            self._undo(piece.undo, move)
+            self._text(piece.statement)
+            self._undo(piece.late_undo, move)
+            for text in piece.after:
+                self._text(text)
+
+    def _text(self, text: str) -> None:
+        if text.lstrip().startswith((GUARD, LOSS_GUARD)):
+            self._line(_guard(single(text)), Role.GUARD)
+            return
+        looked = look_over(text)
+        self.texts.append(looked)
+        for statement in looked.statements:
+            self._line(statement, Role.PIECE)
+
+    def _undo(self, expression: str, move: Move) -> None:
+        """Add to the reverse of a delta that arrives; of one that goes nothing is kept."""
+        if expression and move.way is Way.APPLY:
+            single(f"SELECT ({expression}\n)")
+            self._line(ledger.prepend(self._place, move.row.id, expression), Role.PIECE)
 
 
 def _is_plain(move: Move) -> bool:
@@ -204,45 +190,20 @@ def _is_plain(move: Move) -> bool:
     return move.way is Way.APPLY and not move.replaces
 
 
-def _move_lines(move: Move, place: Place) -> Iterator[Line]:
-    def line(text: str, role: Role = Role.LEDGER, number: int = 0) -> Line:
-        return Line(text, role, place.tenant, move.row.id, number)
+def _look_at_constraints(place: Place, work: Work, *, is_last: bool) -> Iterator[Line]:
+    """Give what lets deferred constraints fail where the tenant is known, and not at the COMMIT of all.
 
-    if not _is_plain(move):
-        copy, remove = ledger.take_out(place, move)
-        yield line(copy, Role.HEAD)
-        yield line(remove)
-    if move.replaces and move.way is Way.APPLY:
-        yield line(ledger.insert(place, (move.row,)))
-    try:
-        for number, piece in enumerate(move.pieces, 1):
-            for text in piece.before:
-                yield from _statements(text, line, number)
-            yield from _undo(piece.undo, place, move, line, number)
-            yield from _statements(piece.statement, line, number)
-            yield from _undo(piece.late_undo, place, move, line, number)
-            for text in piece.after:
-                yield from _statements(text, line, number)
-    except ScriptError as error:
-        raise ScriptError(error.problem, line=error.line, file=move.row.id, hint=error.hint) from error
-
-
-def _statements(text: str, line: _Maker, number: int) -> Iterator[Line]:
-    if _is_guard(text):
-        yield line(_guard(single(text)), Role.GUARD, number)
+    To ask for it changes how they are looked at from then on; so before another tenant comes, that is taken back.
+    """
+    asked = Line("SET CONSTRAINTS ALL IMMEDIATE", Role.PIECE, place.tenant, work.moves[-1].row.id if work.moves else "")
+    if is_last:
+        yield asked
     else:
-        yield from (line(statement, Role.PIECE, number) for statement in look_over(text).statements)
+        frame = [Line(text, Role.FRAME, place.tenant) for text in _FOR_A_MOMENT]
+        yield from (frame[0], asked, frame[1], frame[2])
 
 
-def _undo(expression: str, place: Place, move: Move, line: _Maker, number: int) -> Iterator[Line]:
-    """Add to the reverse of a delta that arrives; of one that goes nothing is kept."""
-    if expression and move.way is Way.APPLY:
-        single(f"SELECT ({expression}\n)")
-        yield line(ledger.prepend(place, move.row.id, expression), Role.PIECE, number)
-
-
-def _is_guard(text: str) -> bool:
-    return text.lstrip().startswith((GUARD, LOSS_GUARD))
+_FOR_A_MOMENT: Final = ("SAVEPOINT pdelta", "ROLLBACK TO SAVEPOINT pdelta", "RELEASE SAVEPOINT pdelta")
 
 
 def _guard(text: str) -> str:
@@ -253,17 +214,9 @@ def _guard(text: str) -> str:
     return f"SELECT CASE WHEN said = '' THEN 0 ELSE {words} END FROM ({said}) AS h"
 
 
-def _texts(move: Move) -> Iterator[Text]:
-    for piece in move.pieces:
-        for text in (*piece.before, piece.statement, *piece.after):
-            if not _is_guard(text):
-                yield look_over(text)
-
-
-def _tidy(texts: Iterable[Text]) -> Iterator[str]:
+def _tidy(texts: list[Text]) -> Iterator[str]:
     """Give what takes back what would be in the way of the ledger, or of the next tenant."""
-    held = list(texts)
-    if any(text.role for text in held):
+    if any(text.role for text in texts):
         yield from ("RESET SESSION AUTHORIZATION", "RESET ROLE")
-    if any(text.temporary for text in held):
+    if any(text.temporary for text in texts):
         yield "DISCARD TEMP"
