@@ -46,6 +46,7 @@ class PostgresqlDatabase:
         self._settings = settings
         self._layout = Layout(
             by_schema=settings.kind is Kind.SCHEMAS,
+            is_single=settings.kind is Kind.SINGLE,
             search_path=settings.search_path,
             stamps_databases=settings.kind is Kind.DATABASES,
         )
@@ -140,7 +141,7 @@ class PostgresqlDatabase:
             return ()
 
     def _home(self, name: str) -> Server:
-        if len(self._servers) == 1:
+        if len(self._servers) == 1 and self._settings.kind is not Kind.SINGLE:
             return next(iter(self._servers.values()))
         if name not in self._homes:
             self.tenants()

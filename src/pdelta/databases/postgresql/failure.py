@@ -108,8 +108,8 @@ def refused(error: StatementError, script: Script) -> PdeltaError:
     return statement(error, line, script.position(index, error.position))
 
 
-def statement(error: StatementError, line: Line, position: int) -> DatabaseError:
-    """Give why the server did not take this statement."""
+def statement(error: StatementError, line: Line, position: int, *, state: str = _UNCHANGED) -> DatabaseError:
+    """Give why the server did not take this statement, and in which state that leaves the tenant."""
     cause = cause_of(error.sqlstate)
     if cause is Cause.MISSING and line.role is Role.PIECE:
         # The tenant is there, since its ledger was; what is missing is something else.
@@ -118,7 +118,7 @@ def statement(error: StatementError, line: Line, position: int) -> DatabaseError
     detail = f" ({error.detail})" if error.detail else ""
     parts = [part for part in (line.tenant, line.delta, error.message + detail + place) if part]
     return DatabaseError(
-        f"{': '.join(parts)}; {_UNCHANGED}",
+        f"{': '.join(parts)}; {state}",
         cause=cause,
         sqlstate=error.sqlstate,
         reason=_without_names(error.message, line.tenant),

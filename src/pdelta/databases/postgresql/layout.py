@@ -16,18 +16,20 @@ class Layout(msgspec.Struct, frozen=True):
 
     Attributes:
         by_schema: Whether they are schemas; else databases.
+        is_single: Whether the only one is the database of the address.
         search_path: Schemas in which unqualified names are looked for: after the tenant's own, or, for databases,
             instead of what the server's settings say.
         stamps_databases: Whether a comment on each database is to say its head.
     """
 
     by_schema: bool
+    is_single: bool = False
     search_path: tuple[str, ...] = ()
     stamps_databases: bool = False
 
     def database(self, tenant: str) -> str:
         """Give the database that holds a tenant; empty for the one of the address."""
-        return "" if self.by_schema else tenant
+        return "" if self.by_schema or self.is_single else tenant
 
     def path(self, tenant: str) -> tuple[str, ...]:
         """Give the search path of a tenant; empty for that of the server's settings."""

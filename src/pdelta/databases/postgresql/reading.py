@@ -174,15 +174,13 @@ class Reader:
     def _visit(self, name: str, work: Callable[[Connection, str], Value]) -> Value:
         if not is_name(name):
             raise missing(name)
-        connection = self._server.connect(name)
         try:
-            return work(connection, name)
+            with self._server.connected(self._layout.database(name)) as connection:
+                return work(connection, name)
         except StatementError as error:
             raise failure.statement(error, Line("", Role.LEDGER, name), 0) from error
         except BrokenError as error:
             raise failure.lost(error, [name], state=_UNCHANGED) from error
-        finally:
-            connection.close()
 
     def _look(self, connection: Connection, name: str) -> Glance:
         said = _glance(name, look_up(connection, self._layout, name))

@@ -4,6 +4,8 @@ Called by ``database`` and ``session``. A question is a string that changes noth
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -76,11 +78,28 @@ class Server:
             BrokenError: The connection broke.
             DatabaseError: No connection can be made.
         """
+        with self.connected() as connection:
+            return connection.run(text)
+
+    @contextmanager
+    def connected(self, database: str = "") -> Iterator[Connection]:
+        """Lend a connection to who changes nothing: to the address's database the one that is kept, else one made now.
+
+        Raises:
+            DatabaseError: It can't be made.
+        """
+        if database:
+            connection = self.connect(database)
+            try:
+                yield connection
+            finally:
+                connection.close()
+            return
         with self._asking:
             if self._asker is None or not self._asker.is_usable():
                 self._asker = self.connect()
             try:
-                return self._asker.run(text)
+                yield self._asker
             except StatementError:
                 # Where the text began a transaction, that is over.
                 self._asker.run("; ".join(roll_back()))

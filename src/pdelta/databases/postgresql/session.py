@@ -25,6 +25,7 @@ TENANTS_A_CONNECTION: Final = 1000
 """A backend remembers every table that it has met: measured, 21 MB after 1,000 tenants. Then it is let go."""
 
 _UNCHANGED: Final = "nothing was changed"
+_NO_TRANSACTION: Final = "there was no transaction, so that a part of it may be left"
 
 
 class PostgresqlSession:
@@ -102,14 +103,14 @@ class PostgresqlSession:
         path = self._layout.path(tenant)
         settings = [f"SET lock_timeout = {lock_timeout_ms}", f"SET statement_timeout = {statement_timeout_ms}"]
         settings += [f"SET search_path TO {', '.join(map(name, path))}"] if path else []
-        state = "how far the statement got is not known"
         try:
             connection.run(";".join((*settings, "SET standard_conforming_strings = on")))
             connection.run(text)
         except StatementError as error:
-            raise failure.statement(error, Line(text, Role.PIECE, tenant, number=1), error.position) from error
+            line = Line(text, Role.PIECE, tenant, number=1)
+            raise failure.statement(error, line, error.position, state=_NO_TRANSACTION) from error
         except BrokenError as error:
-            raise failure.lost(error, [tenant], state=state) from error
+            raise failure.lost(error, [tenant], state=_NO_TRANSACTION) from error
         finally:
             with suppress(BrokenError):
                 connection.run("DISCARD ALL")
@@ -287,12 +288,8 @@ class PostgresqlSession:
             refusal = failure.refused(error, script)
             tenant = script.lines[failure.index_of(error, script)].tenant
             self._roll_back(connection)
-            if (
-                before
-                and tenant in before
-                and failure.may_hide(refusal)
-                and self._is_stale(connection, *before[tenant])
-            ):
+            known = (before or {}).get(tenant)
+            if known and failure.may_hide(refusal) and self._is_stale(connection, *known):
                 refusal = failure.stale(tenant)
             raise refusal from error
         except BrokenError as error:
@@ -307,13 +304,14 @@ class PostgresqlSession:
     def _is_stale(self, connection: Connection, place: Place, head: Head) -> bool:
         """Say whether a ledger has another head now."""
         try:
-            results = connection.run(f"BEGIN READ ONLY; {ledger.look(place)}; COMMIT")
+            asked = f"SET LOCAL lock_timeout = {WAIT_MS}; {ledger.look(place)}"
+            results = connection.run(f"BEGIN READ ONLY; {asked}; COMMIT")
         except StatementError:
             self._roll_back(connection)
             return False
         except BrokenError:
             return False
-        return bool(results[1].rows[0][0] != str(head))
+        return bool(results[2].rows[0][0] != str(head))
 
     def _roll_back(self, connection: Connection) -> None:
         # Of a connection that breaks now it is rolled back anyhow, and the next use connects again.
