@@ -364,6 +364,22 @@ ALTER TABLE users DISABLE TRIGGER users_noted;
 -- forward
 ALTER TABLE users DISABLE TRIGGER ALL;
 
+-- case: trigger-disable-all-then-key-dropped
+-- form: DISABLE TRIGGER
+-- states: foreign_keys
+-- forward
+ALTER TABLE users DISABLE TRIGGER ALL;
+ALTER TABLE orders DROP CONSTRAINT orders_user_fkey;
+
+-- case: trigger-enable-all-some-disabled
+-- form: ENABLE TRIGGER
+-- states: foreign_keys
+-- expect: guarded users has triggers of foreign keys that are disabled
+-- setup
+ALTER TABLE users DISABLE TRIGGER ALL;
+-- forward
+ALTER TABLE users ENABLE TRIGGER ALL;
+
 -- case: trigger-enable-user
 -- form: ENABLE TRIGGER
 -- states: triggers

@@ -6,7 +6,7 @@ from typing import Final
 from pdelta.sql.derive.postgresql import catalogue
 from pdelta.sql.derive.postgresql.change import Change, Delta, guard
 from pdelta.sql.derive.postgresql.table import Table
-from pdelta.sql.derive.postgresql.text import Node, Sql, each, identifier, literal, name_of, one, said
+from pdelta.sql.derive.postgresql.text import Node, Sql, each, identifier, joined, literal, name_of, one, said
 from pdelta.sql.derive.result import RefusedError
 
 
@@ -40,19 +40,32 @@ def change_options(_delta: Delta, table: Table, command: Node) -> Change:
 
 
 def change_trigger(_delta: Delta, table: Table, command: Node) -> Change:
-    """Enable or disable each of the triggers as it was."""
-    match command.subtype.name:
-        case "AT_EnableTrigAll" | "AT_DisableTrigAll":
-            which = "true"
-        case "AT_EnableTrigUser" | "AT_DisableTrigUser":
-            which = "NOT g.tgisinternal"
-        case _:
-            which = f"g.tgname = {literal(command.name)}"
-    tree = catalogue.family(table.oid) if table.recurses else f"(SELECT {table.oid}::oid AS oid, 0 AS depth) f"
-    text = catalogue.trigger_state(always=True)
-    return Change(
-        undo=each(text, f"{tree} JOIN pg_trigger g ON g.tgrelid = f.oid WHERE {which}", order="f.depth, f.oid, g.oid")
+    """Enable or disable each of the triggers as it was.
+
+    The triggers of foreign keys have names of the server's, which change when a key comes back: they are only enabled
+    all together, and refused where one of them was disabled already.
+    """
+    source = f"{_family(table)} JOIN pg_trigger g ON g.tgrelid = f.oid WHERE "
+    states = catalogue.trigger_state(always=True)
+    order = "f.depth, f.oid, g.oid"
+    if not command.subtype.name.endswith("All"):
+        which = "NOT g.tgisinternal" if command.name is None else f"g.tgname = {literal(command.name)}"
+        return Change(undo=each(states, source + which, order=order))
+    why = literal(f"{table.name} has triggers of foreign keys that are disabled, and which they are is not kept")
+    question = f"CASE WHEN EXISTS (SELECT FROM {source} g.tgisinternal AND g.tgenabled <> 'O') THEN {why} END"
+    enabled = each(
+        said("ALTER TABLE ONLY ", Sql("f.oid::regclass::text"), " ENABLE TRIGGER ALL;"),
+        _family(table),
+        order="f.depth, f.oid",
     )
+    own = each(states, f"{source} NOT g.tgisinternal AND g.tgenabled <> 'O'", order=order)
+    return Change(before=(guard(question),), undo=joined([enabled, own]))
+
+
+def _family(table: Table) -> str:
+    if table.recurses:
+        return catalogue.family(table.oid)
+    return f"(SELECT {table.oid}::oid AS oid, 0 AS depth) f"
 
 
 def change_rule(_delta: Delta, table: Table, command: Node) -> Change:
