@@ -4,7 +4,6 @@
 """
 
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -52,6 +51,8 @@ def _read(path: Path, name: str) -> str:
 
 def _output(words: Sequence[str], folder: Path, timeout_s: float) -> str:
     """Give what a command writes; its errors go to the terminal, where it may also have asked for something."""
+    import subprocess
+
     told = f"cmd:{words[0]}{' …' if words[1:] else ''} of the project file"
     try:
         done = subprocess.run(

@@ -16,14 +16,16 @@ What an implementer must do:
 
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import msgspec
 
-from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, Way
 from pdelta.sql.piece import Piece
 from pdelta.sql.token import Dialect, Mode
+
+if TYPE_CHECKING:
+    from pdelta.sql.catalogue import Catalogue
 
 
 class Tenant(msgspec.Struct, frozen=True):
@@ -254,7 +256,7 @@ class Database(Protocol):
         """
         ...
 
-    def catalogues(self, names: Sequence[str]) -> Mapping[str, Catalogue | Exception]:
+    def catalogues(self, names: Sequence[str]) -> "Mapping[str, Catalogue | Exception]":
         """Give what these tenants are made of, likewise."""
         ...
 

@@ -40,7 +40,9 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
 def is_taken(section: DatabaseSection, name: str) -> bool:
     """Say whether something of this name is a tenant of the section; with a query only what it excludes counts."""
     tenants = section.tenants
-    return (not tenants.patterns or matches(name, tenants.patterns)) and not matches(name, tenants.exclude)
+    if tenants.patterns and not matches(name, tenants.patterns):
+        return False
+    return not (tenants.exclude and matches(name, tenants.exclude))
 
 
 def missing_names(section: DatabaseSection, found: Iterable[str]) -> tuple[str, ...]:

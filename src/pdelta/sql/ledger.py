@@ -7,8 +7,7 @@ of ``databases`` read and write the rows.
 
 from collections.abc import Iterable
 from enum import StrEnum
-from hashlib import sha256
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
@@ -94,10 +93,15 @@ class Head(msgspec.Struct, frozen=True):
 
 def head_of(rows: Iterable[tuple[str, str, str]]) -> Head:
     """Give the head of these rows, each its id, its digest and its state."""
+    from hashlib import sha256
+
     lines = sorted(rows, key=lambda row: row[0].encode())
     text = "\n".join(f"{id} {digest} {state}" for id, digest, state in lines)
     return Head(len(lines), sha256(text.encode()).hexdigest())
 
 
-EMPTY_HEAD = head_of(())
-"""The head of a ledger without rows, and of a tenant without a ledger."""
+EMPTY_HEAD: Final = Head(0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+"""The head of a ledger without rows, and of a tenant without a ledger: ``head_of(())``.
+
+Spelt out, as comparing heads is all that many commands do, and importing what calculates them takes 2.5 ms, measured.
+"""

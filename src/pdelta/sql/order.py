@@ -1,7 +1,6 @@
 """Names of delta files, and the order in which deltas are applied: by date, then by name, after what they require."""
 
 import datetime as dt
-import heapq
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
@@ -94,6 +93,8 @@ def order(scripts: "Iterable[Script]") -> "tuple[Script, ...]":
 
 def _sorted(by_name: "Sequence[Script]", by_id: "Mapping[str, Script]") -> "tuple[Script, ...]":
     """Take, again and again, the first by name of those whose requirements are met."""
+    import heapq
+
     rank = {script.id: number for number, script in enumerate(by_name)}
     waiting = {script.id: set(script.requires) for script in by_name}
     after: dict[str, list[str]] = {id: [] for id in waiting}
