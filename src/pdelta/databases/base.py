@@ -171,7 +171,7 @@ class Session(Protocol):
         """
         ...
 
-    def made_of(self, tenant: str) -> tuple[str, Callable[[Any], Catalogue]]:
+    def made_of(self, tenant: str) -> "tuple[str, Callable[[Any], Catalogue]]":
         """Give a SELECT of one value for ``rehearse``, and what reads the tenant's catalogue from that value.
 
         Raises:
