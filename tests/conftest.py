@@ -21,10 +21,19 @@ from tests.fixtures.sshd import Sshd, missing_programs, running_sshd
 from tests.fixtures.tenants import Fleet, MysqlFleet, SchemaFleet, SqliteFleet
 from tests.fixtures.trees import Tree, build_tree
 
+_ROOM_BYTES = 2 << 30
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture)
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, suppress_health_check=_SLOW)
 settings.register_profile("dev", deadline=None, max_examples=50, suppress_health_check=_SLOW)
 settings.register_profile("soak", deadline=None, max_examples=5000, database=None, suppress_health_check=_SLOW)
+
+
+def _quick_disk() -> str | None:
+    """Give the folder that is in memory, where there is room in it for a server: what tests kill are processes."""
+    folder = "/dev/shm"
+    if os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _ROOM_BYTES:
+        return folder
+    return None
 
 
 def _in_ci() -> bool:
@@ -105,7 +114,7 @@ def postgresql() -> Iterator[PostgreSQL]:
     """A real PostgreSQL server on loopback; one a worker."""
     if find_programs() is None:
         _lacking("PostgreSQL is not installed: postgres not found (Debian: postgresql)")
-    folder = Path(tempfile.mkdtemp(prefix="pd-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="pd-pg-", dir=_quick_disk()))
     try:
         with running_postgresql(folder) as server:
             yield server
@@ -138,7 +147,7 @@ def mariadb() -> Iterator[MariaDB]:
     """A real MariaDB server on loopback; one a worker."""
     if missing := missing_mariadb():
         _lacking(f"MariaDB is not installed: {', '.join(missing)} not found (Debian: mariadb-server)")
-    folder = Path(tempfile.mkdtemp(prefix="pd-my-"))
+    folder = Path(tempfile.mkdtemp(prefix="pd-my-", dir=_quick_disk()))
     try:
         with running_mariadb(folder) as server:
             yield server
