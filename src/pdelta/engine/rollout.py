@@ -47,14 +47,21 @@ def go_on(log: RunLog, operations: Operations, conduct: Conduct) -> RunReport:
         CancelledError: A person asked to stop; the run can be recovered.
     """
     crew = _Crew(log, operations, conduct)
+    crew.finish_turning()
     waves = list(log.plan.waves())
     for number, (wave, steps) in enumerate(waves, start=1):
-        waiting = [step for step in steps if log.state.steps[step.id].phase not in _SETTLED]
-        crew.carry(waiting, Direction.EXECUTE, wave)
+        if not crew.must_stop:
+            waiting = [step for step in steps if log.state.steps[step.id].phase not in _SETTLED]
+            crew.carry(waiting, Direction.EXECUTE, wave)
         if crew.must_stop or (number < len(waves) and not crew.pass_gates(wave, steps)):
             break
-    if crew.must_stop and log.plan.on_failure is OnFailure.REVERSE:
-        log.turned(crew.reason)
+    return _end(crew)
+
+
+def _end(crew: "_Crew") -> RunReport:
+    """End a run that begins nothing more, as its plan says."""
+    if crew.must_stop and crew.log.plan.on_failure is OnFailure.REVERSE:
+        crew.log.turned(crew.reason)
         return _take_back(crew)
     return crew.close()
 
@@ -62,6 +69,7 @@ def go_on(log: RunLog, operations: Operations, conduct: Conduct) -> RunReport:
 def settle(log: RunLog, operations: Operations, conduct: Conduct) -> RunReport:
     """End an executing roll-out whose process died: finish what is half done, and begin nothing."""
     crew = _Crew(log, operations, conduct)
+    crew.finish_turning()
     waiting = [step for step in log.plan.steps if log.state.steps[step.id].phase not in _SETTLED]
     started = [step for step in waiting if log.state.steps[step.id].touched]
     standings = crew.look(started)
@@ -73,7 +81,7 @@ def settle(log: RunLog, operations: Operations, conduct: Conduct) -> RunReport:
     for step, standing in zip(started, standings, strict=True):
         if standing not in {Standing.BEFORE, Standing.AFTER, Standing.BETWEEN}:
             crew.unclear(step, standing)
-    return crew.close()
+    return _end(crew)
 
 
 def take_back(log: RunLog, operations: Operations, conduct: Conduct) -> RunReport:
@@ -113,6 +121,10 @@ class _Crew:
         self._done = 0
         rollout = log.plan.rollout
         self._limit = rollout.max_failures if rollout is not None else 0
+        for step in log.plan.steps:
+            if log.state.steps[step.id].failed:
+                # Before the process died that this one goes on for.
+                self._count(PdeltaError(f"{step.target.kind} {step.target.address} failed"))
 
     @property
     def must_stop(self) -> bool:
@@ -141,6 +153,16 @@ class _Crew:
             # Half-way in a failed attempt: back to where it came from, so that the run may end.
             self.carry(tries_again, Direction.REVERSE, wave)
         self.log.flush()
+
+    def finish_turning(self) -> None:
+        """Take back what failed half-way before the process died, and was being taken back."""
+        states = self.log.state.steps
+        turned = [
+            step
+            for step in self.log.plan.steps
+            if states[step.id].direction is Direction.REVERSE and states[step.id].phase not in _SETTLED
+        ]
+        self.carry(turned, Direction.REVERSE, None)
 
     def look(self, steps: Sequence[Step]) -> Sequence[Standing | PdeltaError]:
         """Say where the targets of these steps stand."""

@@ -205,6 +205,7 @@ class StepState(msgspec.Struct):
         phase: How far it got.
         direction: Which way it was last started.
         touched: Whether it was ever started by this run.
+        failed: Whether it ever failed on the way forward.
         standing: Where its target was last seen.
         facts: What the operation said when it finished.
         notes: What it keeps, oldest first.
@@ -213,6 +214,7 @@ class StepState(msgspec.Struct):
     phase: StepPhase = StepPhase.PENDING
     direction: Direction = Direction.EXECUTE
     touched: bool = False
+    failed: bool = False
     standing: Standing | None = None
     facts: dict[str, Any] = {}
     notes: list[bytes] = []
@@ -287,6 +289,7 @@ class RunState:
                 state.facts = record.facts
             case Failed():
                 state.standing = record.standing
+                state.failed = state.failed or state.direction is Direction.EXECUTE
 
     def _check_end(self, phase: RunPhase) -> None:
         match phase:
