@@ -55,6 +55,9 @@ class Item(msgspec.Struct, frozen=True):
         found = self.fact("on")
         if found is not None:
             return found
+        column = self.fact("identity column") or self.fact("owning column")
+        if column is not None:
+            return ".".join(name_parts(column)[:-1])
         return ".".join(name_parts(self.name)[:-1]) if self.kind in _CHILDREN else ""
 
     @property

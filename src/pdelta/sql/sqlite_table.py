@@ -17,6 +17,9 @@ _TABLE_CONSTRAINTS: Final = frozenset({"CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK
 _COLUMN_CONSTRAINTS: Final = frozenset(
     {"CONSTRAINT", "PRIMARY", "NOT", "NULL", "UNIQUE", "CHECK", "DEFAULT", "COLLATE", "REFERENCES", "GENERATED", "AS"}
 )
+_FACTS: Final = ("type", "not null", "resolution", "default", "collation", "generated")
+"""In this order, whatever the order of the text."""
+
 _TAIL_OF_REFERENCES: Final = frozenset({"ON", "MATCH", "NOT", "DEFERRABLE"})
 
 
@@ -129,7 +132,7 @@ class _Reader:
             if found:
                 constraints.append(Constraint(called, found))
             called = ""
-        return Column(name, tuple(facts.items()))
+        return Column(name, tuple((key, facts[key]) for key in _FACTS if key in facts))
 
     def table_constraints(self) -> list[Constraint]:
         """Read constraints of a table; SQLite asks for no commas between them."""

@@ -104,6 +104,7 @@ def test_owner_when_an_object_belongs_to_a_table_then_it_is_the_table() -> None:
     assert owners["users.age"] == owners["users.users_pkey"] == owners["users_email"] == "users"
     assert Item("column", '"a.b".c').owner == '"a.b"'
     assert Item("column", '"a.b".c').last_name == "c"
+    assert Item("sequence", "s", (("owning column", "users.id"),)).owner == "users"
 
 
 def test_difference_when_there_is_none_then_nothing_is_said() -> None:

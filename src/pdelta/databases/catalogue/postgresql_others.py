@@ -177,7 +177,7 @@ SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FRO
         owner("t.typowner"),
         fact("comment", "note.description"),
     )
-    checks = (fact("definition", "c.text"), fact("comment", "note.description"))
+    checks = (fact("of", "'domain'"), fact("definition", "c.text"), fact("comment", "note.description"))
     return f"""
 SELECT n.oid, {block("CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END", f"n.line || {name('t.typname')}", *facts)}
   FROM {whole("pg_type")} t JOIN ns n ON n.oid = t.typnamespace

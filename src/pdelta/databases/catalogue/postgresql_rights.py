@@ -13,6 +13,7 @@ def grants() -> str:
     label = f"x.label || ' ' || CASE kind WHEN 'grant' THEN 'to ' ELSE 'from ' END || {whom}"
     facts = (
         "CASE x.belongs WHEN '' THEN '' ELSE E'\\non: ' || x.belongs END",
+        fact("role", whom),
         fact("privileges", "x.privileges"),
     )
     return f"""

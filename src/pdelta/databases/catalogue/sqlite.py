@@ -4,8 +4,9 @@ SQLite keeps its schema as the text of statements, and changes that text when so
 is read and not compared: a column that ALTER TABLE added and one that stood there from the beginning are equal.
 """
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,6 +19,14 @@ from pdelta.sql.sqlite_table import parse_table
 
 STATEMENT: Final = "SELECT type, name, tbl_name, sql FROM main.sqlite_master WHERE sql IS NOT NULL ORDER BY 1, 2"
 """What is asked; the indexes that constraints make have no text of their own."""
+
+_VIRTUAL: Final = re.compile(r"CREATE\s+VIRTUAL\s+TABLE\b.*?\bUSING\s+(\w+)", re.IGNORECASE | re.DOTALL)
+_MODULES: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("fts3", "fts4"), ("content", "segments", "segdir", "docsize", "stat")),
+    "fts5": ("data", "idx", "content", "docsize", "config"),
+    **dict.fromkeys(("rtree", "rtree_i32", "geopoly"), ("node", "rowid", "parent")),
+}
+"""The modules that come with SQLite, and their tables."""
 
 _REMEMBERED: Final = 256
 """Different schemas; a fleet has few, and a thousand files with one schema are read once."""
@@ -45,7 +54,14 @@ def read(rows: Iterable[Sequence[Any]], *, parked: bool = False) -> Catalogue:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _read(rows: tuple[tuple[str, ...], ...], *, parked: bool) -> Catalogue:
-    return Catalogue.of(item for row in rows for item in _items(*row, parked=parked))
+    shadows = {f"{name}_{part}" for _kind, name, _table_, text in rows for part in _shadows(text)}
+    return Catalogue.of(item for row in rows if row[1] not in shadows for item in _items(*row, parked=parked))
+
+
+def _shadows(text: str) -> tuple[str, ...]:
+    """Give the ends of the names of the tables in which a virtual table keeps what it holds."""
+    found = _VIRTUAL.match(text)
+    return _MODULES.get(found[1].lower(), ()) if found else ()
 
 
 def _items(kind: str, name: str, table: str, text: str, *, parked: bool) -> Iterator[Item]:
