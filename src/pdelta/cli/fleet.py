@@ -1,12 +1,13 @@
 """What the commands over tenants share: their options, and the end of a roll-out."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from pdelta.app.context import Context
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
@@ -17,6 +18,9 @@ from pdelta.formats.duration import HINT, parse_duration_ms
 from pdelta.model.plan import Gate, OnFailure
 
 Function = Callable[..., Any]
+
+COURSE: Final = ("waves", "soak_ms", "gates", "selects", "on_failure", "max_failures")
+"""The parameters that ``course`` reads."""
 
 _MS_PER_S = 1000
 
@@ -89,8 +93,8 @@ def _described(context: Context, url: str, deltas: str, kind: str) -> Context:
     )
 
 
-def rollout(function: Function) -> Function:
-    """Give a command the options of a roll-out; it gets them as ``rollout``."""
+def course(function: Function) -> Function:
+    """Give a command the options of how a roll-out goes, all of which a plan holds; it gets them as ``rollout``."""
 
     @click.option(
         "--waves", metavar="WAVES", default="", help="For example canary=3,5%,25%,rest; one tenant first unless given."
@@ -122,6 +126,34 @@ def rollout(function: Function) -> Function:
     @click.option(
         "--max-failures", default="0", metavar="N|N%", show_default=True, help="How many tenants may fail before that."
     )
+    @functools.wraps(function)
+    def command(
+        *arguments: object,
+        waves: str,
+        soak_ms: int,
+        gates: tuple[str, ...],
+        selects: tuple[str, ...],
+        on_failure: str,
+        max_failures: str,
+        **options: object,
+    ) -> object:
+        _check_failures(max_failures)
+        wanted = RolloutOptions(
+            waves=waves,
+            soak_s=soak_ms / _MS_PER_S,
+            gates=(*(Gate("command", text) for text in gates), *(Gate("sql", text) for text in selects)),
+            on_failure=OnFailure(on_failure),
+            max_failures=max_failures,
+        )
+        return function(*arguments, rollout=wanted, **options)
+
+    return command
+
+
+def rollout(function: Function) -> Function:
+    """Give a command all options of a roll-out; it gets them as ``rollout``."""
+
+    @course
     @click.option(
         "--batch",
         type=click.IntRange(1, 500),
@@ -149,12 +181,7 @@ def rollout(function: Function) -> Function:
     @functools.wraps(function)
     def command(
         *arguments: object,
-        waves: str,
-        soak_ms: int,
-        gates: tuple[str, ...],
-        selects: tuple[str, ...],
-        on_failure: str,
-        max_failures: str,
+        rollout: RolloutOptions,
         batch: int,
         lock_ms: int,
         dry_run: bool,
@@ -163,23 +190,51 @@ def rollout(function: Function) -> Function:
         note: str,
         **options: object,
     ) -> object:
-        _check_failures(max_failures)
-        wanted = RolloutOptions(
-            waves=waves,
-            soak_s=soak_ms / _MS_PER_S,
-            gates=(*(Gate("command", text) for text in gates), *(Gate("sql", text) for text in selects)),
-            on_failure=OnFailure(on_failure),
-            max_failures=max_failures,
-            batch=batch,
-            lock_timeout_ms=lock_ms,
-            dry_run=dry_run,
-            prove=prove,
-            rehearse=rehearse,
-            note=note,
+        wanted = msgspec.structs.replace(
+            rollout, batch=batch, lock_timeout_ms=lock_ms, dry_run=dry_run, prove=prove, rehearse=rehearse, note=note
         )
         return function(*arguments, rollout=wanted, **options)
 
     return command
+
+
+def refuse_beside(option: str, *others: str) -> None:
+    """Refuse options that make no sense beside another one.
+
+    Args:
+        option: That one.
+        others: Names of the parameters that were perhaps given beside it.
+
+    Raises:
+        UsageError: One was.
+    """
+    given = _given(others)
+    if given:
+        raise UsageError(f"{', '.join(given)} can't stand beside {option}", hint="leave one of them out")
+
+
+def refuse_without(option: str, *others: str) -> None:
+    """Refuse options that need another one, which was not given.
+
+    Args:
+        option: The one that is needed.
+        others: Names of the parameters that were perhaps given without it.
+
+    Raises:
+        UsageError: One was.
+    """
+    given = _given(others)
+    if given:
+        raise UsageError(f"{', '.join(given)} means nothing without {option}", hint=f"give {option} as well")
+
+
+def _given(names: Sequence[str]) -> list[str]:
+    context = click.get_current_context()
+    return [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in names and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    ]
 
 
 def tell(console: Console, outcome: RolloutOutcome) -> int:

@@ -39,17 +39,31 @@ def roll_back(options: RollbackOptions, rollout: RolloutOptions, context: Contex
         UsageError: Both a delta and a run are named, or there is none of that name, or nothing to take back.
         PdeltaError: As ``roll_out``.
     """
+    check(options)
+    with open_fleet(context, options.database, options.only) as fleet:
+        deltas = read_deltas(fleet, context)
+        with members_of(fleet, deltas, context, options.only):
+            return roll_out(fleet, reversing(fleet, deltas, options, context), rollout, context, backwards=True)
+
+
+def check(options: RollbackOptions) -> None:
+    """Refuse what contradicts itself.
+
+    Raises:
+        UsageError: Both a delta and a run are named, or the run is none.
+    """
     if options.to and options.run:
         raise UsageError("--to and --run say different things", hint="give one of them")
     if options.run and not options.run.startswith(RUN_PREFIX):
         raise UsageError(f"{options.run!r} is no id of a run", hint=f"it begins with {RUN_PREFIX}")
-    with open_fleet(context, options.database, options.only) as fleet:
-        deltas = read_deltas(fleet, context)
-        with members_of(fleet, deltas, context, options.only):
-            return roll_out(fleet, _reversing(fleet, deltas, options, context), rollout, context, backwards=True)
 
 
-def _reversing(fleet: Fleet, deltas: Deltas, options: RollbackOptions, context: Context) -> Wishing:
+def reversing(fleet: Fleet, deltas: Deltas, options: RollbackOptions, context: Context) -> Wishing:
+    """Give what wishes that tenants and servers have none of the deltas that are to be taken back.
+
+    Raises:
+        UsageError: There is no such delta, or none to take back.
+    """
     after = _last_to_stay(fleet, deltas, options, context)
     dropped = deltas.all if options.run else deltas.all[deltas.place(after) + 1 :] if after else deltas.all
 

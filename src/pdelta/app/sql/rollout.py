@@ -1,12 +1,10 @@
 """One roll-out over a fleet: calculate, refuse, freeze, execute, tell; apply and rollback differ in the wish alone."""
 
 import os
-import subprocess
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -15,7 +13,9 @@ from pdelta.app.compose import open_journal
 from pdelta.app.context import Context
 from pdelta.app.perform import new_run
 from pdelta.app.sql.deltas import Settled
+from pdelta.app.sql.findings import edited, stale, unreadable
 from pdelta.app.sql.fleet import Fleet, Member
+from pdelta.app.sql.gates import conduct_for
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome, TenantResult
 from pdelta.engine.executor import Pending, execute
 from pdelta.engine.journal import Journal
@@ -23,30 +23,39 @@ from pdelta.engine.planner import plan_of
 from pdelta.engine.preflight import preflight, refusal
 from pdelta.engine.recovery import recover
 from pdelta.engine.report import RunReport, StepReport
-from pdelta.engine.rollout import Conduct
 from pdelta.engine.waves import Subject, divide, parse_waves
 from pdelta.errors import CancelledError, LockedError, PdeltaError, PreflightError, StaleError
 from pdelta.formats.sql_moves import SqlWish, decode_body, encode_wish
 from pdelta.model.delta import Delta
 from pdelta.model.finding import Finding
 from pdelta.model.operation import Standing
-from pdelta.model.plan import Gate, OnFailure, Plan, Rollout, Step, Wave
+from pdelta.model.plan import OnFailure, Plan, Rollout, Step, Wave
 from pdelta.model.target import Target
 from pdelta.operations.sql.lanes import Patience, Surroundings
-from pdelta.operations.sql.operation import Seen, SqlOperation
-from pdelta.operations.sql.target import KIND
+from pdelta.operations.sql.operation import SqlOperation
+from pdelta.operations.sql.target import KIND, tenant_of
 from pdelta.operations.sql.work import Imprint
 from pdelta.sql.ledger import Applied, State
 from pdelta.sql.script import Scope
-
-if TYPE_CHECKING:
-    from pdelta.databases.base import Session
 
 ATTEMPTS: Final = 3
 """How often what another run changed meanwhile is calculated again."""
 DEFAULT_WAVES: Final = "canary=1,rest"
 _DIFFERENCES_TOLD: Final = 5
-GATE_TIMEOUT_S: Final = 600.0
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """A roll-out that was calculated, and not begun.
+
+    Attributes:
+        plan: What would be done.
+        findings: What speaks against it, what blocks first.
+        tenants: How many were looked at.
+    """
+
+    plan: Plan
+    findings: tuple[Finding, ...]
+    tenants: int
 
 
 Wishing = Callable[[Member, Settled], SqlWish]
@@ -76,47 +85,114 @@ def roll_out(
         PdeltaError: As the engine's ``execute``.
     """
     began = time.monotonic()
-    _end_open_runs(fleet, context)
-    outcome = _Attempt(fleet, wishing, options, context, backwards=backwards).run()
-    for _ in range(ATTEMPTS - 1):
+    if not (options.dry_run or options.rehearse):
+        _end_open_runs(fleet, context)
+    for _ in range(ATTEMPTS):
+        attempt = _Attempt(fleet, options, context)
+        outcome = attempt.finish(attempt.draft(wishing, backwards=backwards))
         if not outcome.failures or not all(isinstance(result.error, StaleError) for result in outcome.failures):
             break
         # Somebody else was at work in exactly these: what they need now is another delta.
-        outcome = _Attempt(fleet, wishing, options, context, backwards=backwards).run()
+    return msgspec.structs.replace(outcome, duration_s=time.monotonic() - began)
+
+
+def draft(
+    fleet: Fleet, wishing: Wishing, options: RolloutOptions, context: Context, *, backwards: bool = False
+) -> Draft:
+    """Calculate what ``roll_out`` would do; nothing is changed, and reading is enough.
+
+    Args:
+        fleet: Which.
+        wishing: Gives the wish.
+        options: How the roll-out would go.
+        context: The command's surroundings.
+        backwards: Whether servers come last.
+
+    Raises:
+        PdeltaError: The wishes make no sense.
+    """
+    return _Attempt(fleet, options, context).draft(wishing, backwards=backwards)
+
+
+def carry_out(fleet: Fleet, planned: Plan, options: RolloutOptions, context: Context) -> RolloutOutcome:
+    """Execute a plan that was frozen before; nothing is calculated anew.
+
+    Tenants that stand where it ends, or half-way, are fine: it was begun before. One that was changed otherwise since
+    is named, and nothing is done anywhere, unless the plan goes on without those that fail.
+
+    Args:
+        fleet: Which; it has every tenant of the plan.
+        planned: The plan.
+        options: Only what a plan does not say counts: batches, lock timeouts, rehearsing, the note.
+        context: The command's surroundings.
+
+    Raises:
+        PreflightError: Something blocks; nothing was changed.
+        CancelledError: A person asked to stop.
+        PdeltaError: As the engine's ``execute``.
+    """
+    began = time.monotonic()
+    if not (options.dry_run or options.rehearse):
+        _end_open_runs(fleet, context)
+    attempt = _Attempt(fleet, options, context)
+    outcome = attempt.finish(attempt.recheck(planned))
     return msgspec.structs.replace(outcome, duration_s=time.monotonic() - began)
 
 
 class _Attempt:
     """One calculation and its execution."""
 
-    def __init__(
-        self, fleet: Fleet, wishing: Wishing, options: RolloutOptions, context: Context, *, backwards: bool
-    ) -> None:
+    def __init__(self, fleet: Fleet, options: RolloutOptions, context: Context) -> None:
         self._fleet = fleet
-        self._wishing = wishing
-        self._backwards = backwards
         self._options = options
         self._context = context
         self._run = new_run(context)
         self._operation = operation_for(fleet, self._run, options, context)
 
-    def run(self) -> RolloutOutcome:
+    def draft(self, wishing: Wishing, *, backwards: bool) -> Draft:
+        """Calculate what takes every tenant to its wish, and what speaks against it."""
         tenants = self._fleet.members
-        calculated, findings = self._calculate(tenants)
+        calculated, findings = self._calculate(wishing, tenants)
         planned = plan_of(
-            calculated, on_failure=self._options.on_failure, wave_up=lambda steps: self._rollout(steps, tenants)
+            calculated,
+            on_failure=self._options.on_failure,
+            wave_up=lambda steps: self._rollout(steps, tenants, backwards=backwards),
         )
-        if planned.rollout is not None:
-            findings += preflight(planned, {KIND: self._operation})
-        options = self._options
-        if planned.steps and options.prove and not (self._backwards or options.dry_run or refusal(findings)):
-            findings += self._proofs(planned)
+        return Draft(planned, self._judged(planned, findings), len(tenants))
+
+    def recheck(self, planned: Plan) -> Draft:
+        """Compare where tenants stand now with where a plan begins."""
+        goes_on = planned.on_failure is OnFailure.CONTINUE
+        changed: list[str] = []
+        unread: list[tuple[str, PdeltaError]] = []
+        found = self._operation.compare_all(planned.steps)
+        for step, standing in zip(planned.steps, found, strict=True):
+            if step.target not in self._fleet.members:
+                error = PdeltaError(f"no tenant of {self._fleet.section.name} any more")
+                unread.append((tenant_of(step.target), error))
+            elif isinstance(standing, PdeltaError):
+                unread.append((tenant_of(step.target), standing))
+            elif standing is Standing.FOREIGN:
+                changed.append(tenant_of(step.target))
+        findings = [*unreadable(unread, blocks=not goes_on), *stale(changed, blocks=not goes_on)]
+        return Draft(planned, self._judged(planned, findings), len(planned.steps) + len(planned.settled))
+
+    def finish(self, drafted: Draft) -> RolloutOutcome:
+        """Do what was calculated, as far as the options let it.
+
+        Raises:
+            PreflightError: Something blocks.
+        """
+        planned, findings, options = drafted.plan, drafted.findings, self._options
         error = refusal(findings)
+        if error is None and options.prove and planned.steps and not options.dry_run:
+            findings = (*findings, *self._proofs(planned))
+            error = refusal(findings)
         if error is not None and not options.dry_run:
             raise error
         outcome = RolloutOutcome(
             database=self._fleet.section.name,
-            tenants=len(tenants),
+            tenants=drafted.tenants,
             settled=len(planned.settled),
             waves=tuple((wave.name, wave.count) for wave, _ in planned.waves()),
             results=tuple(
@@ -124,7 +200,7 @@ class _Attempt:
                 for wave, steps in planned.waves()
                 for step in steps
             ),
-            findings=tuple(sorted(findings, key=lambda finding: not finding.blocks)),
+            findings=findings,
             dry_run=self._options.dry_run,
             exit_status=PreflightError.exit_status if error is not None else 0,
         )
@@ -163,12 +239,19 @@ class _Attempt:
                 findings.append(Finding("unproved", text, blocks=False))
         return findings
 
-    def _calculate(self, tenants: Mapping[Target, Member]) -> tuple[list[tuple[Target, Delta]], list[Finding]]:
+    def _judged(self, planned: Plan, findings: list[Finding]) -> tuple[Finding, ...]:
+        """Give all that speaks against a plan, what blocks first."""
+        found = [*findings, *(preflight(planned, {KIND: self._operation}) if planned.rollout is not None else ())]
+        return tuple(sorted(found, key=lambda finding: not finding.blocks))
+
+    def _calculate(
+        self, wishing: Wishing, tenants: Mapping[Target, Member]
+    ) -> tuple[list[tuple[Target, Delta]], list[Finding]]:
         settled = self._settled(tenants)
         encoded: dict[int, tuple[SqlWish, bytes]] = {}
         wishes: list[tuple[Target, bytes]] = []
         for target, tenant in tenants.items():
-            wish = self._wishing(tenant, settled[tenant.scope])
+            wish = wishing(tenant, settled[tenant.scope])
             kept = encoded.get(id(wish))
             if kept is None:
                 kept = encoded[id(wish)] = (wish, encode_wish(wish))
@@ -181,8 +264,8 @@ class _Attempt:
                 unread.append((tenants[target].tenant.name, delta))
             else:
                 calculated.append((target, delta))
-        findings = [*_unread(unread, blocks=self._options.on_failure is not OnFailure.CONTINUE)]
-        return calculated, findings + _edited(self._operation.seen, tenants)
+        findings = unreadable(unread, blocks=self._options.on_failure is not OnFailure.CONTINUE)
+        return calculated, findings + edited(self._operation.seen, tenants)
 
     def _settled(self, tenants: Mapping[Target, Member]) -> dict[Scope, Settled]:
         """Give the deltas that all of a scope have, as they are now."""
@@ -202,7 +285,9 @@ class _Attempt:
             for scope, held in ledgers.items()
         }
 
-    def _rollout(self, steps: Sequence[Step], tenants: Mapping[Target, Member]) -> tuple[list[Step], Rollout]:
+    def _rollout(
+        self, steps: Sequence[Step], tenants: Mapping[Target, Member], *, backwards: bool
+    ) -> tuple[list[Step], Rollout]:
         """Put the steps into the order of the waves, and say how many each holds."""
         options = self._options
         rules = parse_waves(options.waves or self._fleet.section.waves or DEFAULT_WAVES)
@@ -212,7 +297,7 @@ class _Attempt:
         divided = divide(rules, [Subject(tenant.name, tenant.tags, tenant.size) for tenant in found])
         waves = [(name, [others[place] for place in places]) for name, places in divided]
         if servers:
-            waves.insert(len(waves) if self._backwards else 0, (SERVERS, servers))
+            waves.insert(len(waves) if backwards else 0, (SERVERS, servers))
         last = len(waves) - 1
         rollout = Rollout(
             tuple(
@@ -286,18 +371,6 @@ def operation_for(fleet: Fleet, run: str, options: RolloutOptions, context: Cont
     )
 
 
-def conduct_for(fleet: Fleet, context: Context) -> Conduct:
-    """Give how a roll-out of this fleet meets the world."""
-
-    def ask(gate: Gate, steps: Sequence[Step]) -> str:
-        targets = [step.target for step in steps]
-        if gate.kind == "command":
-            return _command_holds(gate.text, [_name(target) for target in targets])
-        return _select_holds(fleet, gate.text, targets)
-
-    return Conduct(time.sleep, ask, context.observer)
-
-
 def _end_open_runs(fleet: Fleet, context: Context) -> None:
     """Close the records of runs on this fleet whose process died; what they left half done is finished first."""
     if not context.journal.exists():
@@ -338,42 +411,6 @@ def _allowed(text: str, steps: int) -> int:
     return int(text)
 
 
-def _unread(unread: Sequence[tuple[str, PdeltaError]], *, blocks: bool) -> list[Finding]:
-    by_reason: dict[str, list[tuple[str, PdeltaError]]] = defaultdict(list)
-    for name, error in unread:
-        by_reason[getattr(error, "reason", "") or error.message].append((name, error))
-    return [
-        Finding(
-            "unreadable",
-            f"{_named([name for name, _ in group])}: {group[0][1].message}",
-            blocks=blocks,
-            hint=group[0][1].hint,
-        )
-        for group in by_reason.values()
-    ]
-
-
-def _edited(seen: Mapping[Target, Seen], tenants: Mapping[Target, Member]) -> list[Finding]:
-    by_delta: dict[str, list[str]] = defaultdict(list)
-    for target, found in seen.items():
-        for id in found.reckoning.edited:
-            by_delta[id].append(tenants[target].tenant.name)
-    return [
-        Finding(
-            "edited",
-            f"{id} was edited since {_named(names)} received it",
-            hint="put the file back and write a new delta, or --accept-edit where what it does is the same",
-            subject=id.encode(),
-        )
-        for id, names in by_delta.items()
-    ]
-
-
-def _named(names: Sequence[str], limit: int = 5) -> str:
-    shown = ", ".join(names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more tenants"
-
-
 def _results(planned: Plan, report: RunReport) -> tuple[TenantResult, ...]:
     steps = iter(report.steps)
     return tuple(_result(next(steps), wave.name) for wave, held in planned.waves() for _ in held)
@@ -382,7 +419,7 @@ def _results(planned: Plan, report: RunReport) -> tuple[TenantResult, ...]:
 def _result(report: StepReport, wave: str) -> TenantResult:
     step = report.step
     return TenantResult(
-        _name(step.target),
+        tenant_of(step.target),
         wave,
         tuple(("-" if change.action == "reverse" else "") + change.subject.decode() for change in step.delta.changes),
         report.standing,
@@ -391,48 +428,3 @@ def _result(report: StepReport, wave: str) -> TenantResult:
         tuple(report.facts.get("found", ())),
         report.error,
     )
-
-
-def _command_holds(command: str, tenants: Sequence[str]) -> str:
-    """Run a gate's command with the wave's tenants on its input, one a line; it holds where that ends with 0."""
-    try:
-        done = subprocess.run(
-            ["/bin/sh", "-c", command],
-            input="\n".join(tenants) + "\n",
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=GATE_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"{command} did not end within {GATE_TIMEOUT_S:g} s"
-    if not done.returncode:
-        return ""
-    said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    return f"{command} ended with {done.returncode}" + (f": {said[-1]}" if said else "")
-
-
-def _select_holds(fleet: Fleet, text: str, targets: Sequence[Target]) -> str:
-    """Ask a SELECT in every tenant of the wave; it holds where each answers with one true value."""
-    sessions: dict[tuple[str, str], Session] = {}
-    try:
-        for target in targets:
-            name, database = _name(target), fleet.database_of(target)
-            lane = (database.name, database.lane(name))
-            if lane not in sessions:
-                sessions[lane] = database.session(lane[1])
-            try:
-                rows = sessions[lane].query(name, text)
-            except PdeltaError as error:
-                return f"{name}: {error.message}"
-            if not rows or not rows[0] or not rows[0][0]:
-                return f"{text} is not true in {name}"
-    finally:
-        for session in sessions.values():
-            session.close()
-    return ""
-
-
-def _name(target: Target) -> str:
-    return target.address.partition("/")[2]

@@ -287,12 +287,16 @@ def _passages(tenant: str, session: Session, id: str, rows: Sequence[Applied]) -
     passages: list[Passage] = []
     for way, left_at, left_run, left_who, *values in found:
         row = msgspec.convert(dict(zip(_COLUMNS, values, strict=True)), Applied)
-        passages.append(_came(tenant, row))
+        if Way(way) is Way.APPLY and row.state is not State.APPLIED:
+            # One step of many of the same delta, replaced by the next.
+            continue
+        passages.append(Passage(tenant, "applied", row.at, row.run, row.who, row.digest))
         what = "reversed" if Way(way) is Way.REVERSE else "replaced"
         passages.append(Passage(tenant, what, left_at, left_run, left_who, row.digest))
-    return [*passages, *(_came(tenant, row) for row in rows)]
-
-
-def _came(tenant: str, row: Applied) -> Passage:
-    what = "applied" if row.state is State.APPLIED else f"{row.state}, step {row.step} of {row.steps}"
-    return Passage(tenant, what, row.at, row.run, row.who, row.digest)
+    for row in rows:
+        if row.state is not State.APPLYING:
+            passages.append(Passage(tenant, "applied", row.at, row.run, row.who, row.digest))
+        if row.state is not State.APPLIED:
+            what = f"{row.state}, step {row.step} of {row.steps}"
+            passages.append(Passage(tenant, what, "", "", "", row.digest))
+    return passages

@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "lint": "Say what is dangerous about delta files.",
     "show": "Show one delta, and which tenants have it.",
     "status": "Show which tenants have which deltas.",
+    "plan": "Show what apply would do, to the last statement.",
     "apply": "Apply the deltas that tenants lack.",
     "rollback": "Take deltas back.",
     "purge": "Remove what deltas have parked and kept.",
@@ -25,6 +26,7 @@ Examples:
   pdelta sql lint
   pdelta sql show delta_20250315_add_last_login
   pdelta sql status
+  pdelta sql plan
   pdelta sql apply --waves canary=3,5%,rest --on-failure reverse
   pdelta sql rollback
 

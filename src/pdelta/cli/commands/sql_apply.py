@@ -1,5 +1,8 @@
 """``pdelta sql apply``."""
 
+from pathlib import Path
+from typing import Final
+
 import click
 
 from pdelta.app.context import Context
@@ -15,8 +18,12 @@ Examples:
   pdelta sql apply --waves canary=3,5%,rest --on-failure reverse
   pdelta sql apply --soak 10min --gate ./healthy
   pdelta sql apply --only 'tenant_1*' --to delta_20250315_add_last_login
+  pdelta sql apply --plan friday.plan
 
 Only tenants that lack a delta are touched; the same command again does what is left."""
+
+
+_PLANNED: Final = ("only", "to", "accept_edit", "trust_stamps", *fleet.COURSE)
 
 
 @click.command("apply", cls=option.Command, epilog=_EPILOG, short_help="Apply the deltas that tenants lack.")
@@ -28,6 +35,12 @@ Only tenants that lack a delta are touched; the same command again does what is 
     "--trust-stamps",
     is_flag=True,
     help="Believe the comments on databases where nothing is to be done; quicker with many databases.",
+)
+@click.option(
+    "--plan",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Execute this plan of sql plan --output unchanged; a tenant that changed since is refused.",
 )
 @fleet.rollout
 @option.common
@@ -41,8 +54,14 @@ def command(
     to: str,
     accept_edit: bool,
     trust_stamps: bool,
+    plan: Path | None,
     rollout: RolloutOptions,
 ) -> int:
     """Apply the deltas that tenants lack, wave after wave, each tenant in a transaction with its ledger."""
+    if plan is not None:
+        fleet.refuse_beside("--plan", *_PLANNED)
+        from pdelta.app.sql.saved import apply_plan
+
+        return fleet.tell(console, apply_plan(plan, database, rollout, context))
     wanted = ApplyOptions(database=database, only=only, to=to, accept_edit=accept_edit, trust_stamps=trust_stamps)
     return fleet.tell(console, apply(wanted, rollout, context))

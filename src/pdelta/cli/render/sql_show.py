@@ -174,7 +174,7 @@ def _history(history: Sequence[Passage]) -> Iterator[str]:
             tenant = passage.tenant
             yield click.style(shown(tenant), bold=True)
         by = ", ".join(shown(word) for word in (passage.run, passage.who) if word)
-        yield f"  {shown(passage.at)}  {shown(passage.what):<8}  {by}".rstrip()
+        yield f"  {shown(passage.at):<20}  {shown(passage.what):<8}  {by}".rstrip()
 
 
 def _names(names: Sequence[str], *, verbose: bool) -> str:

@@ -175,6 +175,26 @@ class SqlOperation:
                 standings.append(standing(found[1], self._body(step.delta)[0].moves))
         return standings
 
+    def compare_all(self, steps: Sequence[Step]) -> Sequence[Standing | PdeltaError]:
+        """Say whether these steps may be carried out: ``FOREIGN`` for a target that is not where its step begins.
+
+        ``BEFORE`` means the very ledger that the step was calculated from; ``AFTER`` and ``BETWEEN`` that this or an
+        equal step was begun before.
+        """
+        self._surveyed = {}
+        read = self.survey([step.target for step in steps])
+        found: list[Standing | PdeltaError] = []
+        for step in steps:
+            seen = read[step.target]
+            if isinstance(seen, PdeltaError):
+                found.append(seen)
+                continue
+            head, rows = seen
+            where = standing(rows, self._body(step.delta)[0].moves)
+            is_other = where is Standing.BEFORE and str(head).encode() != step.delta.before
+            found.append(Standing.FOREIGN if is_other else where)
+        return found
+
     def carry_all(self, steps: Sequence[Step], direction: Direction, halted: Callable[[], bool]) -> Iterator[Arrival]:
         """Carry every tenant to its end, server by server in parallel."""
         by_target = {step.target: step for step in steps}

@@ -1,0 +1,72 @@
+"""What must hold between waves: a command that ends well, or a SELECT that is true in every tenant of the wave."""
+
+import subprocess
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from pdelta.app.context import Context
+from pdelta.app.sql.fleet import Fleet
+from pdelta.engine.rollout import Conduct
+from pdelta.errors import PdeltaError
+from pdelta.model.plan import Gate, Step
+from pdelta.model.target import Target
+from pdelta.operations.sql.target import tenant_of
+
+if TYPE_CHECKING:
+    from pdelta.databases.base import Session
+
+GATE_TIMEOUT_S: Final = 600.0
+
+
+def conduct_for(fleet: Fleet, context: Context) -> Conduct:
+    """Give how a roll-out of this fleet meets the world."""
+
+    def ask(gate: Gate, steps: Sequence[Step]) -> str:
+        targets = [step.target for step in steps]
+        if gate.kind == "command":
+            return _command_holds(gate.text, [tenant_of(target) for target in targets])
+        return _select_holds(fleet, gate.text, targets)
+
+    return Conduct(time.sleep, ask, context.observer)
+
+
+def _command_holds(command: str, tenants: Sequence[str]) -> str:
+    """Run a gate's command with the wave's tenants on its input, one a line; it holds where that ends with 0."""
+    try:
+        done = subprocess.run(
+            ["/bin/sh", "-c", command],
+            input="\n".join(tenants) + "\n",
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=GATE_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"{command} did not end within {GATE_TIMEOUT_S:g} s"
+    if not done.returncode:
+        return ""
+    said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    return f"{command} ended with {done.returncode}" + (f": {said[-1]}" if said else "")
+
+
+def _select_holds(fleet: Fleet, text: str, targets: Sequence[Target]) -> str:
+    """Ask a SELECT in every tenant of the wave; it holds where each answers with one true value."""
+    sessions: dict[tuple[str, str], Session] = {}
+    try:
+        for target in targets:
+            name, database = tenant_of(target), fleet.database_of(target)
+            lane = (database.name, database.lane(name))
+            if lane not in sessions:
+                sessions[lane] = database.session(lane[1])
+            try:
+                rows = sessions[lane].query(name, text)
+            except PdeltaError as error:
+                return f"{name}: {error.message}"
+            if not rows or not rows[0] or not rows[0][0]:
+                return f"{text} is not true in {name}"
+    finally:
+        for session in sessions.values():
+            session.close()
+    return ""
