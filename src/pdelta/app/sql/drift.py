@@ -7,6 +7,8 @@ import msgspec
 from pdelta.app.context import Context
 from pdelta.app.sql.fleet import open_fleet
 from pdelta.errors import PdeltaError, UsageError
+from pdelta.sql.bridge import bridge
+from pdelta.sql.bridge.result import Bridge
 from pdelta.sql.catalogue import Catalogue, groups
 from pdelta.sql.difference import difference
 
@@ -77,8 +79,27 @@ def read_drift(database: str, only: Sequence[str], like: str, context: Context) 
     return Drift(fleet.section.name, tuple(kin), unread)
 
 
-def compare(database: str, wanted: str, found: str, context: Context) -> tuple[str, ...]:
-    """Give what tells one tenant from another, in words; nothing where they are made alike.
+class Comparison(msgspec.Struct, frozen=True):
+    """What tells one tenant from another.
+
+    Attributes:
+        differences: In words; nothing where they are made alike.
+        delta: The text of a delta that makes the second like the first; empty where none was asked for, or is needed.
+    """
+
+    differences: tuple[str, ...]
+    delta: str = ""
+
+
+def compare(database: str, wanted: str, found: str, context: Context, *, delta: bool = False) -> Comparison:
+    """Give what tells one tenant from another.
+
+    Args:
+        database: The section's name; empty where there is only one.
+        wanted: As it should be.
+        found: As it is.
+        context: The command's surroundings.
+        delta: Whether a delta from the one to the other is wanted.
 
     Raises:
         UsageError: There is no such section or tenant.
@@ -86,10 +107,26 @@ def compare(database: str, wanted: str, found: str, context: Context) -> tuple[s
     """
     with open_fleet(context, database, (wanted, found)) as fleet:
         read = fleet.database.catalogues([wanted, found])
-    for one in (read[wanted], read[found]):
+        dialect = fleet.database.dialect
+    ours, theirs = read[wanted], read[found]
+    for one in (ours, theirs):
         if isinstance(one, Exception):
             raise one
-    return _told(read[wanted], read[found])
+    told = _told(ours, theirs)
+    text = ""
+    if delta and told and isinstance(ours, Catalogue) and isinstance(theirs, Catalogue):
+        text = _delta(bridge(theirs, ours, dialect), wanted, found)
+    return Comparison(told, text)
+
+
+def _delta(way: Bridge, wanted: str, found: str) -> str:
+    """Give the text of a delta file; what could not be done stands in comments, for a person to choose."""
+    lines = [f"-- takes what {found!a} is made of to what {wanted!a} is made of"]
+    for refusal in way.refused:
+        lines.append(f"-- left as it is: {refusal.words}: {refusal.reason}")
+        lines += [f"--   {line}" for text in refusal.sql for line in text.splitlines()]
+    lines += [f"{step.sql};" for step in way.steps]
+    return "\n".join(lines) + "\n"
 
 
 def _told(wanted: Catalogue | Exception, found: Catalogue | Exception) -> tuple[str, ...]:

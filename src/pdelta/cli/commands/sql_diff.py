@@ -1,16 +1,20 @@
 """``pdelta sql diff A B``."""
 
+from collections.abc import Iterator
+
 import click
 
 from pdelta.app.context import Context
 from pdelta.cli import option
 from pdelta.cli.console import Console
 from pdelta.cli.render import drift as render
+from pdelta.cli.render.safe import shown_text
 from pdelta.errors import DriftError
 
 _EPILOG = """\b
-Example:
+Examples:
   pdelta sql diff tenant_0001 tenant_0007
+  pdelta sql diff --delta tenant_0001 tenant_0007
 
 pdelta's own tables are left out. Exit 4 where they differ."""
 
@@ -19,12 +23,22 @@ pdelta's own tables are left out. Exit 4 where they differ."""
 @click.argument("wanted", metavar="A")
 @click.argument("found", metavar="B")
 @click.option("--database", metavar="NAME", default="", help="Section of pdelta.toml; needed where there are several.")
+@click.option(
+    "--delta", is_flag=True, help="Write a delta instead, which makes B like A; what would lose data stays out."
+)
 @option.common
-def command(console: Console, context: Context, *, wanted: str, found: str, database: str) -> int:
+def command(console: Console, context: Context, *, wanted: str, found: str, database: str, delta: bool) -> int:
     """Tell in what tenant B differs from tenant A: tables, columns, constraints, indexes, views, functions, rights."""
     from pdelta.app.sql.drift import compare
 
-    told = compare(database, wanted, found, context)
-    document = {"wanted": wanted, "found": found, "differences": list(told)}
-    console.result(document, lambda: render.difference_lines(wanted, found, told))
-    return DriftError.exit_status if told else 0
+    told = compare(database, wanted, found, context, delta=delta)
+    document = {"wanted": wanted, "found": found, "differences": list(told.differences), "delta": told.delta}
+
+    def lines() -> Iterator[str]:
+        if told.delta:
+            yield from shown_text(told.delta).splitlines()
+        else:
+            yield from render.difference_lines(wanted, found, told.differences)
+
+    console.result(document, lines)
+    return DriftError.exit_status if told.differences else 0
