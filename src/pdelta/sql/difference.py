@@ -69,7 +69,8 @@ def _rank(one: Difference) -> tuple[int, str, str]:
 
 
 def _placed(item: Item) -> str:
-    return f"{item} on {item.owner}" if item.kind.endswith("index") else str(item)
+    is_named_alone = item.kind.endswith("index") and not item.name.startswith(f"{item.owner}.")
+    return f"{item} on {item.owner}" if is_named_alone else str(item)
 
 
 def _only(here: _Items, there: _Items) -> Iterator[Item]:

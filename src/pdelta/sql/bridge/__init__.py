@@ -28,4 +28,6 @@ def bridge(found: Catalogue, wanted: Catalogue, dialect: Dialect) -> Bridge:
 
             return bridge_sqlite(found, wanted)
         case Dialect.MYSQL:
-            raise ValueError("not yet")
+            from pdelta.sql.bridge.mysql import bridge_mysql
+
+            return bridge_mysql(found, wanted)
