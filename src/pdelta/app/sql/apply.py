@@ -71,9 +71,8 @@ def _has_all(fleet: Fleet, memory: Memory, options: ApplyOptions) -> bool:
     head = memory.head(options.to)
     if head is None:
         return False
-    names = [tenant.name for tenant in fleet.tenants]
-    glances = fleet.database.glance(names)
-    return all(_is_at(glances.get(name), head, trusting=options.trust_stamps) for name in names)
+    glances = fleet.look()
+    return all(_is_at(glances.get(tenant.name), head, trusting=options.trust_stamps) for tenant in fleet.tenants)
 
 
 def _is_at(glance: Glance | Exception | None, head: Head, *, trusting: bool) -> bool:

@@ -1,6 +1,6 @@
 """The tenants that a command is about: a section of the project file, opened, listed, and chosen from."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 
@@ -9,7 +9,7 @@ import msgspec
 from pdelta.app.context import Context
 from pdelta.app.sql.compose import open_database, open_servers
 from pdelta.app.sql.scripts import database_of
-from pdelta.databases.base import Database, Tenant
+from pdelta.databases.base import Database, Glance, Tenant
 from pdelta.errors import UsageError
 from pdelta.formats.database import DatabaseSection
 from pdelta.formats.tenants import is_taken, matches, tags_of, values_of
@@ -53,6 +53,7 @@ class Fleet:
         self.database = database
         self.databases: dict[str, Database] = {section.name: database}
         self.tenants = tuple(tenants)
+        self._glances: Mapping[str, Glance | Exception] = {}
 
     @cached_property
     def members(self) -> dict[Target, Member]:
@@ -62,6 +63,21 @@ class Fleet:
         """
         name = self.section.name
         return {target_of(name, tenant.name): Member(_described(self.section, tenant)) for tenant in self.tenants}
+
+    def look(self) -> Mapping[str, Glance | Exception]:
+        """Look at every tenant, and give what is seen; ``seen`` tells it again."""
+        self._glances = self.database.glance([tenant.name for tenant in self.tenants])
+        return self._glances
+
+    @property
+    def seen(self) -> dict[Target, Glance]:
+        """What the last look saw, so that the next need not look again: of databases each look is a connection."""
+        name = self.section.name
+        return {target_of(name, tenant): one for tenant, one in self._glances.items() if isinstance(one, Glance)}
+
+    def forget(self) -> None:
+        """Whatever was seen is no longer so."""
+        self._glances = {}
 
     def add_server(self, database: Database) -> None:
         """Take in what stands for a server, which receives deltas once."""

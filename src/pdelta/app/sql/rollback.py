@@ -103,6 +103,7 @@ def _last_to_stay(fleet: Fleet, deltas: Deltas, options: RollbackOptions, contex
 
 
 def _had(fleet: Fleet, context: Context) -> set[str]:
+    fleet.look()
     operation = operation_for(fleet, "", RolloutOptions(), context)
     found = operation.survey(list(fleet.members))
     return {row.id for one in found.values() if not isinstance(one, PdeltaError) for row in one[1]}

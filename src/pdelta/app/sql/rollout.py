@@ -92,6 +92,7 @@ def roll_out(
         outcome = attempt.finish(attempt.draft(wishing, backwards=backwards))
         if not outcome.failures or not all(isinstance(result.error, StaleError) for result in outcome.failures):
             break
+        fleet.forget()
         # Somebody else was at work in exactly these: what they need now is another delta.
     return msgspec.structs.replace(outcome, duration_s=time.monotonic() - began)
 
@@ -368,6 +369,7 @@ def operation_for(fleet: Fleet, run: str, options: RolloutOptions, context: Cont
         surroundings=Surroundings(time.monotonic, lambda: int.from_bytes(os.urandom(4), "big") / 2**32),
         patience=patience,
         batch=options.batch,
+        glances=fleet.seen,
     )
 
 
@@ -390,6 +392,8 @@ def _end_open_runs(fleet: Fleet, context: Context) -> None:
                 except LockedError:
                     # Alive: the ledgers decide who does what.
                     continue
+                finally:
+                    fleet.forget()
 
 
 def has_open_runs(fleet: Fleet, context: Context) -> bool:

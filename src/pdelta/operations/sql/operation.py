@@ -47,6 +47,8 @@ class SqlOperation:
         patience: How long to wait for locks.
         batch: How many tenants share a transaction at most.
         surroundings: Clock, sleep and chance.
+        glances: What was seen of targets a moment ago: the first look at them is spared. Whatever has changed since
+            is found by the transaction that begins from it.
 
     Attributes:
         seen: What the last calculation found, by target.
@@ -62,6 +64,7 @@ class SqlOperation:
         surroundings: Surroundings,
         patience: Patience | None = None,
         batch: int = 1,
+        glances: Mapping[Target, Glance] | None = None,
     ) -> None:
         """Connect to nothing yet."""
         self.seen: dict[Target, Seen] = {}
@@ -71,6 +74,7 @@ class SqlOperation:
         self._batch = batch
         self._surroundings = surroundings
         self._glances: dict[Target, Glance] = {}
+        self._given = dict(glances or {})
         self._surveyed: dict[Target, tuple[Head, tuple[Applied, ...]] | PdeltaError] = {}
         self._bodies: dict[int, tuple[Delta, SqlBody, tuple[PlannedMove, ...]]] = {}
 
@@ -310,6 +314,10 @@ class SqlOperation:
         return [(self._databases[name], group) for name, group in groups.items()]
 
     def _glance(self, database: Database, targets: Sequence[Target]) -> dict[Target, Glance | PdeltaError]:
+        if self._given and self._given.keys() >= set(targets):
+            given = {target: self._given.pop(target) for target in targets}
+            self._glances |= given
+            return dict(given)
         by_name = {tenant_of(target): target for target in targets}
         glances = database.glance(list(by_name))
         found: dict[Target, Glance | PdeltaError] = {}
