@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pdelta.databases.mysql import failure
 from pdelta.databases.mysql.address import Address
 from pdelta.databases.mysql.connection import MysqlConnection
-from pdelta.databases.mysql.statement import refused_as_query
 from pdelta.errors import Cause, DatabaseError
 
 if TYPE_CHECKING:
@@ -61,6 +60,8 @@ class Server:
         """
 
         def asked(connection: MysqlConnection) -> tuple[list[str], list[tuple[Any, ...]]]:
+            from pdelta.databases.mysql.statement import refused_as_query
+
             if reason := refused_as_query(text, connection.modes):
                 raise failure.refused(about, reason)
             if self.address.database:
