@@ -27,8 +27,8 @@ class Around:
     def commit(self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
         self.inner.commit(works, lock_timeout_ms=lock_timeout_ms, statement_timeout_ms=statement_timeout_ms)
 
-    def record(self, tenant: str, row: Applied | None, *, former: Applied | None, glance: Glance) -> Head:
-        return self.inner.record(tenant, row, former=former, glance=glance)
+    def record(self, tenant: str, row: Applied | None, *, former: Applied | None, glance: Glance, **by: str) -> Head:
+        return self.inner.record(tenant, row, former=former, glance=glance, **by)
 
     def alone(self, tenant: str, statement: str, *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
         self.inner.alone(tenant, statement, lock_timeout_ms=lock_timeout_ms, statement_timeout_ms=statement_timeout_ms)
@@ -109,8 +109,8 @@ class KeepsNoHistory(Around):
         super().commit(works, lock_timeout_ms=lock_timeout_ms, statement_timeout_ms=statement_timeout_ms)
         self.inner.alone(works[0].tenant, "DELETE FROM pdelta_history", lock_timeout_ms=lock_timeout_ms)
 
-    def record(self, tenant: str, row: Applied | None, *, former: Applied | None, glance: Glance) -> Head:
-        head = super().record(tenant, row, former=former, glance=glance)
+    def record(self, tenant: str, row: Applied | None, *, former: Applied | None, glance: Glance, **by: str) -> Head:
+        head = super().record(tenant, row, former=former, glance=glance, **by)
         self.inner.alone(tenant, "DELETE FROM pdelta_history", lock_timeout_ms=1000)
         return head
 
@@ -169,9 +169,9 @@ class CannotBeCancelled(Around):
 
 
 class RecordsBlindly(Around):
-    def record(self, tenant: str, row: Applied | None, *, former: Applied | None, glance: Glance) -> Head:
+    def record(self, tenant: str, row: Applied | None, *, former: Applied | None, glance: Glance, **by: str) -> Head:
         try:
-            return super().record(tenant, row, former=former, glance=glance)
+            return super().record(tenant, row, former=former, glance=glance, **by)
         except StaleError:
             return glance.head or Head(0, "")
 

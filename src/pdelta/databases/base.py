@@ -114,7 +114,16 @@ class Session(Protocol):
         """
         ...
 
-    def record(self, tenant: str, row: Applied | None, *, former: Applied | None, glance: Glance) -> Head:
+    def record(
+        self,
+        tenant: str,
+        row: Applied | None,
+        *,
+        former: Applied | None,
+        glance: Glance,
+        run: str = "",
+        who: str = "",
+    ) -> Head:
         """Write, change or remove one row of the ledger durably, outside any delta's transaction; give the new head.
 
         For deltas without a transaction: the row is their journal. Under the ledger's lock the former row must be as
@@ -125,6 +134,8 @@ class Session(Protocol):
             row: The row to be; None removes it, after it was copied into the history.
             former: The row that must be there; None where there must be none of that id.
             glance: What was seen of the tenant.
+            run: In which run that happens, for the history.
+            who: Who asked for it.
 
         Raises:
             StaleError: The former row is not there, or is another.

@@ -128,12 +128,12 @@ class Stage:
             finally:
                 session.close()
 
-    def record(self, tenant: str, now: Applied | None, former: Applied | None) -> Head:
+    def record(self, tenant: str, now: Applied | None, former: Applied | None, run: str = "", who: str = "") -> Head:
         """Write one row of the journal."""
         with self.bench.database() as database:
             session = database.session(database.lane(tenant))
             try:
-                return session.record(tenant, now, former=former, glance=self.glance(tenant))
+                return session.record(tenant, now, former=former, glance=self.glance(tenant), run=run, who=who)
             finally:
                 session.close()
 

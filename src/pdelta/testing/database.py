@@ -309,8 +309,9 @@ class DatabaseContract(ABC):
             applied, leaving = at_step(State.APPLIED, 2), at_step(State.REVERSING, 1)
             stage.record(stage.tenant, applied, None)
             stage.record(stage.tenant, leaving, applied)
-            assert stage.record(stage.tenant, None, leaving) == EMPTY_HEAD
+            assert stage.record(stage.tenant, None, leaving, "run:back", "o'reilly@example") == EMPTY_HEAD
             assert stage.history(stage.tenant) == [(Way.REVERSE, leaving)]
+            assert stage.left(stage.tenant) == [("run:back", "o'reilly@example")]
             assert stage.agrees(stage.tenant) == EMPTY_HEAD
 
     def test_record_when_an_applied_row_is_begun_anew_then_it_is_kept(self) -> None:
@@ -319,8 +320,9 @@ class DatabaseContract(ABC):
             applied = at_step(State.APPLIED, 2)
             anew = msgspec.structs.replace(at_step(State.APPLYING, 0), digest="e" * 64)
             stage.record(stage.tenant, applied, None)
-            stage.record(stage.tenant, anew, applied)
+            stage.record(stage.tenant, anew, applied, "run:anew", "o'reilly@example")
             assert stage.history(stage.tenant) == [(Way.APPLY, applied)]
+            assert stage.left(stage.tenant) == [("run:anew", "o'reilly@example")]
 
     def test_record_when_the_former_row_is_another_then_stale(self) -> None:
         """Two programs that carry on the same delta do not both believe that they do."""

@@ -81,7 +81,16 @@ class MysqlSession:
             _Mover(self._server, connection, work, statement_timeout_ms).make()
             self._end(connection, work.tenant)
 
-    def record(self, tenant: str, row: Applied | None, *, former: Applied | None, glance: Glance) -> Head:
+    def record(
+        self,
+        tenant: str,
+        row: Applied | None,
+        *,
+        former: Applied | None,
+        glance: Glance,
+        run: str = "",
+        who: str = "",
+    ) -> Head:
         """Write, change or remove one row in a transaction of its own.
 
         A row that is not ``applied`` makes the session hold the tenant until it is so, or is gone.
@@ -90,15 +99,14 @@ class MysqlSession:
             StaleError: The former row is not there, or is another.
             DatabaseError: As its ``cause`` says; ``BUSY`` where another session holds the tenant.
         """
-        subject = row or former
-        if subject is None:
+        if row is None and former is None:
             raise ValueError("there is neither a row to write nor one to remove")
         held_before = self._held == tenant
         connection = self._enter(tenant, LOCK_TIMEOUT_MS)
         try:
             self._hold(connection, tenant, LOCK_TIMEOUT_MS)
             _make(connection, tenant, glance)
-            head = self._record(connection, tenant, row, former, subject.id)
+            head = self._record(connection, tenant, row, former, by=(run, who))
         except BaseException:
             if not held_before:
                 self._let_go()
@@ -199,14 +207,21 @@ class MysqlSession:
             connection.close()
 
     def _record(
-        self, connection: MysqlConnection, tenant: str, row: Applied | None, former: Applied | None, id: str
+        self,
+        connection: MysqlConnection,
+        tenant: str,
+        row: Applied | None,
+        former: Applied | None,
+        *,
+        by: tuple[str, str],
     ) -> Head:
+        id = next(one.id for one in (row, former) if one is not None)
         with self._begun(connection, tenant):
             _lock(connection, tenant)
             _expect(connection, tenant, id, former)
             if former is not None:
                 if way := _way_out(former, row):
-                    connection.run(ledger.keep(tenant, id, way), about=tenant)
+                    connection.run(ledger.keep(tenant, id, way, run=by[0], who=by[1]), about=tenant)
                 connection.run(ledger.delete(tenant, id), about=tenant)
             if row is not None:
                 connection.run(ledger.insert(tenant, row), about=tenant)

@@ -71,7 +71,16 @@ class PostgresqlSession:
         last.lines += writing.commit()
         self._send(last, tenants)
 
-    def record(self, tenant: str, row: Applied | None, *, former: Applied | None, glance: Glance) -> Head:
+    def record(
+        self,
+        tenant: str,
+        row: Applied | None,
+        *,
+        former: Applied | None,
+        glance: Glance,
+        run: str = "",
+        who: str = "",
+    ) -> Head:
         """Write, change or remove one row of the ledger, outside any delta's transaction; give the new head.
 
         Raises:
@@ -80,7 +89,7 @@ class PostgresqlSession:
         """
         place = self._place(tenant, glance)
         writing = Transaction(lock_timeout_ms=WAIT_MS)
-        writing.script.lines += record_lines(place, row, former)
+        writing.script.lines += record_lines(place, row, former, run, who)
         results = self._send(writing.script, [tenant])
         head, oid = Head.parse(results[-2].rows[0][0]), results[-1].rows[0][0]
         self._send(Script([*_stamp(ledger.numbered(place, oid), head), *writing.commit()]), [tenant])

@@ -14,7 +14,7 @@ from pdelta.databases.postgresql.quoting import literal
 from pdelta.databases.postgresql.script import Line, Role, Script, enter
 from pdelta.databases.postgresql.statement import Text, look_over, single
 from pdelta.errors import ScriptError
-from pdelta.sql.ledger import Applied, Way
+from pdelta.sql.ledger import Applied, State, Way
 from pdelta.sql.piece import GUARD, LOSS_GUARD
 
 MARK: Final = "pdelta.transaction"
@@ -97,8 +97,15 @@ def take(place: Place) -> list[Line]:
     return [Line(text, Role.LEDGER, place.tenant) for text in (*made, ledger.lock(place))]
 
 
-def record_lines(place: Place, row: Applied | None, former: Applied | None) -> list[Line]:
+def record_lines(place: Place, row: Applied | None, former: Applied | None, run: str = "", who: str = "") -> list[Line]:
     """Give what changes one row of the ledger and nothing else, and last what reads the new head.
+
+    Args:
+        place: Of the ledger.
+        row: The row to be; None for none.
+        former: The row that must be there; None for none.
+        run: In which run that happens, for the history.
+        who: Who asked for it.
 
     Raises:
         ValueError: There is neither a row nor a former one, or they are of two deltas.
@@ -106,9 +113,13 @@ def record_lines(place: Place, row: Applied | None, former: Applied | None) -> l
     texts: tuple[str, ...]
     match row, former:
         case None, Applied(id=id):
-            texts = ledger.take_out(place, Move(Way.REVERSE, former, ()))
+            texts = ledger.take_out(place, Move(Way.REVERSE, former, (), run=run, who=who))
         case Applied(id=id), None:
             texts = (ledger.insert(place, (row,)),)
+        case Applied(id=id, state=State.APPLYING), Applied(id=same, state=State.APPLIED) if id == same:
+            # Begun anew: what takes the former one back must not be lost.
+            kept = ledger.take_out(place, Move(Way.APPLY, former, (), run=run, who=who))
+            texts = (*kept, ledger.insert(place, (row,)))
         case Applied(id=id), Applied(id=same) if id == same:
             texts = (ledger.update(place, row),)
         case _:

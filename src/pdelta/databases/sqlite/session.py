@@ -78,7 +78,16 @@ class SqliteSession:
         except _OrphansError:
             self._commit(work, lock_timeout_ms, statement_timeout_ms, counted=True)
 
-    def record(self, tenant: str, row: Applied | None, *, former: Applied | None, glance: Glance) -> Head:  # noqa: ARG002 - a file tells itself whether it has a ledger
+    def record(
+        self,
+        tenant: str,
+        row: Applied | None,
+        *,
+        former: Applied | None,
+        glance: Glance,  # noqa: ARG002 - a file tells itself whether it has a ledger
+        run: str = "",
+        who: str = "",
+    ) -> Head:
         """Write, change or remove one row in a transaction of its own.
 
         Raises:
@@ -93,7 +102,7 @@ class SqliteSession:
             ledger.expect(connection, subject.id, former)
             if former is not None:
                 if way := _way_out(former, row):
-                    ledger.keep(connection, former.id, way)
+                    ledger.keep(connection, former.id, way, run=run, who=who)
                 ledger.remove(connection, former.id)
             if row is not None:
                 ledger.add(connection, row)

@@ -108,7 +108,9 @@ class Stepwise:
             row = self._record(begun, former=row)
         pieces = self._workshop.reverse_pieces(row.reverse, accept_loss=planned.accept_loss)
         row = self._walk(row, pieces)
-        self._session.record(self._tenant, None, former=row, glance=self._glance())
+        self._session.record(
+            self._tenant, None, former=row, glance=self._glance(), run=self._workshop.run, who=self._workshop.who
+        )
         del self._rows[row.id]
 
     def _turn(self, row: Applied, planned: PlannedMove) -> Applied:
@@ -225,7 +227,9 @@ class Stepwise:
         return str(rows[0][0] or "")
 
     def _record(self, row: Applied, *, former: Applied | None) -> Applied:
-        self._session.record(self._tenant, row, former=former, glance=self._glance())
+        self._session.record(
+            self._tenant, row, former=former, glance=self._glance(), run=self._workshop.run, who=self._workshop.who
+        )
         self._rows[row.id] = row
         return row
 

@@ -50,6 +50,16 @@ class Workshop:
         self._imprint = imprint
         self._made: dict[int, tuple[PlannedMove, Move]] = {}
 
+    @property
+    def run(self) -> str:
+        """In the name of which run it makes them."""
+        return self._imprint.run
+
+    @property
+    def who(self) -> str:
+        """Who asked for that."""
+        return self._imprint.who
+
     def applying(self, planned: PlannedMove) -> Move:
         """Give the move that applies a delta.
 
