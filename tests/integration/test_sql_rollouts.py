@@ -415,19 +415,21 @@ def test_drift_when_tenants_are_made_alike_or_not_then_they_are_grouped_and_told
     desk.fleet.sql(second, "ALTER TABLE users ADD COLUMN age integer")
     told = desk.done("drift", status=4)
     assert [len(group["tenants"]) for group in told["groups"]] == [10, 1, 1]
-    if desk.fleet.engine != "mysql":
-        assert "additional column users.age" in desk("drift", status=4).out
-        assert "additional index users_by_name" in desk("diff", desk.fleet.names[0], first, status=4).out
-        assert "is made like" in desk("diff", desk.fleet.names[0], desk.fleet.names[1]).out
+    assert "additional column users.age" in desk("drift", status=4).out
+    assert re.search(
+        r"additional index (users\.)?users_by_name", desk("diff", desk.fleet.names[0], first, status=4).out
+    )
+    assert "is made like" in desk("diff", desk.fleet.names[0], desk.fleet.names[1]).out
+    if desk.fleet.engine != "mysql":  # whose reverse is not derived
         bridge = desk("diff", "--delta", first, desk.fleet.names[0], status=4).out
         desk.project.write("delta_20250401_bridge", bridge)
         desk.done("apply", "--only", desk.fleet.names[0])
         desk.done("apply", "--to", NAME, "--only", first)
         assert "is made like" in desk("diff", first, desk.fleet.names[0]).out
         desk.done("rollback", "--to", "0", "--only", desk.fleet.names[0])
-        like = desk.done("drift", "--like", second, status=4)["groups"]
-        assert like[0]["tenants"] == [second]
-        assert any("missing column users.age" in one for one in like[1]["differences"])
+    like = desk.done("drift", "--like", second, status=4)["groups"]
+    assert like[0]["tenants"] == [second]
+    assert any("missing column users.age" in one for one in like[1]["differences"])
 
 
 def test_proof_when_a_reverse_does_not_bring_all_back_then_it_is_told_and_the_ledger_says_what_was_proved(
