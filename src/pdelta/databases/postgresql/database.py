@@ -12,7 +12,7 @@ from pdelta.databases.base import Glance, Tenant
 from pdelta.databases.postgresql import catalogue
 from pdelta.databases.postgresql.layout import Layout
 from pdelta.databases.postgresql.listing import list_tenants
-from pdelta.databases.postgresql.reading import Reader, missing
+from pdelta.databases.postgresql.reading import GoneError, Reader
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.settings import Kind, Settings, check
 from pdelta.errors import DatabaseError, UsageError
@@ -93,12 +93,13 @@ class PostgresqlDatabase:
         return sorted(found, key=lambda tenant: tenant.name)
 
     def glance(self, names: Sequence[str]) -> Mapping[str, Glance | Exception]:
-        """Give what the stamps of these tenants say.
+        """Give what the stamps of these tenants say, and nothing of those that are gone.
 
         Schemas cost one query. Databases cost a connection each, unless ``trust_stamps`` says that one query for the
         comments of all is enough; whatever those do not say is read there all the same.
         """
-        return self._on_each_server(names, Reader.glance)
+        seen = self._on_each_server(names, Reader.glance)
+        return {name: said for name, said in seen.items() if not isinstance(said, GoneError)}
 
     def ledgers(self, names: Sequence[str], *, delta: str = "") -> Mapping[str, Sequence[Applied] | Exception]:
         """Give the rows of these tenants' ledgers, or those of one delta, in no order; of schemas 250 a round trip."""
@@ -146,7 +147,7 @@ class PostgresqlDatabase:
         if name not in self._homes:
             self.tenants()
         if name not in self._homes:
-            raise missing(name)
+            raise GoneError(name)
         return self._homes[name]
 
     def _on_each_server(
@@ -169,4 +170,4 @@ class PostgresqlDatabase:
                 found.update(ask(reader, group))
             except DatabaseError as error:
                 found.update(dict.fromkeys(group, error))
-        return {name: found[name] for name in names}
+        return {name: found[name] for name in names if name in found}

@@ -8,7 +8,7 @@ from pdelta.databases.postgresql.catalogue import Seen
 from pdelta.databases.postgresql.connection import Connection
 from pdelta.databases.postgresql.ledger import Place, read_stamp
 from pdelta.databases.postgresql.quoting import name
-from pdelta.errors import Cause, DatabaseError
+from pdelta.errors import DatabaseError
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -78,7 +78,6 @@ def look_up(connection: Connection, layout: Layout, tenant: str) -> Seen:
     if not rows:
         raise DatabaseError(
             f"{tenant}: there is no schema in its search path for the ledger",
-            cause=Cause.MISSING,
             hint="create one, or name another in search_path",
         )
     oid, comment, schema, database = rows[0]

@@ -141,9 +141,8 @@ def take_out(place: Place, move: Move) -> tuple[str, str]:
     Where there is no such row the copy is one of nothing, which the history does not take.
     """
     row = move.row
-    wanted = f"a.id = {literal(row.id)}"
-    if move.way is Way.REVERSE:
-        wanted += f" AND a.digest = {literal(row.digest)} AND a.state = {literal(row.state)}"
+    # What is replaced the move does not say; what is reversed must be that very row, whose reverse is about to be done.
+    wanted = f"({COLUMNS}) = {values(row)}" if move.way is Way.REVERSE else f"id = {literal(row.id)}"
     number = f"(SELECT coalesce(max(number), 0) + 1 FROM {place.history})"
     leaving = f"{number}, {literal(move.way)}, {_NOW}, {literal(move.run)}, {literal(move.who)}, a.*"
     found = f"(SELECT) AS one LEFT JOIN (SELECT {COLUMNS} FROM {place.applied}) AS a ON {wanted}"

@@ -23,6 +23,18 @@ FEW: Final = 200
 
 Value = TypeVar("Value")
 _UNCHANGED: Final = "nothing was changed"
+_GONE: Final = "there is no such tenant"
+
+
+class GoneError(DatabaseError):
+    """A tenant that is not there.
+
+    Args:
+        name: Of the tenant.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name}: {_GONE}", cause=Cause.MISSING, reason=_GONE)
 
 
 class Reader:
@@ -49,7 +61,7 @@ class Reader:
         """
         if self._layout.by_schema:
             seen = self._seen(names)
-            return {name: _glance(name, seen[name]) if name in seen else missing(name) for name in names}
+            return {name: _glance(name, seen[name]) if name in seen else GoneError(name) for name in names}
         trusted = self._trusted(names) if self._trust_stamps else {}
         return {**trusted, **self._in_databases((name for name in names if name not in trusted), self._look)}
 
@@ -66,7 +78,7 @@ class Reader:
         if not self._layout.by_schema:
             return self._in_databases(names, lambda connection, name: self._read(connection, name, delta))
         seen = self._seen(names)
-        found: dict[str, Sequence[Applied] | Exception] = {name: missing(name) for name in names if name not in seen}
+        found: dict[str, Sequence[Applied] | Exception] = {name: GoneError(name) for name in names if name not in seen}
         found.update((name, ()) for name in names if name in seen and not seen[name].oid)
         managed = [name for name in names if name not in found]
         for start in range(0, len(managed), LEDGERS_A_STRING):
@@ -84,7 +96,7 @@ class Reader:
 
         if self._layout.by_schema:
             found = postgresql.fingerprints(self._query, names)
-            return {name: found.get(name) or missing(name) for name in names}
+            return {name: found.get(name) or GoneError(name) for name in names}
         return {
             name: one if isinstance(one, Exception) else fingerprint(one)
             for name, one in self.catalogues(names).items()
@@ -100,7 +112,7 @@ class Reader:
 
         if self._layout.by_schema:
             found = postgresql.catalogues(self._query, names)
-            return {name: found.get(name) or missing(name) for name in names}
+            return {name: found.get(name) or GoneError(name) for name in names}
 
         def read(connection: Connection, _name: str) -> Catalogue:
             return postgresql.database_catalogue(lambda text: connection.run(text)[0].rows)
@@ -144,7 +156,7 @@ class Reader:
         seen = catalogue.read_seen(self._server.ask(catalogue.stamps_of_databases())[0])
         found: dict[str, Glance | Exception] = {}
         for name in names:
-            said = _glance(name, seen[name]) if name in seen else missing(name)
+            said = _glance(name, seen[name]) if name in seen else GoneError(name)
             if isinstance(said, Exception):
                 found[name] = said
             elif said.head is not None:
@@ -160,6 +172,10 @@ class Reader:
         def visit(name: str) -> Value | Exception:
             try:
                 return self._visit(name, work)
+            except DatabaseError as error:
+                # Of a server that answers, and of which another database is asked.
+                is_gone = error.cause is Cause.MISSING and not self._layout.is_single
+                return GoneError(name) if is_gone else error
             except PdeltaError as error:
                 return error
 
@@ -173,7 +189,7 @@ class Reader:
 
     def _visit(self, name: str, work: Callable[[Connection, str], Value]) -> Value:
         if not is_name(name):
-            raise missing(name)
+            raise GoneError(name)
         try:
             with self._server.connected(self._layout.database(name)) as connection:
                 return work(connection, name)
@@ -196,11 +212,6 @@ class Reader:
         if isinstance(rows, Exception):
             raise rows
         return rows
-
-
-def missing(name: str) -> DatabaseError:
-    """Give the failure of a tenant that is not there."""
-    return DatabaseError(f"{name}: there is no such tenant", cause=Cause.MISSING, reason="there is no such tenant")
 
 
 def _glance(name: str, seen: Seen) -> Glance | DatabaseError:

@@ -19,7 +19,7 @@ from pdelta.databases.postgresql.statement import single
 from pdelta.databases.postgresql.transaction import Transaction, record_lines
 from pdelta.errors import Cause, DatabaseError, ScriptError
 from pdelta.sql.catalogue import Catalogue
-from pdelta.sql.ledger import Applied, Head
+from pdelta.sql.ledger import Applied, Head, Way
 
 TENANTS_A_CONNECTION: Final = 1000
 """A backend remembers every table that it has met: measured, 21 MB after 1,000 tenants. Then it is let go."""
@@ -219,6 +219,8 @@ class PostgresqlSession:
             raise ValueError("no transaction spans databases")
         places = []
         for work in works:
+            if not _fits(work):
+                raise failure.stale(work.tenant)
             place = self._place(work.tenant, work.glance)
             try:
                 writing.work(work, place, is_last=work is works[-1])
@@ -330,6 +332,13 @@ class PostgresqlSession:
 
 def _before(works: Sequence[Work], places: Sequence[Place]) -> dict[str, tuple[Place, Head]]:
     return {work.tenant: (place, work.before) for work, place in zip(works, places, strict=True)}
+
+
+def _fits(work: Work) -> bool:
+    """Say whether the two heads can be of one ledger; only then the second proves the first."""
+    arriving = sum(move.way is Way.APPLY and not move.replaces for move in work.moves)
+    leaving = sum(move.way is Way.REVERSE for move in work.moves)
+    return work.before.count + arriving - leaving == work.after.count
 
 
 def _stamp(place: Place, head: Head) -> list[Line]:

@@ -100,6 +100,8 @@ def take(place: Place) -> list[Line]:
 def record_lines(place: Place, row: Applied | None, former: Applied | None, run: str = "", who: str = "") -> list[Line]:
     """Give what changes one row of the ledger and nothing else, and last what reads the new head.
 
+    An applied row in whose place the delta is begun anew goes into the history too, as does one that is removed.
+
     Args:
         place: Of the ledger.
         row: The row to be; None for none.
