@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pdelta.databases.base import Work
 from pdelta.databases.catalogue.postgresql import (
     SETTINGS_BEFORE,
     catalogues,
@@ -14,7 +15,9 @@ from pdelta.databases.catalogue.postgresql import (
 from pdelta.errors import Cause, DatabaseError
 from pdelta.sql.catalogue import Catalogue, fingerprint, groups
 from pdelta.sql.difference import difference
+from pdelta.sql.ledger import EMPTY_HEAD
 from tests.fixtures.catalogue_postgresql import ROLES, Change, changes, make, query, quoted, watch, within
+from tests.fixtures.pg_fleet import schemas
 from tests.fixtures.postgresql import PostgreSQL
 
 ODD_NAME = "Robert'); DROP \"TABLE\\x"
@@ -392,6 +395,30 @@ def test_fingerprints_when_a_login_may_only_look_then_they_are_the_same(postgres
             assert caught.value.cause is Cause.DENIED
     finally:
         postgresql.sql("DROP OWNED BY looker; DROP ROLE looker", fleet)
+
+
+def test_adapter_when_the_server_compiles_what_looks_expensive_then_questions_about_catalogues_are_not_compiled(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    script = "CREATE TABLE t (id serial PRIMARY KEY, a text CHECK (a <> ''))"
+    postgresql.sql(make("one", script) + make("two", script), pg_database)
+    # Compiling any of these takes ten times as long as they may take.
+    limits = "jit = on", "jit_above_cost = 0", "jit_inline_above_cost = 0", "jit_optimize_above_cost = 0"
+    for setting in (*limits, "statement_timeout = '5s'"):
+        postgresql.sql(f"ALTER DATABASE {pg_database} SET {setting}", pg_database)
+    with schemas(postgresql.url(pg_database)) as database:
+        found = database.fingerprints(["one", "two"])
+        assert len({*found.values()}) == 1
+        read = database.catalogues(["one"])["one"]
+        assert isinstance(read, Catalogue)
+        assert fingerprint(read) == found["one"]
+        session = database.session(database.lane("one"))
+        text, reader = session.made_of("one")
+        assert reader(session.query("one", text)[0][0]) == read
+        work = Work("one", EMPTY_HEAD, EMPTY_HEAD, (), database.glance(["one"])["one"])  # type: ignore[arg-type]
+        ((value,),) = session.rehearse([work], [text], lock_timeout_ms=1000)
+        assert reader(value) == read
+        session.close()
 
 
 def test_fingerprints_when_the_server_knows_nothing_of_its_catalogue_then_they_take_no_detours(

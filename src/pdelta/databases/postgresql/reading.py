@@ -115,12 +115,16 @@ class Reader:
             return {name: found.get(name) or GoneError(name) for name in names}
 
         def read(connection: Connection, _name: str) -> Catalogue:
-            return postgresql.database_catalogue(lambda text: connection.run(text)[0].rows)
+            return postgresql.database_catalogue(
+                lambda text: connection.run(f"{postgresql.SETTINGS_BEFORE};{text}")[-1].rows
+            )
 
         return self._in_databases(names, read)
 
     def _query(self, text: str) -> Sequence[Sequence[object]]:
-        return self._server.ask(text)[0].rows
+        from pdelta.databases.catalogue import postgresql
+
+        return self._server.ask(f"{postgresql.SETTINGS_BEFORE};{text}")[-1].rows
 
     def _seen(self, names: Sequence[str]) -> dict[str, Seen]:
         possible = [name for name in names if is_name(name)]

@@ -13,7 +13,7 @@ from pdelta.databases.postgresql.connection import BrokenError, Connection, Resu
 from pdelta.databases.postgresql.layout import Layout, look_up
 from pdelta.databases.postgresql.ledger import Place
 from pdelta.databases.postgresql.quoting import is_name, name
-from pdelta.databases.postgresql.script import WAIT_MS, Line, Role, Script, enter, read_only, roll_back
+from pdelta.databases.postgresql.script import UNCOMPILED, WAIT_MS, Line, Role, Script, enter, read_only, roll_back
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.statement import single
 from pdelta.databases.postgresql.transaction import Transaction, record_lines
@@ -150,7 +150,8 @@ class PostgresqlSession:
         writing = Transaction(lock_timeout_ms=lock_timeout_ms)
 
         def look(_work: Work, place: Place) -> list[Line]:
-            return [*enter(place), *(Line(single(text), Role.VALUE, place.tenant) for text in texts)]
+            asked = (Line(single(text), Role.VALUE, place.tenant) for text in texts)
+            return [*enter(place), Line(UNCOMPILED, Role.FRAME, place.tenant), *asked]
 
         places = self._write(works, writing, look)
         writing.script.add(*roll_back())
