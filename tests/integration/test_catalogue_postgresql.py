@@ -16,7 +16,7 @@ from pdelta.errors import Cause, DatabaseError
 from pdelta.sql.catalogue import Catalogue, fingerprint, groups
 from pdelta.sql.difference import difference
 from pdelta.sql.ledger import EMPTY_HEAD
-from tests.fixtures.catalogue_postgresql import ROLES, Change, changes, make, query, quoted, watch, within
+from tests.fixtures.catalogue_postgresql import ROLES, SCHEMA, Change, changes, make, query, quoted, watch, within
 from tests.fixtures.pg_fleet import schemas
 from tests.fixtures.postgresql import PostgreSQL
 
@@ -236,6 +236,7 @@ PARKED = """
 ALTER TABLE users RENAME score TO _pdelta_park_1_score;
 CREATE INDEX by_score ON users (_pdelta_park_1_score);
 ALTER TABLE orders RENAME TO _pdelta_park_2_orders;
+ALTER DOMAIN old RENAME TO _pdelta_park_3_old; ALTER TYPE age RENAME TO _pdelta_park_4_age;
 """
 
 
@@ -249,13 +250,14 @@ def test_fingerprints_when_pdelta_has_tables_of_its_own_then_they_do_not_count(
 def test_fingerprints_when_something_is_parked_then_it_is_gone_unless_it_is_asked_for(
     postgresql: PostgreSQL, pg_database: str
 ) -> None:
-    gone = "ALTER TABLE users DROP score; DROP TABLE orders CASCADE"
-    less = "SELECT 1;"
-    postgresql.sql(make("parked") + make("dropped") + make("whole"), pg_database)
+    gone = "ALTER TABLE users DROP score; DROP TABLE orders CASCADE; DROP DOMAIN old; DROP TYPE age"
+    types = "; CREATE DOMAIN old AS integer CHECK (VALUE > 1); CREATE TYPE age AS ENUM ('x')"
+    types += "; GRANT USAGE ON TYPE age TO reader"
+    postgresql.sql(make("parked", SCHEMA + types) + make("dropped", SCHEMA + types), pg_database)
     postgresql.sql(
         within("parked", "DROP MATERIALIZED VIEW totals; DROP RULE no_delete ON orders;" + PARKED), pg_database
     )
-    postgresql.sql(within("dropped", gone + ";" + less), pg_database)
+    postgresql.sql(within("dropped", gone), pg_database)
     parked, dropped = of(postgresql, pg_database, "parked", "dropped")
     read = catalogues(query(postgresql, pg_database), ["parked", "dropped"])
     # The procedure's text still names the table, and both have it.

@@ -228,7 +228,7 @@ def _lines(version: int, there: Container[str], *, parked: bool) -> Iterator[str
     yield tables.sequences()
     yield tables.triggers(parked=parked)
     yield others.types(version, parked=parked)
-    yield rights.grants()
+    yield rights.grants(parked=parked)
     seldom = {
         "pg_proc": others.functions(version),
         "pg_aggregate": others.aggregates(),

@@ -192,7 +192,7 @@ SELECT c.ns, {block("'constraint'", f"c.line || '.' || {name('c.conname')}", *ch
   FROM (SELECT c.*, n.oid AS ns, n.line || {name("t.typname")} AS line,
                {within("n.path", "pg_get_constraintdef(c.oid)")} AS text
           FROM pg_constraint c JOIN pg_type t ON t.oid = c.contypid JOIN ns n ON n.oid = t.typnamespace
-         WHERE c.contype = 'c' AND {own("pg_type", "t.oid")}
+         WHERE c.contype = 'c' AND NOT {is_ours("t.typname", parked=parked)} AND {own("pg_type", "t.oid")}
         OFFSET 0) c
   {remarks("pg_constraint", "c.oid")}"""
 
