@@ -12,6 +12,7 @@ from pdelta.databases.catalogue.postgresql import (
     fingerprints,
     statement,
 )
+from pdelta.databases.postgresql import reading
 from pdelta.errors import Cause, DatabaseError
 from pdelta.sql.catalogue import Catalogue, fingerprint, groups
 from pdelta.sql.difference import difference
@@ -421,6 +422,17 @@ def test_adapter_when_the_server_compiles_what_looks_expensive_then_questions_ab
         ((value,),) = session.rehearse([work], [text], lock_timeout_ms=1000)
         assert reader(value) == read
         session.close()
+
+
+def test_adapter_when_there_are_many_schemas_then_two_connections_say_the_same(
+    postgresql: PostgreSQL, fleet: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["tenant_1", "tenant_2", ODD_NAME, "nobody"]
+    monkeypatch.setattr(reading, "MANY", 2)
+    with schemas(postgresql.url(fleet)) as database:
+        found = dict(database.fingerprints(names))
+    assert isinstance(found.pop("nobody"), DatabaseError)
+    assert found == fingerprints(query(postgresql, fleet), names)
 
 
 def test_fingerprints_when_the_server_knows_nothing_of_its_catalogue_then_they_take_no_detours(

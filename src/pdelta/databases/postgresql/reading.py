@@ -22,6 +22,9 @@ FEW: Final = 200
 """Up to so many schemas are asked for by name; of more, all are."""
 
 Value = TypeVar("Value")
+MANY: Final = 200
+"""Schemas whose fingerprints are worth a second connection."""
+
 _UNCHANGED: Final = "nothing was changed"
 _GONE: Final = "there is no such tenant"
 
@@ -91,11 +94,10 @@ class Reader:
         Raises:
             DatabaseError: The server can't be reached, or the login may not look.
         """
-        from pdelta.databases.catalogue import postgresql
         from pdelta.sql.catalogue import fingerprint
 
         if self._layout.by_schema:
-            found = postgresql.fingerprints(self._query, names)
+            found = self._fingerprints(names)
             return {name: found.get(name) or GoneError(name) for name in names}
         return {
             name: one if isinstance(one, Exception) else fingerprint(one)
@@ -120,6 +122,34 @@ class Reader:
             )
 
         return self._in_databases(names, read)
+
+    def _fingerprints(self, names: Sequence[str]) -> dict[str, str]:
+        """Give the fingerprints of schemas; those of many on two connections, which takes three fifths of the time."""
+        from pdelta.databases.catalogue import postgresql
+
+        if len(names) < MANY or self._width < 2:
+            return postgresql.fingerprints(self._query, names)
+        from concurrent.futures import ThreadPoolExecutor
+
+        half = len(names) // 2
+        with ThreadPoolExecutor(1) as pool:
+            others = pool.submit(self._fingerprints_apart, names[half:])
+            return postgresql.fingerprints(self._query, names[:half]) | others.result()
+
+    def _fingerprints_apart(self, names: Sequence[str]) -> dict[str, str]:
+        """Give fingerprints on a connection of its own."""
+        from pdelta.databases.catalogue import postgresql
+
+        before, server = postgresql.SETTINGS_BEFORE, self._server
+        connection = server.connect()
+        try:
+            return postgresql.fingerprints(lambda text: connection.run(f"{before};{text}")[-1].rows, names)
+        except StatementError as error:
+            raise failure.statement(error, Line("", Role.VALUE, server.name), 0) from error
+        except BrokenError as error:
+            raise failure.lost(error, [server.name], state=_UNCHANGED) from error
+        finally:
+            connection.close()
 
     def _query(self, text: str) -> Sequence[Sequence[object]]:
         from pdelta.databases.catalogue import postgresql
