@@ -295,31 +295,31 @@ def test_plan_when_the_login_can_only_read_then_it_works(desk: Desk, request: py
     desk.done("apply", "--only", desk.fleet.names[0])
     desk.project.write(SECOND, AGE)
     grants = "".join(
-        f'GRANT USAGE ON SCHEMA "{name}" TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA "{name}" TO reader;'
+        f'GRANT USAGE ON SCHEMA "{name}" TO plan_reader; GRANT SELECT ON ALL TABLES IN SCHEMA "{name}" TO plan_reader;'
         for name in desk.fleet.names
     )
-    server.sql(f"CREATE ROLE reader LOGIN PASSWORD 'reads'; {grants}", database)
+    server.sql(f"CREATE ROLE plan_reader LOGIN PASSWORD 'reads'; {grants}", database)
     try:
-        (desk.fleet.folder / "url").write_text(server.url(database, user="reader", password="reads"))
+        (desk.fleet.folder / "url").write_text(server.url(database, user="plan_reader", password="reads"))
         told = desk.done("plan", "--output", str(desk.fleet.folder / "a.plan"), status=4)
         assert [len(group["tenants"]) for group in told["groups"]] == [11, 1]
         assert desk.done("plan", "--rollback", status=4)["groups"][0]["tenants"] == desk.fleet.names[:1]
     finally:
-        server.sql("DROP OWNED BY reader; DROP ROLE reader", database)
+        server.sql("DROP OWNED BY plan_reader; DROP ROLE plan_reader", database)
 
 
 def read_in_mysql(desk: Desk, server: "MariaDB") -> None:
     desk.done("apply", "--only", desk.fleet.names[0])
     desk.project.write(SECOND, AGE)
-    grants = [f"GRANT SELECT ON `{name}`.* TO reader" for name in desk.fleet.names]
-    server.sql("CREATE USER reader IDENTIFIED BY 'reads'", *grants)
+    grants = [f"GRANT SELECT ON `{name}`.* TO plan_reader" for name in desk.fleet.names]
+    server.sql("CREATE USER plan_reader IDENTIFIED BY 'reads'", *grants)
     try:
         url = (desk.fleet.folder / "url").read_text().partition("@")[2]
-        (desk.fleet.folder / "url").write_text(f"mysql://reader:reads@{url}")
+        (desk.fleet.folder / "url").write_text(f"mysql://plan_reader:reads@{url}")
         told = desk.done("plan", status=4)
         assert [len(group["tenants"]) for group in told["groups"]] == [11, 1]
     finally:
-        server.sql("DROP USER reader")
+        server.sql("DROP USER plan_reader")
 
 
 def test_plan_when_a_statement_takes_no_transaction_then_it_says_so(desk: Desk) -> None:
