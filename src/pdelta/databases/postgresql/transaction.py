@@ -51,8 +51,8 @@ class Transaction:
 
         That the ledger was as ``before`` says is proved at the end: rows that are added can't have been there, those
         that are taken out must have been, and after that the head is the one that must be. (To calculate it from the
-        rows is a third of what pdelta costs in a tenant, and so done once.) Who fails earlier may fail of a ledger
-        that is another: ``session`` looks then.
+        rows is the largest part of what pdelta costs in a tenant, and so done once.) Who fails earlier may fail of a
+        ledger that is another: ``session`` looks then.
 
         Args:
             work: What.
