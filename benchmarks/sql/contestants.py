@@ -95,6 +95,10 @@ class Pdelta:
         chosen = (word for name in only for word in ("--only", name))
         return self._command("rollback", "--to", stays, *options, *chosen)
 
+    def drift(self) -> Command:
+        """``pdelta sql drift``."""
+        return self._command("drift")
+
     def _command(self, *words: str) -> Command:
         return Command((self._program, "sql", *words), self._folder, self._environment)
 

@@ -170,6 +170,9 @@ class Runner:
                 command = contestant.reverse(len(self._scenario.deltas), options=options)
                 self._record(act, name, measure(command, self._processes, log))
                 self._expect(owner, {before: all_of_them})
+            case Act.DRIFT:
+                if isinstance(contestant, Pdelta):
+                    self._record(act, name, measure(contestant.drift(), self._processes, log))
             case Act.LOCKED:
                 self._apply_beside_readers(owner, contestant.apply(options=options), few, log)
                 self._expect(owner, {after: all_of_them})

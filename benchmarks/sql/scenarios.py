@@ -25,6 +25,7 @@ class Act(StrEnum):
     SOME = "some"
     REVERSE = "reverse"
     LOCKED = "locked"
+    DRIFT = "drift"
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -37,6 +38,7 @@ class Mark(msgspec.Struct, frozen=True):
         most: How many times as long as undisturbed it may take.
         peak_mb: How much memory it may take, in MB.
         label: What the row says beside the scenario's title.
+        against: The peer and the act that it is compared with; None for the best peer in the same act.
     """
 
     act: Act
@@ -45,6 +47,7 @@ class Mark(msgspec.Struct, frozen=True):
     most: float | None = None
     peak_mb: float | None = None
     label: str = ""
+    against: tuple[str, Act] | None = None
 
 
 class Scenario(msgspec.Struct, frozen=True):
@@ -101,7 +104,10 @@ SCENARIOS = (
             Mark(Act.SOME, least=20, label="990 have it"),
             Mark(Act.REVERSE, least=8, label="reverse"),
             Mark(Act.REVERSE, BATCH, label="reverse, 50 a transaction"),
+            # Nobody else does it: half a second where Alembic takes five to find that there is nothing to do.
+            Mark(Act.DRIFT, least=10, label="drift, against nothing to do", against=("alembic", Act.SAME)),
         ),
+        acts=(Act.APPLY, Act.SAME, Act.DRIFT, Act.SOME, Act.REVERSE),
     ),
     Scenario(
         "twenty",

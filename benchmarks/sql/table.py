@@ -84,8 +84,10 @@ def _row(scenario: Scenario, result: Result, mark: Mark) -> Row:
         return msgspec.structs.replace(empty, verdict=reason[:80])
     if mark.act is Act.LOCKED:
         return _disturbed(empty, ours, result.samples[Act.APPLY.value][mark.form])
-    peer = best_peer(scenario, result, mark.act)
-    theirs = result.samples[mark.act.value][peer] if peer else []
+    peer, act = mark.against or (best_peer(scenario, result, mark.act), mark.act)
+    theirs = [] if peer in result.problems else result.samples.get(act.value, {}).get(peer, [])
+    if not theirs:
+        peer = ""
     row = msgspec.structs.replace(
         empty,
         who=f"{peer} ÷ {mark.form}" if peer else mark.form,
