@@ -249,6 +249,13 @@ class Database(Protocol):
         """
         ...
 
+    def hearsay(self, names: Sequence[str]) -> Mapping[str, Glance]:
+        """Give what one query a server says of these tenants, where ``glance`` costs more than that; advisory.
+
+        Nothing of a tenant about which nothing is said. Work may begin from it, as from a glance that has become old.
+        """
+        ...
+
     def ledgers(self, names: Sequence[str], *, delta: str = "") -> Mapping[str, Sequence[Applied] | Exception]:
         """Give the rows of these tenants' ledgers, many tenants a round trip; none for a tenant without one.
 

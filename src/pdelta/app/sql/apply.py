@@ -5,6 +5,7 @@ is not even imported.
 """
 
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,9 +13,12 @@ from pdelta.app.context import Context
 from pdelta.app.sql.fleet import Fleet, open_fleet
 from pdelta.app.sql.memory import Memory, states_of
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
-from pdelta.app.sql.scripts import folder_of, read_files
+from pdelta.app.sql.scripts import Files, folder_of, read_files
 from pdelta.databases.base import Glance
 from pdelta.sql.ledger import Head
+
+if TYPE_CHECKING:
+    from pdelta.app.sql.deltas import Deltas
 
 
 class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +49,9 @@ def apply(options: ApplyOptions, rollout: RolloutOptions, context: Context) -> R
     with open_fleet(context, options.database, options.only, trust_stamps=options.trust_stamps) as fleet:
         files = read_files(folder_of(context, fleet.section))
         memory = Memory(fleet.section, fleet.database, files, context)
+        deltas = None
+        if memory.is_empty:
+            deltas = _learnt(memory, files, fleet, context)
         if _has_all(fleet, memory, options) and _is_ended(fleet, memory, context):
             count = len(fleet.tenants)
             return RolloutOutcome(
@@ -54,16 +61,23 @@ def apply(options: ApplyOptions, rollout: RolloutOptions, context: Context) -> R
                 duration_s=time.monotonic() - began,
                 dry_run=rollout.dry_run,
             )
-        from pdelta.app.sql.deltas import deltas_in
         from pdelta.app.sql.rollout import roll_out
         from pdelta.app.sql.wishes import applying, members_of
 
-        deltas = deltas_in(files, fleet, context)
-        memory.learn(deltas.outline)
+        deltas = deltas or _learnt(memory, files, fleet, context)
         with members_of(fleet, deltas, context, options.only):
             outcome = roll_out(fleet, applying(deltas, options), rollout, context)
         _is_ended(fleet, memory, context)
         return outcome
+
+
+def _learnt(memory: Memory, files: Files, fleet: Fleet, context: Context) -> "Deltas":
+    """Read the files, and remember what they say."""
+    from pdelta.app.sql.deltas import deltas_in
+
+    deltas = deltas_in(files, fleet, context)
+    memory.learn(deltas.outline)
+    return deltas
 
 
 def _has_all(fleet: Fleet, memory: Memory, options: ApplyOptions) -> bool:
@@ -71,7 +85,10 @@ def _has_all(fleet: Fleet, memory: Memory, options: ApplyOptions) -> bool:
     head = memory.head(options.to)
     if head is None:
         return False
-    glances = fleet.look()
+    said = fleet.database.hearsay([tenant.name for tenant in fleet.tenants])
+    behind = {name: one for name, one in said.items() if one.head != head}
+    # Who is said to lack something is believed: its transaction will see. Nobody is believed to have all.
+    glances = fleet.look(behind)
     return all(_is_at(glances.get(tenant.name), head, trusting=options.trust_stamps) for tenant in fleet.tenants)
 
 

@@ -81,6 +81,11 @@ class Memory:
         self._path = str(context.cache / "deltas" / f"{place}.known")
         self._kept: _Kept | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known of the files as they are now."""
+        return self._loaded() is None
+
     def head(self, last: str = "") -> Head | None:
         """Give the head of a tenant that has all deltas up to this one, by id or file; None where that isn't known."""
         kept = self._loaded()

@@ -101,6 +101,13 @@ class PostgresqlDatabase:
         seen = self._on_each_server(names, Reader.glance)
         return {name: said for name, said in seen.items() if not isinstance(said, GoneError)}
 
+    def hearsay(self, names: Sequence[str]) -> Mapping[str, Glance]:
+        """Give what the comments on databases say; nothing of schemas, nor where comments are trusted anyway."""
+        if self._layout.by_schema or self._settings.trust_stamps:
+            return {}
+        said = self._on_each_server(names, Reader.hearsay)
+        return {name: one for name, one in said.items() if isinstance(one, Glance)}
+
     def ledgers(self, names: Sequence[str], *, delta: str = "") -> Mapping[str, Sequence[Applied] | Exception]:
         """Give the rows of these tenants' ledgers, or those of one delta, in no order; of schemas 250 a round trip."""
         return self._on_each_server(names, lambda reader, group: reader.ledgers(group, delta))

@@ -68,6 +68,18 @@ class Reader:
         trusted = self._trusted(names) if self._trust_stamps else {}
         return {**trusted, **self._in_databases((name for name in names if name not in trusted), self._look)}
 
+    def hearsay(self, names: Sequence[str]) -> dict[str, Glance | Exception]:
+        """Give what the comments on databases say of those that have one.
+
+        Raises:
+            DatabaseError: The server can't be reached.
+        """
+        return {
+            name: msgspec.structs.replace(said, advisory=True)
+            for name, said in self._trusted(names).items()
+            if isinstance(said, Glance)
+        }
+
     def ledgers(self, names: Sequence[str], delta: str = "") -> dict[str, Sequence[Applied] | Exception]:
         """Give all rows of ledgers: of schemas many a round trip, of databases with a connection each.
 

@@ -115,6 +115,10 @@ class SqliteDatabase:
                     found[name] = error
         return found
 
+    def hearsay(self, names: Sequence[str]) -> Mapping[str, Glance]:  # noqa: ARG002 - the port's signature
+        """Give nothing: a glance asks nobody."""
+        return {}
+
     def ledgers(self, names: Sequence[str], *, delta: str = "") -> Mapping[str, Sequence[Applied] | Exception]:
         """Give the rows of these files' ledgers, or that of one delta; none for a file without a ledger.
 

@@ -314,13 +314,13 @@ class SqlOperation:
         return [(self._databases[name], group) for name, group in groups.items()]
 
     def _glance(self, database: Database, targets: Sequence[Target]) -> dict[Target, Glance | PdeltaError]:
-        if self._given and self._given.keys() >= set(targets):
-            given = {target: self._given.pop(target) for target in targets}
-            self._glances |= given
-            return dict(given)
-        by_name = {tenant_of(target): target for target in targets}
+        given = {target: self._given.pop(target) for target in targets if target in self._given}
+        self._glances |= given
+        found: dict[Target, Glance | PdeltaError] = dict(given)
+        by_name = {tenant_of(target): target for target in targets if target not in given}
+        if not by_name:
+            return found
         glances = database.glance(list(by_name))
-        found: dict[Target, Glance | PdeltaError] = {}
         for name, target in by_name.items():
             glance = glances.get(name)
             if isinstance(glance, Glance):

@@ -1,0 +1,107 @@
+"""Comments on databases: whoever is said to lack something is connected to once, and nobody is believed to have all."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.cli import Cli
+from tests.fixtures.postgresql import PostgreSQL
+from tests.fixtures.tenants import ORIGIN, TABLES, Project
+
+pytestmark = pytest.mark.integration
+
+NAME = "delta_20250315_add_last_login"
+SECOND = "CREATE TABLE visits (id integer);\n-- Reversible delta\n-- DROP TABLE visits;\n"
+COMMENT = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '{}'"
+COUNT = 6
+
+
+class Databases:
+    """Databases that have the first delta, and a second one to get."""
+
+    def __init__(self, server: PostgreSQL, names: list[str], folder: Path, cli: Cli) -> None:
+        self.server = server
+        self.names = names
+        self._folder = folder
+        self._cli = cli
+        (folder / "url").write_text(server.url())
+        listed = ", ".join(f'"{name}"' for name in names)
+        section = f'[databases.app]\nurl = "file:url"\ndeltas = "deltas"\ntenants = {{ databases = [{listed}] }}\n'
+        project = Project(folder, section)
+        for name in names:
+            server.sql("; ".join(TABLES), name)
+        project.write(NAME, ORIGIN)
+        assert self.touched() == COUNT
+        project.write("delta_20250316_visits", SECOND)
+
+    def touched(self, *words: str) -> int:
+        """Apply; give in how many something was done."""
+        return len(self._cli("sql", "apply", "--json", *words, cwd=self._folder).json()["results"])
+
+    def having(self) -> list[str]:
+        found = "SELECT to_regclass('visits') IS NOT NULL"
+        return [name for name in self.names if self.server.sql(found, name) == [["t"]]]
+
+    def sessions(self) -> int:
+        """How often anybody connected to one of them; the server counts when they have gone."""
+        time.sleep(0.5)
+        rows = self.server.sql("SELECT datname, sessions FROM pg_stat_database WHERE datname IS NOT NULL")
+        return sum(int(count) for name, count in rows if name in self.names)
+
+    def comment(self, name: str) -> str:
+        return self.server.sql(COMMENT.format(name))[0][0]
+
+    def say(self, name: str, comment: str) -> None:
+        self.server.sql(f"COMMENT ON DATABASE {name} IS '{comment}'")
+
+
+@pytest.fixture
+def databases(postgresql: PostgreSQL, tmp_path: Path, cli: Cli) -> Iterator[Databases]:
+    with contextlib.ExitStack() as stack:
+        names = sorted(stack.enter_context(postgresql.fresh_database()) for _ in range(COUNT))
+        yield Databases(postgresql, names, tmp_path, cli)
+
+
+def test_apply_when_comments_say_who_is_behind_then_each_is_connected_to_once(databases: Databases) -> None:
+    before = databases.sessions()
+    assert databases.touched("--no-prove") == COUNT
+    # One more reads the ledger that stands for all with its head.
+    assert databases.sessions() - before == COUNT + 1
+    assert databases.having() == databases.names
+
+
+def test_apply_when_comments_say_that_nothing_is_to_do_then_each_is_asked_all_the_same(databases: Databases) -> None:
+    databases.touched()
+    before = databases.sessions()
+    assert databases.touched() == 0
+    assert databases.sessions() - before == COUNT
+    before = databases.sessions()
+    assert databases.touched("--trust-stamps") == 0
+    assert databases.sessions() == before
+
+
+def test_apply_when_a_comment_is_older_than_its_ledger_then_nothing_is_done_there(databases: Databases) -> None:
+    name = databases.names[2]
+    old = databases.comment(name)
+    databases.touched()
+    databases.say(name, old)
+    assert databases.touched() == 0
+    assert databases.having() == databases.names
+
+
+def test_apply_when_a_comment_is_newer_than_its_ledger_then_it_gets_what_it_lacks(databases: Databases) -> None:
+    first, second = databases.names[0], databases.names[1]
+    databases.touched("--only", first)
+    databases.say(second, databases.comment(first))
+    assert databases.touched() == COUNT - 1
+    assert databases.having() == databases.names
+
+
+@pytest.mark.parametrize("comment", ["", "the customers of Berlin", "pdelta 1 1 0:x"])
+def test_apply_when_a_comment_says_nothing_of_use_then_the_ledger_is_asked(databases: Databases, comment: str) -> None:
+    databases.say(databases.names[3], comment)
+    assert databases.touched() == COUNT
+    assert databases.having() == databases.names
