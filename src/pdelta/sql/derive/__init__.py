@@ -46,8 +46,6 @@ def derive(
     terms = Terms(delta, digest(held, dialect)[:4], park=park, once=once, rows_at_most=rows_at_most)
     try:
         begun, add = _begin(dialect, terms)
-    except RefusedError as error:
-        return Derived((), tuple(Refusal(one.line, one.text, error.reason, error.hint) for one in held))
     except ModuleNotFoundError as error:
         if error.name != "pglast":
             raise
@@ -101,7 +99,9 @@ def _begin(dialect: Dialect, terms: Terms) -> tuple[Draft, _Add]:
         from pdelta.sql.derive import sqlite
 
         return sqlite.Delta(terms), sqlite.add_statement
-    raise RefusedError(f"no reverse is derived for {dialect}")
+    from pdelta.sql.derive import mysql
+
+    return mysql.Delta(terms), mysql.add_statement
 
 
 __all__ = ["ROWS_AT_MOST", "Derived", "Refusal", "derive"]

@@ -211,6 +211,32 @@ ALTER TABLE items DROP COLUMN code;
 -- forward
 ALTER TABLE users DROP COLUMN IF EXISTS nothing;
 
+-- case: add-calling-own-function
+-- form: ADD COLUMN
+-- expect: guarded it calls ticket\(\), and what that changes is not seen
+-- setup
+CREATE TABLE tickets (n int);
+CREATE FUNCTION ticket() RETURNS int LANGUAGE sql AS 'INSERT INTO tickets VALUES (1) RETURNING n';
+-- forward
+ALTER TABLE users ADD COLUMN ticket int DEFAULT ticket(), ADD COLUMN code uuid DEFAULT gen_random_uuid();
+
+-- case: add-calling-harmless-function
+-- form: ADD COLUMN
+-- options: clock
+-- setup
+CREATE FUNCTION one() RETURNS int LANGUAGE sql STABLE AS 'SELECT 1';
+-- forward
+ALTER TABLE users ADD COLUMN ticket int DEFAULT one(), ADD COLUMN code uuid DEFAULT gen_random_uuid();
+
+-- case: drop-domain
+-- form: DROP COLUMN
+-- expect: guarded is a domain without NULLs
+-- setup
+CREATE DOMAIN word AS text NOT NULL;
+ALTER TABLE users ADD COLUMN word word DEFAULT 'x';
+-- forward
+ALTER TABLE users DROP COLUMN word;
+
 -- case: drop-missing
 -- form: DROP COLUMN
 -- states: empty

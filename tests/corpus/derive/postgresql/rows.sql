@@ -409,6 +409,38 @@ CREATE FUNCTION emptied() RETURNS text LANGUAGE plpgsql AS $$ BEGIN TRUNCATE log
 -- forward
 INSERT INTO orgs (name) VALUES (emptied());
 
+-- case: cascade-in-itself
+-- form: DELETE
+-- states: empty
+-- setup
+CREATE TABLE items (id int PRIMARY KEY, parent int REFERENCES items ON DELETE CASCADE ON UPDATE CASCADE, n int);
+INSERT INTO items VALUES (1, NULL, 0), (2, 1, 0), (3, 2, 0), (4, NULL, 0), (5, 4, 0);
+-- forward
+DELETE FROM items WHERE id = 1;
+
+-- case: cascade-in-itself-of-key
+-- form: UPDATE
+-- states: empty
+-- expect: guarded triggers change rows of items a second time
+-- setup
+CREATE TABLE items (id int PRIMARY KEY, parent int REFERENCES items ON UPDATE CASCADE, n int);
+INSERT INTO items VALUES (1, NULL, 0), (2, 1, 0), (3, 2, 0);
+-- forward
+UPDATE items SET id = id + 10;
+
+-- case: trigger-skips
+-- form: INSERT
+-- states: empty
+-- setup
+CREATE TABLE items (id int PRIMARY KEY);
+INSERT INTO items VALUES (71);
+CREATE FUNCTION odd() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id % 2 = 0 THEN RETURN NULL; END IF; RETURN NEW; END $$;
+CREATE TRIGGER items_odd BEFORE INSERT OR UPDATE ON items FOR EACH ROW EXECUTE FUNCTION odd();
+-- forward
+INSERT INTO items VALUES (1), (2), (3), (4);
+UPDATE items SET id = id + 1;
+UPDATE items SET id = id + 4 WHERE id < 5;
+
 -- case: rule
 -- form: DELETE
 -- states: rows

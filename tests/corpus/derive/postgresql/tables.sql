@@ -72,6 +72,14 @@ CREATE TABLE copies AS SELECT id, email FROM users;
 -- since
 INSERT INTO copies VALUES (77, 'new');
 
+-- case: create-as-calling-own-function
+-- form: CREATE TABLE AS
+-- expect: guarded it calls emptied\(\), and what that changes is not seen
+-- setup
+CREATE FUNCTION emptied() RETURNS int LANGUAGE sql AS 'DELETE FROM logs; SELECT 1';
+-- forward
+CREATE TABLE copies AS SELECT emptied() AS n FROM users;
+
 -- case: select-into
 -- form: SELECT INTO
 -- forward

@@ -306,6 +306,8 @@ COMMENT ON TYPE mood IS 'old';
 -- forward
 COMMENT ON VIEW v IS 'v';
 COMMENT ON MATERIALIZED VIEW m IS 'm';
+COMMENT ON COLUMN v.id IS 'vc';
+COMMENT ON COLUMN m.one IS 'mc';
 COMMENT ON FUNCTION plus(int, int) IS 'f';
 COMMENT ON TRIGGER hush ON users IS 't';
 COMMENT ON POLICY mine ON users IS 'p';

@@ -183,6 +183,8 @@ def _column_question(table: Table, column: str, *, missing_ok: bool) -> str:
         f" ELSE (SELECT CASE WHEN a.attinhcount > 0 THEN {literal(f'{shown} is inherited')}"
         " WHEN EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = a.attrelid) THEN "
         f"{literal(f'{table.name} has children or partitions, and dropping their columns is not derived')}"
+        " WHEN EXISTS (SELECT FROM pg_type t WHERE t.oid = a.atttypid AND t.typnotnull)"
+        f" THEN {literal(f'the type of {shown} is a domain without NULLs, and new rows would have none')}"
         f" WHEN {dependants} IS NOT NULL THEN {dependants} || {literal(f' depends on {shown}')} END"
         f" FROM {catalogue.column(table.oid, column)}) END"
     )

@@ -103,10 +103,14 @@ def _change(delta: Delta, names: Sequence[Name], full: Sequence[Name], text: str
     body = (
         " DECLARE marks jsonb; locked oid[]; others text; wrong bigint; BEGIN "
         + "".join(_opened(one, truncated=truncated, limit=delta.terms.rows_at_most) for one in kept)
-        + f"marks := {_marks(names)}; locked := {_locked()}; EXECUTE {literal(text)}; "
+        + f"marks := {_marks(names)}; locked := {_locked()}; "
+        + "".join(_counted(one, number) for number, one in enumerate(kept))
+        + f"EXECUTE {literal(text)}; "
         + f"others := {_others(kept)}; "
         + _unless("others IS NOT NULL", "'it also changes ' || others || ', and those rows are not kept'", kept[0])
-        + "".join(_closed(one, limit=delta.terms.rows_at_most, truncated=truncated) for one in kept)
+        + "".join(
+            _closed(one, number, limit=delta.terms.rows_at_most, truncated=truncated) for number, one in enumerate(kept)
+        )
         + "END "
     )
     return Change(
@@ -140,6 +144,8 @@ def _question(kept: Kept) -> str:
         f" WHEN EXISTS (SELECT FROM {triggers} AND g.tgdeferrable) THEN"
         f" {literal(f'{name} has triggers that come later')}"
         f" WHEN row_security_active(r.oid) THEN {literal(f'row security hides rows of {name}')}"
+        " WHEN current_setting('session_replication_role') = 'replica' THEN 'triggers of ours would not see what"
+        " changes'"
         " WHEN current_setting('track_counts') <> 'on' THEN 'track_counts is off, and so nothing tells what"
         " triggers do'"
         f" END FROM pg_class r WHERE r.oid = {oid}"
@@ -188,7 +194,24 @@ def _has_triggers(kept: Kept) -> str:
     )
 
 
-def _closed(kept: Kept, *, limit: int, truncated: bool) -> str:
+def _counted(kept: Kept, number: int) -> str:
+    """Give what notes how many rows of a table the transaction has brought and taken by now."""
+    return f"marks := marks || jsonb_build_object('n{number}', {_total(kept, 'n')}, 'o{number}', {_total(kept, 'o')}); "
+
+
+def _total(kept: Kept, letter: str) -> str:
+    """Give how many rows came, or went; one that was updated did both."""
+    counted = " + ".join(
+        f"pg_stat_get_xact_tuples_{what}(t.oid)" for what in ("updated", "inserted" if letter == "n" else "deleted")
+    )
+    oid = kept.table.regclass
+    return (
+        f"(SELECT coalesce(sum({counted}), 0) FROM (SELECT {oid} UNION"
+        f" SELECT p.relid FROM pg_partition_tree({oid}) p) t(oid) WHERE t.oid IS NOT NULL)"
+    )
+
+
+def _closed(kept: Kept, number: int, *, limit: int, truncated: bool) -> str:
     """Give what ends the keeping, and refuses where it can't be undone from what was kept."""
     if truncated and not kept.is_full:
         return ""
@@ -211,6 +234,14 @@ def _closed(kept: Kept, *, limit: int, truncated: bool) -> str:
         f"(SELECT count(*) FROM (SELECT FROM {kept.old} LIMIT {limit + 1}) x) > {limit}"
         f" OR (SELECT count(*) FROM (SELECT FROM {kept.new} LIMIT {limit + 1}) x) > {limit}"
     )
+    seen = (
+        ""
+        if truncated
+        else " OR ".join(
+            f"{_total(kept, letter)} - (marks ->> '{letter}{number}')::numeric <> (SELECT count(*) FROM {table})"
+            for letter, table in (("n", kept.new), ("o", kept.old))
+        )
+    )
     keyless = (
         f"NOT EXISTS (SELECT FROM {restore.key(kept)}) AND ({_has_triggers(kept)} OR EXISTS (SELECT FROM"
         " pg_constraint c"
@@ -219,6 +250,7 @@ def _closed(kept: Kept, *, limit: int, truncated: bool) -> str:
     return (
         f"IF {there} THEN {ended}"
         + _unless(too_many, _too_many(kept, limit), kept)
+        + (_unless(seen, literal(f"not every change of {kept.table} was seen"), kept) if seen else "")
         + _unless(keyless, literal(f"{kept.table} has no key, and triggers, or foreign keys that point to it"), kept)
         + restore.counted_twice(kept)
         + _unless("wrong > 0", literal(f"triggers change rows of {kept.table} a second time"), kept)

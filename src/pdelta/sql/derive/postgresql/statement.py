@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import msgspec
 from pglast.parser import ParseError, parse_sql
 
 from pdelta.sql.derive.postgresql import create, rights, routines, types, views
 from pdelta.sql.derive.postgresql.alter import alter
+from pdelta.sql.derive.postgresql.calls import called, functions_guard
 from pdelta.sql.derive.postgresql.change import Change, Delta
 from pdelta.sql.derive.postgresql.drop import drop
 from pdelta.sql.derive.postgresql.rename import rename
@@ -84,7 +86,12 @@ def add_statement(delta: Delta, statement: Statement, *, alone: bool) -> None:
         node: Node = parse_sql(statement.text)[0].stmt
     except ParseError as error:
         raise RefusedError(f"PostgreSQL's parser does not read it: {error.args[0]}", "correct the statement") from error
-    for change, text in _changes(delta, statement, node):
+    changes = _changes(delta, statement, node)
+    if calls := called(node):
+        first, text = changes[0]
+        before = (functions_guard(calls), *first.before)
+        changes[0] = (msgspec.structs.replace(first, before=before), text)
+    for change, text in changes:
         if alone and change.statement is not None:
             raise RefusedError("it can't stand in a transaction, and what is kept for its reverse must")
         delta.add(change, text, alone=alone)

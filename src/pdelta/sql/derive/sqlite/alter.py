@@ -5,7 +5,7 @@ from typing import Final
 from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.derive.sqlite.draft import Change, Delta, Fresh, guard
 from pdelta.sql.derive.sqlite.schema import belongings, counting, definition, table_question
-from pdelta.sql.derive.sqlite.text import Name, Reader, columns, listed, literal, quoted, said
+from pdelta.sql.derive.sqlite.text import Name, SqliteReader, columns, listed, literal, quoted, said
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Kind
 
@@ -22,7 +22,7 @@ def alter(delta: Delta, statement: Statement) -> Change:
     Raises:
         RefusedError: It is of a form that is not derived.
     """
-    reader = Reader(statement)
+    reader = SqliteReader(statement)
     reader.expect("ALTER", "TABLE")
     table = reader.name()
     if reader.take("RENAME", "TO"):
@@ -36,13 +36,13 @@ def alter(delta: Delta, statement: Statement) -> Change:
     raise RefusedError(f"ALTER TABLE … {reader.word} is not derived")
 
 
-def _rename_table(delta: Delta, table: Name, reader: Reader) -> Change:
+def _rename_table(delta: Delta, table: Name, reader: SqliteReader) -> Change:
     new = reader.plain_name()
     delta.renamed(table, new)
     return Change(undo=said(f"ALTER TABLE {new.text} RENAME TO {table.text};"))
 
 
-def _rename_column(delta: Delta, table: Name, reader: Reader) -> Change:
+def _rename_column(delta: Delta, table: Name, reader: SqliteReader) -> Change:
     reader.take("COLUMN")
     old = reader.plain_name()
     reader.expect("TO")
@@ -53,7 +53,7 @@ def _rename_column(delta: Delta, table: Name, reader: Reader) -> Change:
     return Change(undo=said(f"ALTER TABLE {table.text} RENAME COLUMN {new.text} TO {old.text};"))
 
 
-def _add(delta: Delta, table: Name, reader: Reader, statement: Statement) -> Change:
+def _add(delta: Delta, table: Name, reader: SqliteReader, statement: Statement) -> Change:
     reader.take("COLUMN")
     column = reader.plain_name()
     default, generated = _default(reader, statement)
@@ -62,7 +62,7 @@ def _add(delta: Delta, table: Name, reader: Reader, statement: Statement) -> Cha
     return Change(before=(guard(_OLD),), undo=said(f"ALTER TABLE {table} DROP COLUMN {column};"))
 
 
-def _default(reader: Reader, statement: Statement) -> tuple[str, bool]:
+def _default(reader: SqliteReader, statement: Statement) -> tuple[str, bool]:
     """Give the default of a column's definition, NULL for none, and whether the column is generated."""
     default, depth = "NULL", 0
     while not reader.is_over:
@@ -84,7 +84,7 @@ def _default(reader: Reader, statement: Statement) -> tuple[str, bool]:
     return default, False
 
 
-def _drop(delta: Delta, table: Name, reader: Reader) -> Change:
+def _drop(delta: Delta, table: Name, reader: SqliteReader) -> Change:
     reader.take("COLUMN")
     column = reader.plain_name()
     if not delta.terms.park:

@@ -6,10 +6,11 @@ changes rows of its table alone.
 
 from typing import Final
 
+from pdelta.sql.derive.reader import unquoted
 from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.derive.sqlite.draft import Change, Delta, guard
 from pdelta.sql.derive.sqlite.schema import table_question
-from pdelta.sql.derive.sqlite.text import Name, Reader, columns, listed, literal, said, unquoted, words_of
+from pdelta.sql.derive.sqlite.text import Name, SqliteReader, columns, listed, literal, said, words_of
 from pdelta.sql.piece import GUARD
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Token
@@ -35,7 +36,7 @@ def change_rows(delta: Delta, statement: Statement) -> Change:
     Raises:
         RefusedError: It may end the transaction, or can't be read.
     """
-    reader = Reader(statement)
+    reader = SqliteReader(statement)
     reader.at = verb_of(statement)
     verb = reader.word
     reader.at += 1

@@ -4,7 +4,7 @@ from typing import Final
 
 from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.derive.sqlite.draft import Change, Delta, Fresh, guard, loss_guard
-from pdelta.sql.derive.sqlite.text import Name, Reader, columns, listed, literal, said
+from pdelta.sql.derive.sqlite.text import Name, SqliteReader, columns, listed, literal, said
 from pdelta.sql.split import Statement
 
 _PLACEHOLDER: Final = "pdelta_missing"
@@ -17,7 +17,7 @@ def create(delta: Delta, statement: Statement) -> Change:
     Raises:
         RefusedError: It is of a kind that is not derived.
     """
-    reader = Reader(statement)
+    reader = SqliteReader(statement)
     reader.expect("CREATE")
     if reader.word in {"TEMP", "TEMPORARY"}:
         raise RefusedError("what is temporary belongs to the connection")
@@ -48,7 +48,7 @@ def drop(delta: Delta, statement: Statement) -> Change:
     Raises:
         RefusedError: It is of a kind that is not derived.
     """
-    reader = Reader(statement)
+    reader = SqliteReader(statement)
     reader.expect("DROP")
     kind = reader.word
     if kind not in {"TABLE", "INDEX", "VIEW", "TRIGGER"}:

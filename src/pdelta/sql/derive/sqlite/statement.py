@@ -7,7 +7,7 @@ from pdelta.sql.derive.sqlite.alter import alter
 from pdelta.sql.derive.sqlite.draft import Change, Delta
 from pdelta.sql.derive.sqlite.rows import VERBS, change_rows, verb_of
 from pdelta.sql.derive.sqlite.schema import create, drop
-from pdelta.sql.derive.sqlite.text import Reader, said
+from pdelta.sql.derive.sqlite.text import SqliteReader, said
 from pdelta.sql.split import Statement
 
 _READS: Final = frozenset({"SELECT", "VALUES", "EXPLAIN", "ANALYZE", "REINDEX", "VACUUM"})
@@ -72,7 +72,7 @@ def _pragma(statement: Statement) -> Change:
     Raises:
         RefusedError: It changes how later statements are executed.
     """
-    reader = Reader(statement)
+    reader = SqliteReader(statement)
     reader.take("PRAGMA")
     name = reader.name().name.upper()
     if name in _NUMBERS:

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from pdelta.sql.derive.reader import Reader, unquoted
 from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Kind, Token
@@ -13,7 +14,6 @@ NOTHING: Final = "''"
 """The expression of no text."""
 
 _NAMES: Final = frozenset({Kind.WORD, Kind.QUOTED, Kind.STRING})
-_CLOSING: Final = {"[": "]"}
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -42,42 +42,15 @@ class Name(msgspec.Struct, frozen=True):
         return f"main.sqlite_master WHERE name = {literal(self.name)} COLLATE NOCASE"
 
 
-class Reader:
-    """The tokens of a statement, read from the left.
+class SqliteReader(Reader):
+    """Reads names as SQLite does: words, quoted names, and strings.
 
     Args:
-        statement: Whose.
+        statement: Whose tokens.
     """
 
     def __init__(self, statement: Statement) -> None:
-        self.tokens = statement.tokens
-        self.at = 0
-
-    @property
-    def word(self) -> str:
-        """The next token's word; empty at the end, and for what is none."""
-        return self.tokens[self.at].word if self.at < len(self.tokens) else ""
-
-    @property
-    def is_over(self) -> bool:
-        """Whether there is no further token."""
-        return self.at >= len(self.tokens)
-
-    def take(self, *words: str) -> bool:
-        """Go past these words, if they come next; say whether they did."""
-        if [token.word for token in self.tokens[self.at : self.at + len(words)]] != list(words):
-            return False
-        self.at += len(words)
-        return True
-
-    def expect(self, *words: str) -> None:
-        """Go past these words.
-
-        Raises:
-            RefusedError: Others come next.
-        """
-        if not self.take(*words):
-            raise RefusedError(f"{' '.join(words)} was expected before {self._next()}", "correct the statement")
+        super().__init__(statement, _NAMES)
 
     def plain_name(self) -> Name:
         """Read a name without a schema.
@@ -85,10 +58,7 @@ class Reader:
         Raises:
             RefusedError: None comes next.
         """
-        if self.is_over or self.tokens[self.at].kind not in _NAMES:
-            raise RefusedError(f"a name was expected before {self._next()}", "correct the statement")
-        token = self.tokens[self.at]
-        self.at += 1
+        token = self.name_token()
         return Name(unquoted(token), token.text)
 
     def name(self) -> Name:
@@ -103,28 +73,6 @@ class Reader:
         if folded(found.name) != "main":
             raise RefusedError(f"{found.text} is another file than the tenant's", "leave the name of the schema out")
         return self.plain_name()
-
-    def skip_brackets(self) -> None:
-        """Go past what stands in brackets, if they come next."""
-        depth = 0
-        while not self.is_over:
-            depth += {"(": 1, ")": -1}.get(self.word, 0)
-            if not depth:
-                self.at += self.word == ")"
-                return
-            self.at += 1
-
-    def _next(self) -> str:
-        return "the end" if self.is_over else self.tokens[self.at].text
-
-
-def unquoted(token: Token) -> str:
-    """Give the name that a token is."""
-    if token.kind is Kind.WORD:
-        return token.text
-    opening = token.text[0]
-    closing = _CLOSING.get(opening, opening)
-    return token.text[1:-1].replace(closing * 2, closing) if opening != "[" else token.text[1:-1]
 
 
 def folded(name: str) -> str:

@@ -1,0 +1,205 @@
+"""What takes back an ALTER TABLE in MySQL and MariaDB, clause by clause."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from pdelta.sql.derive.mysql import columns, definition
+from pdelta.sql.derive.mysql.draft import Change, Delta, Turn
+from pdelta.sql.derive.mysql.schema import add_index
+from pdelta.sql.derive.mysql.text import (
+    MysqlReader,
+    Name,
+    guard,
+    index_rows,
+    joined,
+    literal,
+    on_mariadb,
+    one,
+    quoted_value,
+    said,
+    same_table,
+    when,
+)
+from pdelta.sql.derive.result import RefusedError
+from pdelta.sql.split import Statement
+from pdelta.sql.token import Kind
+
+_SPECIAL: Final = ("UNIQUE", "FULLTEXT", "SPATIAL")
+_UNNAMED: Final = "what the server names can't be told apart afterwards"
+_NAME_IT: Final = "give it a name"
+
+
+def alter(delta: Delta, statement: Statement) -> Change:
+    """Take every clause back, the last one first; the statement itself stays one.
+
+    Raises:
+        RefusedError: A clause is of a form that is not derived.
+    """
+    reader = MysqlReader(statement)
+    reader.expect("ALTER")
+    reader.take_one("ONLINE", "OFFLINE")
+    reader.take("IGNORE")
+    reader.expect("TABLE")
+    if reader.take("IF", "EXISTS"):
+        raise RefusedError("ALTER TABLE IF EXISTS is not derived")
+    table = reader.table()
+    if reader.take_one("WAIT", "NOWAIT"):
+        reader.at += reader.tokens[reader.at].kind is Kind.NUMBER
+    changes = [_clause(delta, table, reader)]
+    while reader.take(","):
+        changes.append(_clause(delta, table, reader))
+    if not reader.is_over:
+        raise RefusedError(f"{reader.next_text} in an ALTER TABLE is not derived")
+    last_first = list(reversed(changes))
+    last_first.sort(key=lambda change: change.turn)
+    return Change(
+        before=tuple(dict.fromkeys(text for change in changes for text in change.before)),
+        undo=joined(change.undo for change in last_first),
+        late=joined(change.late for change in last_first),
+        first=tuple(piece for change in changes for piece in change.first),
+        rows=any(change.rows for change in changes),
+    )
+
+
+def _clause(delta: Delta, table: Name, reader: MysqlReader) -> Change:
+    word = reader.word
+    handler = _CLAUSES.get(word)
+    if handler is None:
+        raise RefusedError(f"ALTER TABLE … {reader.next_text} is not derived")
+    reader.at += 1
+    return handler(delta, table, reader)
+
+
+def _add(delta: Delta, table: Name, reader: MysqlReader) -> Change:
+    if reader.take_one("INDEX", "KEY"):
+        return _add_index(table, reader)
+    if reader.take_one(*_SPECIAL):
+        reader.take_one("INDEX", "KEY")
+        return _add_index(table, reader)
+    if reader.word in {"CONSTRAINT", "PRIMARY", "FOREIGN", "CHECK"}:
+        return _add_constraint(table, reader)
+    if reader.word in {"PARTITION", "SYSTEM", "PERIOD"}:
+        raise RefusedError(f"ADD {reader.word} is not derived")
+    reader.take("COLUMN")
+    return columns.add(delta, table, reader)
+
+
+def _add_index(table: Name, reader: MysqlReader) -> Change:
+    missing_ok = reader.take("IF", "NOT", "EXISTS")
+    if reader.word in {"(", "USING"}:
+        raise RefusedError(_UNNAMED, _NAME_IT)
+    name = reader.plain_name()
+    reader.skip_to_comma()
+    return add_index(table, name, missing_ok=missing_ok)
+
+
+def _add_constraint(table: Name, reader: MysqlReader) -> Change:
+    name: Name | None = None
+    if reader.take("CONSTRAINT"):
+        if reader.take("IF", "NOT", "EXISTS"):
+            raise RefusedError("ADD CONSTRAINT IF NOT EXISTS is not derived")
+        if reader.word not in {"PRIMARY", "UNIQUE", "FOREIGN", "CHECK"}:
+            name = reader.plain_name()
+    kind = reader.take_one("PRIMARY", "UNIQUE", "FOREIGN", "CHECK")
+    start = reader.at
+    reader.skip_to_comma()
+    if kind == "PRIMARY":
+        return _add_key(table, reader, start)
+    if name is None:
+        raise RefusedError(_UNNAMED, _NAME_IT)
+    if kind == "UNIQUE":
+        return add_index(table, name, missing_ok=False)
+    if kind == "CHECK":
+        return Change(undo=said(f"ALTER TABLE {table} DROP CONSTRAINT {name};"), turn=Turn.ADDED_KEY)
+    taken = literal(f"{table.name} has an index {name.name}, and the foreign key might make one of that name")
+    index = index_rows(table, name)
+    # The server makes an index of the key's name where there is none that will do.
+    made = when(f"EXISTS (SELECT 1 FROM {index})", said(f"DROP INDEX {name} ON {table};"))
+    return Change(
+        before=(guard(f"CASE WHEN EXISTS (SELECT 1 FROM {index}) THEN {taken} END"),),
+        late=joined([said(f"ALTER TABLE {table} DROP FOREIGN KEY {name};"), made]),
+        turn=Turn.ADDED_KEY,
+    )
+
+
+def _add_key(table: Name, reader: MysqlReader, start: int) -> Change:
+    """Refused where a column can be NULL: the key forbids that, and dropping it does not allow it again."""
+    names = [
+        literal(token.text.strip('`"'))
+        for token in reader.tokens[start : reader.at]
+        if token.kind is Kind.QUOTED
+        or (token.kind is Kind.WORD and token.word not in {"KEY", "USING", "BTREE", "HASH"})
+    ]
+    why = literal(f"columns of the key of {table.name} can be NULL: make them NOT NULL first")
+    question = (
+        f"CASE WHEN EXISTS (SELECT 1 FROM information_schema.columns WHERE {same_table(table)} AND is_nullable = 'YES'"
+        f" AND column_name IN ({', '.join(names)})) THEN {why} END"
+    )
+    dropped = said(f"ALTER TABLE {table} DROP PRIMARY KEY;")
+    return Change(before=(guard(question),), undo=dropped, turn=Turn.ADDED_KEY)
+
+
+def _drop(delta: Delta, table: Name, reader: MysqlReader) -> Change:
+    on = on_mariadb("what is dropped")
+    if reader.take("PRIMARY", "KEY"):
+        return Change(before=(on,), undo=definition.primary_key(table), turn=Turn.KEY)
+    if reader.take_one("INDEX", "KEY"):
+        reader.take("IF", "EXISTS")
+        return Change(before=(on,), undo=definition.named_index(table, reader.plain_name()), turn=Turn.INDEX)
+    if reader.take("FOREIGN", "KEY"):
+        reader.take("IF", "EXISTS")
+        return Change(before=(on,), undo=definition.foreign_key(table, reader.plain_name()), turn=Turn.KEY)
+    if reader.take_one("CONSTRAINT", "CHECK"):
+        reader.take("IF", "EXISTS")
+        name = reader.plain_name()
+        held = [definition.check(table, name), definition.foreign_key(table, name), definition.named_index(table, name)]
+        return Change(before=(on,), undo=joined(held), turn=Turn.KEY)
+    if reader.word in {"PARTITION", "SYSTEM", "PERIOD"}:
+        raise RefusedError(f"DROP {reader.word} is not derived")
+    reader.take("COLUMN")
+    return columns.drop(delta, table, reader)
+
+
+def _rename(delta: Delta, table: Name, reader: MysqlReader) -> Change:
+    what = reader.take_one("COLUMN", "INDEX", "KEY")
+    if not what:
+        reader.take_one("TO", "AS", "=")
+        new = reader.table()
+        delta.renamed(table, new)
+        return Change(undo=said(f"ALTER TABLE {new} RENAME TO {table};"))
+    if reader.word == "IF":
+        raise RefusedError(f"RENAME {what} IF EXISTS is not derived")
+    old = reader.plain_name()
+    reader.expect("TO")
+    new = reader.plain_name()
+    if what == "COLUMN":
+        columns.renamed(delta, table, old, new)
+    return Change(undo=said(f"ALTER TABLE {table} RENAME {what} {new} TO {old};"))
+
+
+def _comment(_delta: Delta, table: Name, reader: MysqlReader) -> Change:
+    reader.take("=")
+    reader.at += 1
+    text = said(f"ALTER TABLE {table} COMMENT = ", (quoted_value("t.table_comment"),), ";")
+    row = f"information_schema.tables t WHERE {same_table(table, column='t.table_name')}"
+    unfit = f"CASE WHEN locate(_utf8mb4 x'5c', t.table_comment) > 0 THEN {literal(columns.BACKSLASH)} END FROM {row}"
+    return Change(before=(guard(unfit),), undo=one(text, row))
+
+
+def _nothing(_delta: Delta, _table: Name, reader: MysqlReader) -> Change:
+    reader.skip_to_comma()
+    return Change()
+
+
+_CLAUSES: Final[Mapping[str, Callable[[Delta, Name, MysqlReader], Change]]] = {
+    "ADD": _add,
+    "DROP": _drop,
+    "RENAME": _rename,
+    "MODIFY": columns.modify,
+    "CHANGE": columns.change,
+    "ALTER": columns.change_default,
+    "COMMENT": _comment,
+    "ALGORITHM": _nothing,
+    "LOCK": _nothing,
+    "FORCE": _nothing,
+}

@@ -1,0 +1,295 @@
+"""What takes back the clauses of ALTER TABLE that are about one column."""
+
+from itertools import pairwise
+from typing import Final
+
+from pdelta.sql.derive.mysql import definition
+from pdelta.sql.derive.mysql.draft import Change, Delta, Fresh, Turn, column_loss_guard
+from pdelta.sql.derive.mysql.text import (
+    MysqlReader,
+    Name,
+    column_row,
+    guard,
+    joined,
+    literal,
+    on_mariadb,
+    one,
+    quoted_name,
+    said,
+    same_table,
+    when,
+)
+from pdelta.sql.derive.result import RefusedError
+from pdelta.sql.piece import LOSS_GUARD, Piece
+from pdelta.sql.token import Kind
+
+BACKSLASH: Final = "a comment or a default holds a backslash, which means one thing or another"
+_INTEGERS: Final = ("TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT")
+_SYNONYMS: Final = {"INTEGER": "INT", "BOOL": "TINYINT", "BOOLEAN": "TINYINT", "DEC": "DECIMAL", "NUMERIC": "DECIMAL"}
+_NUMBERS: Final = frozenset({*_INTEGERS, "DECIMAL", "FLOAT", "DOUBLE", "REAL", "BIT"})
+
+
+def add(delta: Delta, table: Name, reader: MysqlReader) -> Change:
+    """Drop it again, if it was not there before.
+
+    Raises:
+        RefusedError: Several are added in brackets, or one with a foreign key.
+    """
+    missing_ok = reader.take("IF", "NOT", "EXISTS")
+    if reader.word == "(":
+        raise RefusedError("several columns in brackets are not derived", "write ADD COLUMN before each of them")
+    column = reader.plain_name()
+    start = reader.at
+    kind = reader.word
+    reader.skip_to_comma()
+    words = [token.word for token in reader.tokens[start : reader.at]]
+    if "REFERENCES" in words:
+        raise RefusedError("a column with a foreign key is not derived", "add the key with a name of its own")
+    dropped = f"ALTER TABLE {table} DROP COLUMN {column};"
+    if {"GENERATED", "AS"} & set(words):
+        fresh = None
+    else:
+        default = _default(reader, start, words)
+        fresh = Fresh(table, column, default, is_number=_SYNONYMS.get(kind, kind) in _NUMBERS)
+    if not missing_ok:
+        if fresh is not None:
+            delta.columns[table, column.folded] = fresh
+        return Change(undo=said(dropped), turn=Turn.ADDED_COLUMN)
+    text = (column_loss_guard(fresh) if fresh is not None else "") + dropped
+    missing = f"NOT EXISTS (SELECT 1 FROM {column_row(table, column)})"
+    return Change(undo=when(missing, said(text)), turn=Turn.ADDED_COLUMN)
+
+
+def _default(reader: MysqlReader, start: int, words: list[str]) -> str | None:
+    """Give the default of a definition where that is a constant; NULL for none, None where it is not known."""
+    if "AUTO_INCREMENT" in words:
+        return None
+    if "DEFAULT" not in words:
+        return None if ("NOT", "NULL") in pairwise(words) else "NULL"
+    at = start + words.index("DEFAULT") + 1
+    end = at + (2 if reader.tokens[at].word in {"+", "-"} else 1)
+    token = reader.tokens[end - 1]
+    constant = token.kind in {Kind.STRING, Kind.NUMBER} or token.word in {"NULL", "TRUE", "FALSE"}
+    return reader.text(at, end) if constant else None
+
+
+def drop(delta: Delta, table: Name, reader: MysqlReader) -> Change:
+    """Add it where it was, as it was, with its values, which are kept in a table, and with its indexes.
+
+    Raises:
+        RefusedError: Parking is switched off.
+    """
+    missing_ok = reader.take("IF", "EXISTS")
+    column = reader.plain_name()
+    reader.take_one("RESTRICT", "CASCADE")
+    if not delta.terms.park:
+        raise RefusedError("what it held would be lost, and parking is switched off")
+    if missing_ok:
+        raise RefusedError("DROP COLUMN IF EXISTS is not derived")
+    delta.columns.pop((table, column.folded), None)
+    kept = Name(delta.names.kept())
+    limit = delta.terms.rows_at_most
+    many = literal(f"{table.name} has more than {limit} rows, and no more are kept")
+    first = Piece(
+        f"CREATE TABLE {kept} AS SELECT * FROM {table}",
+        before=(
+            on_mariadb("a column that is dropped"),
+            guard(_drop_question(table, column)),
+            guard(
+                f"CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {limit + 1}) x) > {limit} THEN"
+                f" {many} END"
+            ),
+        ),
+        undo=said(f"DROP TABLE {kept};"),
+        alone=True,
+    )
+    added = one(
+        said(f"ALTER TABLE {table} ADD COLUMN {column} ", (definition.COLUMN,), (definition.PLACE,), ";"),
+        column_row(table, column),
+    )
+    return Change(first=(first,), undo=joined([added, _values(table, column, kept), _indexes(table, column)]))
+
+
+def _drop_question(table: Name, column: Name) -> str:
+    shown = f"{table.name}.{column.name}"
+    where = same_table(table, column="c.table_name")
+    keyed = f"EXISTS (SELECT 1 FROM information_schema.columns c WHERE {where} AND c.column_key = 'PRI')"
+    triggers = (
+        "EXISTS (SELECT 1 FROM information_schema.triggers g WHERE g.event_object_schema = database()"
+        f" AND g.event_object_table = {literal(table.name)})"
+    )
+    return (
+        f"CASE WHEN c.column_key = 'PRI' THEN {literal(f'{shown} is of the primary key')}"
+        f" WHEN NOT {keyed} THEN {literal(f'{table.name} has no primary key, by which values could be found again')}"
+        f" WHEN c.extra LIKE '%auto_increment%' THEN {literal(f'{shown} counts by itself')}"
+        f" WHEN {definition.UNFIT} THEN {literal(BACKSLASH)}"
+        f" WHEN {triggers} THEN {literal(f'{table.name} has triggers, and bringing values back would fire them')}"
+        f" END FROM {column_row(table, column)}"
+    )
+
+
+def _values(table: Name, column: Name, kept: Name) -> str:
+    """Give the expression of the UPDATE that brings values back; what sets itself on an update stays as it is."""
+    where = same_table(table, column="k.table_name")
+    key = quoted_name("k.column_name")
+    joins = (
+        f"(SELECT group_concat(concat('t.', {key}, ' <=> k.', {key}) SEPARATOR ' AND ')"
+        f" FROM information_schema.columns k WHERE {where} AND k.column_key = 'PRI')"
+    )
+    selves = (
+        f"coalesce((SELECT group_concat(concat(', t.', {key}, ' = t.', {key}) SEPARATOR '')"
+        f" FROM information_schema.columns k WHERE {where} AND k.extra LIKE '%on update%'"
+        f" AND k.column_name <> {literal(column.name)}), '')"
+    )
+    text = said(f"UPDATE {table} t JOIN {kept} k ON ", (joins,), f" SET t.{column} = k.{column}", (selves,), ";")
+    return one(text, f"{column_row(table, column)} AND c.is_generated = 'NEVER'")
+
+
+def _indexes(table: Name, column: Name) -> str:
+    """Give the expression of the statements that bring back the indexes that the column was of.
+
+    Those of other columns too have lost it alone, and are there under their names.
+    """
+    where = same_table(table, column="s.table_name")
+    mine = f"information_schema.statistics s WHERE {where} AND s.column_name = {literal(column.name)}"
+    gone = (
+        f"coalesce((SELECT group_concat(concat('DROP INDEX IF EXISTS ', {quoted_name('s.index_name')},"
+        f" {literal(f' ON {table};')}) SEPARATOR '') FROM {mine}), '')"
+    )
+    again = definition.indexes(
+        table,
+        "s.index_name IN (SELECT z.index_name FROM information_schema.statistics z WHERE"
+        f" {same_table(table, column='z.table_name')} AND z.column_name = {literal(column.name)})",
+    )
+    return joined([gone, again])
+
+
+def modify(delta: Delta, table: Name, reader: MysqlReader) -> Change:
+    """Define it as it was defined."""
+    reader.take("COLUMN")
+    return _redefined(delta, table, reader, renames=False)
+
+
+def change(delta: Delta, table: Name, reader: MysqlReader) -> Change:
+    """Define it, and call it, as it was."""
+    reader.take("COLUMN")
+    return _redefined(delta, table, reader, renames=True)
+
+
+def _redefined(delta: Delta, table: Name, reader: MysqlReader, *, renames: bool) -> Change:
+    if reader.take("IF", "EXISTS"):
+        raise RefusedError("MODIFY and CHANGE IF EXISTS are not derived")
+    old = reader.plain_name()
+    new = reader.plain_name() if renames else old
+    start = reader.at
+    reader.skip_to_comma()
+    if renames:
+        renamed(delta, table, old, new)
+    question = (
+        f"CASE WHEN {definition.UNFIT} THEN {literal(BACKSLASH)} WHEN NOT ({_holds(reader, start)}) THEN concat("
+        f"{literal(f'{table.name}.{old.name} is ')}, c.column_type, {literal(', and values may not come back from ')},"
+        f" {literal(reader.text(start, start + _type_length(reader, start)))}) END FROM {column_row(table, old)}"
+    )
+    return Change(
+        before=(on_mariadb("a column that is defined anew"), guard(question)),
+        undo=joined([_fits(table, old, new), definition.column_as_it_is(table, old, now=new)]),
+        rows=True,
+    )
+
+
+def _type_length(reader: MysqlReader, start: int) -> int:
+    """Give how many tokens the type of a definition has."""
+    end = start + 1
+    if end < len(reader.tokens) and reader.tokens[end].word == "(":
+        while reader.tokens[end].word != ")":
+            end += 1
+        end += 1
+    while end < len(reader.tokens) and reader.tokens[end].word in {"UNSIGNED", "SIGNED", "ZEROFILL"}:
+        end += 1
+    return end - start
+
+
+def _holds(reader: MysqlReader, start: int) -> str:
+    """Give the condition that the type of a definition holds every value of the column's type, in ``c``."""
+    tokens = reader.tokens[start : start + _type_length(reader, start)]
+    word = _SYNONYMS.get(tokens[0].word, tokens[0].word)
+    numbers = [int(token.text) for token in tokens if token.kind is Kind.NUMBER and token.text.isdecimal()]
+    sign = "LIKE" if any(token.word == "UNSIGNED" for token in tokens) else "NOT LIKE"
+    same_sign = f"c.column_type {sign} '%unsigned%'"
+    kind = word.lower()
+    if word in _INTEGERS:
+        smaller = ", ".join(literal(one.lower()) for one in _INTEGERS[: _INTEGERS.index(word) + 1])
+        return f"c.data_type IN ({smaller}) AND {same_sign}"
+    if word == "DECIMAL" and len(numbers) == 2:
+        digits, scale = numbers
+        return (
+            f"c.data_type = 'decimal' AND {same_sign} AND c.numeric_scale <= {scale}"
+            f" AND c.numeric_precision - c.numeric_scale <= {digits - scale}"
+        )
+    if word == "VARCHAR" and len(numbers) == 1:
+        return (
+            f"c.data_type = 'varchar' AND c.character_maximum_length <= {numbers[0]} AND {_same_charset(reader, start)}"
+        )
+    if word in {"TEXT", "MEDIUMTEXT", "LONGTEXT"}:
+        texts = {"TEXT": "'varchar', 'text'", "MEDIUMTEXT": "'varchar', 'text', 'mediumtext'"}
+        kinds = texts.get(word, "'varchar', 'text', 'mediumtext', 'longtext'")
+        return f"c.data_type IN ({kinds}) AND {_same_charset(reader, start)}"
+    shown = "".join(token.text for token in tokens[: _type_length(reader, start)]).lower()
+    return f"c.column_type = {literal(shown)} OR (c.data_type = {literal(kind)} AND c.column_type = {literal(kind)})"
+
+
+def _same_charset(reader: MysqlReader, start: int) -> str:
+    """Another character set may lack characters; nothing is said of one where the table's is meant."""
+    words = [token.word for token in reader.tokens[start : reader.at]]
+    return "false" if {"CHARACTER", "CHARSET", "COLLATE"} & set(words) else "true"
+
+
+def _fits(table: Name, old: Name, new: Name) -> str:
+    """Give the expression of the guard that counts values that would be cut by the old type."""
+    what = literal(f" rows of {table.name} have a {new.name} that would be cut")
+    begin = f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN concat(count(*), {what}) END FROM {table} WHERE "
+    longer = said(begin + f"char_length({new}) > ", ("c.character_maximum_length",), ";")
+    cut = said(
+        begin + f"NOT ({new} <=> CAST({new} AS DECIMAL(", ("c.numeric_precision",), ",", ("c.numeric_scale",), ")));"
+    )
+    bits = (
+        "CASE c.data_type WHEN 'tinyint' THEN 8 WHEN 'smallint' THEN 16 WHEN 'mediumint' THEN 24 WHEN 'int' THEN 32"
+        " ELSE 64 END"
+    )
+    low = f"CASE WHEN c.column_type LIKE '%unsigned%' THEN 0 ELSE -pow(2, {bits} - 1) END"
+    high = f"CASE WHEN c.column_type LIKE '%unsigned%' THEN pow(2, {bits}) - 1 ELSE pow(2, {bits} - 1) - 1 END"
+    outside = said(begin + f"NOT ({new} BETWEEN ", (low,), " AND ", (high,), ");")
+    return one(
+        f"CASE WHEN c.data_type IN ('varchar', 'char') THEN {longer} WHEN c.data_type = 'decimal' THEN {cut}"
+        f" WHEN c.data_type IN ('tinyint', 'smallint', 'mediumint', 'int') THEN {outside} ELSE '' END",
+        column_row(table, old),
+    )
+
+
+def change_default(_delta: Delta, table: Name, reader: MysqlReader) -> Change:
+    """Set the default that it had, or none.
+
+    Raises:
+        RefusedError: It is of another form.
+    """
+    if reader.word in {"INDEX", "KEY", "CONSTRAINT"}:
+        raise RefusedError(f"ALTER {reader.word} is not derived")
+    reader.take("COLUMN")
+    column = reader.plain_name()
+    if not (reader.take("SET", "DEFAULT") or reader.take("DROP", "DEFAULT")):
+        raise RefusedError(f"ALTER COLUMN … {reader.next_text} is not derived")
+    reader.skip_to_comma()
+    alter = f"ALTER TABLE {table} ALTER COLUMN {column} "
+    text = (
+        f"CASE WHEN c.column_default IS NULL THEN {said(f'{alter}DROP DEFAULT;')}"
+        f" ELSE {said(f'{alter}SET DEFAULT ', ('c.column_default',), ';')} END"
+    )
+    unfit = f"CASE WHEN {definition.UNFIT} THEN {literal(BACKSLASH)} END FROM {column_row(table, column)}"
+    return Change(before=(on_mariadb("a default"), guard(unfit)), undo=one(text, column_row(table, column)))
+
+
+def renamed(delta: Delta, table: Name, old: Name, new: Name) -> None:
+    """Know a fresh column by its new name."""
+    fresh = delta.columns.pop((table, old.folded), None)
+    if fresh is not None:
+        delta.columns[table, new.folded] = fresh

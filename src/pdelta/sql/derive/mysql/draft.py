@@ -1,0 +1,148 @@
+"""What a delta for MySQL has made so far, and the guards before it is taken away again."""
+
+from enum import IntEnum
+
+import msgspec
+
+from pdelta.sql.derive.draft import Draft, Terms
+from pdelta.sql.derive.mysql.text import Name, joined, literal, said
+from pdelta.sql.piece import LOSS_GUARD, Piece
+
+
+class Turn(IntEnum):
+    """When a clause of an ALTER TABLE is taken back: what was added goes before what was there comes."""
+
+    ADDED_KEY = 0
+    ADDED_INDEX = 1
+    ADDED_COLUMN = 2
+    COLUMN = 3
+    INDEX = 4
+    KEY = 5
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What is executed around a statement; see ``Piece``.
+
+    Attributes:
+        before: Guards.
+        undo: An expression, evaluated before the statement.
+        late: An expression, evaluated after it.
+        statement: What is executed in place of the statement; None for itself.
+        first: Pieces that come before.
+        rows: Whether the reverse depends on rows.
+        turn: When it is taken back, of several clauses of one statement, which have happened at once.
+    """
+
+    before: tuple[str, ...] = ()
+    undo: str = ""
+    late: str = ""
+    statement: str | None = None
+    first: tuple[Piece, ...] = ()
+    rows: bool = False
+    turn: Turn = Turn.COLUMN
+
+
+class Fresh(msgspec.Struct):
+    """A column that the delta has made for certain, and that its reverse drops.
+
+    Attributes:
+        table: Its table.
+        column: Its name.
+        default: The expression of a value that is no loss; None where any value is one.
+        is_number: Whether its values are compared as numbers.
+        piece: The number of the piece that gave it its values.
+        filled: Whether the delta itself has put values there.
+    """
+
+    table: Name
+    column: Name
+    default: str | None
+    is_number: bool = False
+    piece: int = -1
+    filled: bool = False
+
+
+class Delta(Draft):
+    """A delta for MySQL or MariaDB: it remembers which tables and columns are fresh.
+
+    Args:
+        terms: How it is derived.
+    """
+
+    def __init__(self, terms: Terms) -> None:
+        super().__init__(terms)
+        self.tables: set[Name] = set()
+        self.columns: dict[tuple[Name, str], Fresh] = {}
+
+    def add(self, change: Change, statement: str, *, alone: bool) -> None:
+        """Append the pieces of one statement."""
+        self.rows |= change.rows
+        self.pieces.extend(change.first)
+        for fresh in self.columns.values():
+            if fresh.piece < 0:
+                fresh.piece = self.place
+        text = statement if change.statement is None else change.statement
+        self.pieces.append(Piece(text, change.before, change.undo, change.late, alone=alone))
+
+    def renamed(self, table: Name, new: Name) -> None:
+        """Know a table by its new name."""
+        if table in self.tables:
+            self.tables.remove(table)
+            self.tables.add(new)
+        for known in [known for known in self.columns if known[0] == table]:
+            self.columns[new, known[1]] = self.columns.pop(known)
+
+    def dropped(self, table: Name) -> None:
+        """Forget a table."""
+        self.tables.discard(table)
+        for known in [known for known in self.columns if known[0] == table]:
+            del self.columns[known]
+
+    def finish(self) -> None:
+        """Put a guard before whatever takes fresh columns away, where what they hold then would be lost."""
+        for fresh in self.columns.values():
+            piece = self.pieces[fresh.piece]
+            self.pieces[fresh.piece] = msgspec.structs.replace(
+                piece, late_undo=joined([_loss_guard(fresh), piece.late_undo])
+            )
+
+
+def table_loss_guard(table: Name) -> str:
+    """Give the text of the guard that counts the rows of a table."""
+    what = literal(f" rows of {table.name} would be lost")
+    return f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN concat(count(*), {what}) END FROM {table};"
+
+
+def column_loss_guard(fresh: Fresh) -> str:
+    """Give the text of the guard that counts values other than the default."""
+    what = literal(f" rows of {fresh.table.name} have a value in {fresh.column.name} that would be lost")
+    return (
+        f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN concat(count(*), {what}) END FROM {fresh.table}"
+        f" WHERE {_where(fresh)};"
+    )
+
+
+def _where(fresh: Fresh) -> str:
+    default = fresh.default or "NULL"
+    if fresh.is_number:
+        return f"NOT ({fresh.column} <=> {default})"
+    # Bytes are compared: by its collation a value may be equal to another.
+    return f"NOT (CAST({fresh.column} AS BINARY) <=> CAST({default} AS BINARY))"
+
+
+def _loss_guard(fresh: Fresh) -> str:
+    """Give the expression of the guard; values that the delta itself gave are no loss."""
+    if not fresh.filled and fresh.default is not None:
+        return said(column_loss_guard(fresh))
+    value = f"conv(left(md5({fresh.column}), 15), 16, 10)"
+    total = f"concat(count(*), ' ', coalesce(sum(CAST({value} AS DECIMAL(20))), 0))"
+    where = _where(fresh)
+    what = literal(
+        f" rows of {fresh.table.name} have a value in {fresh.column.name} that would be lost, not all of them as the"
+        " delta left them"
+    )
+    return said(
+        f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 AND {total} <> '",
+        (f"(SELECT {total} FROM {fresh.table} WHERE {where})",),
+        f"' THEN concat(count(*), {what}) END FROM {fresh.table} WHERE {where};",
+    )

@@ -1,0 +1,182 @@
+"""What takes back CREATE, DROP and RENAME of what a MySQL or MariaDB database holds."""
+
+from typing import Final
+
+from pdelta.sql.derive.mysql import definition
+from pdelta.sql.derive.mysql.draft import Change, Delta, Turn, table_loss_guard
+from pdelta.sql.derive.mysql.text import (
+    MARIADB,
+    MysqlReader,
+    Name,
+    guard,
+    index_rows,
+    joined,
+    literal,
+    on_mariadb,
+    said,
+    same_table,
+    table_exists,
+    when,
+)
+from pdelta.sql.derive.result import RefusedError
+from pdelta.sql.split import Statement
+
+_INDEXES: Final = ("UNIQUE", "FULLTEXT", "SPATIAL")
+
+
+def create(delta: Delta, statement: Statement) -> Change:
+    """Drop it, unless it was there before.
+
+    Raises:
+        RefusedError: It is of a kind that is not derived.
+    """
+    reader = MysqlReader(statement)
+    reader.expect("CREATE")
+    replaces = reader.take("OR", "REPLACE")
+    if reader.word == "TEMPORARY":
+        raise RefusedError("a temporary table belongs to the connection")
+    reader.take_one("ONLINE", "OFFLINE")
+    reader.take_one(*_INDEXES)
+    _skip_view_options(reader)
+    kind = reader.take_one("TABLE", "INDEX", "VIEW", "TRIGGER", "PROCEDURE", "FUNCTION")
+    missing_ok = reader.take("IF", "NOT", "EXISTS")
+    if kind == "VIEW":
+        return _view(reader.table(), replaces=replaces, missing_ok=missing_ok)
+    if not kind or replaces:
+        raise RefusedError(f"this form of CREATE is not derived ({kind or reader.next_text})")
+    if kind == "TABLE":
+        return _table(delta, reader.table(), missing_ok=missing_ok)
+    if kind == "INDEX":
+        return _index(reader, missing_ok=missing_ok)
+    if missing_ok:
+        raise RefusedError(f"CREATE {kind} IF NOT EXISTS is not derived")
+    return Change(undo=said(f"DROP {kind} {reader.table()};"))
+
+
+def _skip_view_options(reader: MysqlReader) -> None:
+    """Go past ``ALGORITHM = … DEFINER = … SQL SECURITY …``."""
+    start = reader.at
+    if reader.word not in {"ALGORITHM", "DEFINER", "SQL"}:
+        return
+    while not reader.is_over and reader.word not in {"VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT"}:
+        reader.at += 1
+    if reader.is_over:
+        reader.at = start
+
+
+def _table(delta: Delta, name: Name, *, missing_ok: bool) -> Change:
+    text = said(f"{table_loss_guard(name)}DROP TABLE {name};")
+    if missing_ok:
+        return Change(undo=when(f"NOT {table_exists(name)}", text))
+    delta.tables.add(name)
+    return Change(undo=text)
+
+
+def _view(name: Name, *, replaces: bool, missing_ok: bool) -> Change:
+    dropped = said(f"DROP VIEW {name};")
+    there = f"EXISTS (SELECT 1 FROM information_schema.views WHERE {same_table(name)})"
+    if replaces:
+        why = literal(f"the view {name.name} is brought back by MariaDB alone")
+        question = f"CASE WHEN NOT {MARIADB} AND {there} THEN {why} END"
+        return Change(before=(guard(question),), undo=when(there, definition.view(name), dropped))
+    return Change(undo=when(f"NOT {table_exists(name)}", dropped) if missing_ok else dropped)
+
+
+def _index(reader: MysqlReader, *, missing_ok: bool) -> Change:
+    name = reader.plain_name()
+    while not reader.is_over and reader.word != "ON":
+        reader.at += 1
+    reader.expect("ON")
+    return add_index(reader.table(), name, missing_ok=missing_ok)
+
+
+def add_index(table: Name, name: Name, *, missing_ok: bool) -> Change:
+    """Drop an index; and bring back that of a foreign key, which the server drops where a new one will do."""
+    own = (
+        "EXISTS (SELECT 1 FROM information_schema.key_column_usage u WHERE u.table_schema = s.table_schema"
+        " AND u.table_name = s.table_name AND u.constraint_name = s.index_name AND u.referenced_table_name IS NOT NULL)"
+    )
+    where = same_table(table, column="s.table_name")
+    why = literal(f"an index of a foreign key of {table.name} may go, and is brought back by MariaDB alone")
+    found = f"EXISTS (SELECT 1 FROM information_schema.statistics s WHERE {where} AND {own})"
+    question = f"CASE WHEN NOT {MARIADB} AND {found} THEN {why} END"
+    text = joined([definition.indexes(table, own), said(f"DROP INDEX {name} ON {table};")])
+    if missing_ok:
+        text = when(f"NOT EXISTS (SELECT 1 FROM {index_rows(table, name)})", text)
+    return Change(before=(guard(question),), undo=text, turn=Turn.ADDED_INDEX)
+
+
+def drop(delta: Delta, statement: Statement) -> list[Change]:
+    """Create it again, or rename it back.
+
+    Raises:
+        RefusedError: It is of a kind that is not derived.
+    """
+    reader = MysqlReader(statement)
+    reader.expect("DROP")
+    kind = reader.take_one("TABLE", "TABLES", "INDEX", "VIEW")
+    if not kind:
+        raise RefusedError(f"DROP {reader.next_text} is not derived")
+    missing_ok = reader.take("IF", "EXISTS")
+    names = [reader.table()]
+    while reader.take(","):
+        names.append(reader.table())
+    if kind == "INDEX":
+        reader.expect("ON")
+        table = reader.table()
+        return [Change(before=(on_mariadb("an index that is dropped"),), undo=definition.named_index(table, names[0]))]
+    if kind == "VIEW":
+        undo = joined(definition.view(name) for name in reversed(names))
+        return [Change(before=(on_mariadb("a view that is dropped"),), undo=undo)]
+    return [_parked(delta, name, missing_ok=missing_ok) for name in names]
+
+
+def _parked(delta: Delta, name: Name, *, missing_ok: bool) -> Change:
+    if not delta.terms.park:
+        raise RefusedError("what it held would be lost, and parking is switched off")
+    delta.dropped(name)
+    new = Name(delta.names.parked(name.name))
+    keys = (
+        "EXISTS (SELECT 1 FROM information_schema.key_column_usage u WHERE u.referenced_table_name IS NOT NULL AND ("
+        f"({same_table(name, column='u.table_name')}) OR (u.referenced_table_schema = database()"
+        f" AND u.referenced_table_name = {literal(name.name)})))"
+    )
+    triggers = (
+        "EXISTS (SELECT 1 FROM information_schema.triggers g WHERE g.event_object_schema = database()"
+        f" AND g.event_object_table = {literal(name.name)})"
+    )
+    other = f"{same_table(name)} AND table_type <> 'BASE TABLE'"
+    view = f"EXISTS (SELECT 1 FROM information_schema.tables WHERE {other})"
+    question = (
+        f"CASE WHEN {view} THEN {literal(f'{name.name} is no table')}"
+        f" WHEN {keys} THEN {literal(f'foreign keys lead from {name.name} or to it: drop them first')}"
+        f" WHEN {triggers} THEN {literal(f'{name.name} has triggers: drop them first')} END"
+    )
+    before = (guard(question), *((on_mariadb("DROP TABLE IF EXISTS"),) if missing_ok else ()))
+    how = " IF EXISTS" if missing_ok else ""
+    return Change(
+        before=before,
+        statement=f"RENAME TABLE{how} {name} TO {new}",
+        undo=when(table_exists(name), said(f"RENAME TABLE {new} TO {name};")),
+    )
+
+
+def rename(delta: Delta, statement: Statement) -> Change:
+    """Rename each table back, the last one first.
+
+    Raises:
+        RefusedError: It does not rename tables of the tenant.
+    """
+    reader = MysqlReader(statement)
+    reader.expect("RENAME")
+    if not reader.take_one("TABLE", "TABLES"):
+        raise RefusedError(f"RENAME {reader.next_text} is not derived")
+    if reader.word == "IF":
+        raise RefusedError("RENAME TABLE IF EXISTS is not derived")
+    pairs: list[tuple[Name, Name]] = []
+    while not pairs or reader.take(","):
+        old = reader.table()
+        reader.expect("TO")
+        pairs.append((old, reader.table()))
+        delta.renamed(*pairs[-1])
+    return Change(undo=said("".join(f"RENAME TABLE {new} TO {old};" for old, new in reversed(pairs))))

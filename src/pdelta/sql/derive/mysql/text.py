@@ -1,0 +1,169 @@
+"""Statements of MySQL and MariaDB read by their tokens, and the expressions that a tenant evaluates for a reverse."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from pdelta.sql.derive.reader import Reader, unquoted
+from pdelta.sql.derive.result import RefusedError
+from pdelta.sql.piece import GUARD
+from pdelta.sql.split import Statement
+from pdelta.sql.token import Kind
+
+NOTHING: Final = "''"
+"""The expression of no text."""
+
+MARIADB: Final = "version() LIKE '%MariaDB%'"
+"""The condition that the server is MariaDB, whose catalogue gives definitions as they are written."""
+
+_NAMES: Final = frozenset({Kind.WORD, Kind.QUOTED})
+
+
+class Name(msgspec.Struct, frozen=True):
+    """The name of a table, or of a column, index or constraint of one.
+
+    Attributes:
+        name: Without quotes.
+    """
+
+    name: str
+
+    def __str__(self) -> str:
+        return quoted(self.name)
+
+    @property
+    def folded(self) -> str:
+        """As the names of columns and indexes are compared."""
+        return self.name.casefold()
+
+
+class MysqlReader(Reader):
+    """Reads names as MySQL does: words, and names in backticks or, with ``ANSI_QUOTES``, in double quotes.
+
+    Args:
+        statement: Whose tokens.
+    """
+
+    def __init__(self, statement: Statement) -> None:
+        super().__init__(statement, _NAMES)
+
+    def plain_name(self) -> Name:
+        """Read a name.
+
+        Raises:
+            RefusedError: None comes next.
+        """
+        return Name(unquoted(self.name_token()))
+
+    def table(self) -> Name:
+        """Read the name of a table.
+
+        Raises:
+            RefusedError: None comes next, or it says in which database.
+        """
+        found = self.plain_name()
+        if self.word == ".":
+            raise RefusedError(f"{found.name} is a database by name", "leave the name of the database out")
+        return found
+
+
+def literal(text: str) -> str:
+    """Give text as a string of SQL, whatever the server's modes say of backslashes."""
+    if "\\" in text:
+        return f"_utf8mb4 x'{text.encode('utf-8', 'surrogatepass').hex()}'"
+    return "'" + text.replace("'", "''") + "'"
+
+
+def quoted(name: str) -> str:
+    """Give a name in backticks, which mean the same in every mode."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def said(*parts: str | tuple[str]) -> str:
+    """Give the expression of these parts in order: text as it stands, and expressions, each in a tuple of its own."""
+    pieces: list[str] = []
+    held = ""
+    for part in parts:
+        if isinstance(part, str):
+            held += part
+            continue
+        if held:
+            pieces.append(literal(held))
+        held = ""
+        pieces.append(part[0])
+    if held or not pieces:
+        pieces.append(literal(held))
+    return pieces[0] if len(pieces) == 1 else f"concat({', '.join(pieces)})"
+
+
+def joined(expressions: Iterable[str]) -> str:
+    """Give the expression of the texts of these expressions, one after the other; empty for none."""
+    held = [one for one in expressions if one and one != NOTHING]
+    return held[0] if len(held) == 1 else f"concat({', '.join(held)})" if held else ""
+
+
+def one(text: str, source: str) -> str:
+    """Give the expression of this text for the one row of a source; nothing where there is no row."""
+    return f"coalesce((SELECT {text} FROM {source}), '')"
+
+
+def each(text: str, source: str, order: str) -> str:
+    """Give the expression of this text for each row of a source; the length is what the server's setting allows."""
+    return f"coalesce((SELECT group_concat({text} ORDER BY {order} SEPARATOR '') FROM {source}), '')"
+
+
+def when(condition: str, text: str, otherwise: str = NOTHING) -> str:
+    """Give the expression that is ``text`` where a condition holds, and ``otherwise`` elsewhere."""
+    return f"CASE WHEN {condition} THEN {text} ELSE {otherwise} END"
+
+
+def guard(question: str) -> str:
+    """Give the guard that asks this: a SELECT without its first word."""
+    return f"{GUARD} SELECT {question}"
+
+
+def on_mariadb(what: str) -> str:
+    """Give the guard that refuses elsewhere, and where texts would be cut short."""
+    return guard(
+        f"CASE WHEN NOT {MARIADB} THEN {literal(f'{what} is asked of MariaDB alone, and this is another server')}"
+        " WHEN @@group_concat_max_len < 65536 THEN 'group_concat_max_len is below 65536, and definitions would be cut'"
+        " END"
+    )
+
+
+def same_table(table: Name, *, column: str = "table_name") -> str:
+    """Give the condition that a row of the catalogue is about this table of the tenant."""
+    schema = column.replace("table_name", "table_schema")
+    name = literal(table.name)
+    return (
+        f"{schema} = database() AND {column} = {name}"
+        f" AND (@@lower_case_table_names > 0 OR BINARY {column} = BINARY {name})"
+    )
+
+
+def table_exists(table: Name) -> str:
+    """Give the condition that the tenant has a table or view of this name."""
+    return f"EXISTS (SELECT 1 FROM information_schema.tables WHERE {same_table(table)})"
+
+
+def column_row(table: Name, column: Name) -> str:
+    """Give the source of one column's row, called ``c``."""
+    where = same_table(table, column="c.table_name")
+    return f"information_schema.columns c WHERE {where} AND c.column_name = {literal(column.name)}"
+
+
+def index_rows(table: Name, index: Name) -> str:
+    """Give the source of one index's rows, called ``s``."""
+    where = same_table(table, column="s.table_name")
+    return f"information_schema.statistics s WHERE {where} AND s.index_name = {literal(index.name)}"
+
+
+def quoted_value(expression: str) -> str:
+    """Give the expression of a value as a string of SQL; it must hold no backslash."""
+    return f"concat('''', replace({expression}, '''', ''''''), '''')"
+
+
+def quoted_name(expression: str) -> str:
+    """Give the expression of a name in backticks."""
+    return f"concat('`', replace({expression}, '`', '``'), '`')"
