@@ -1,6 +1,7 @@
 """Every case of the corpus for MySQL, really executed and taken back, step by step, by a real MariaDB."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import count
 
 import pytest
@@ -13,7 +14,7 @@ from pdelta.sql.token import Dialect
 from tests.fixtures.corpus import Case, base, cases, states
 from tests.fixtures.derived import check, check_refused, derived
 from tests.fixtures.derived_mariadb import MariadbBench
-from tests.fixtures.mariadb import MariaDB, quoted
+from tests.fixtures.mariadb import MariaDB
 
 pytestmark = pytest.mark.integration
 CASES = cases("mysql")
@@ -37,9 +38,6 @@ def test_delta_when_executed_and_reversed_then_the_tenant_is_what_it_was(
         check_refused(case, result)
         return
     server, database = served
-    tenant = f"derived_{next(_FRESH)}"
-    database.tenants()
-    try:
-        check(case, result, MariadbBench(server, database, tenant, BASE, STATES[case.state], case.setup))
-    finally:
-        server.sql(f"DROP DATABASE {quoted(tenant)}")
+    name = f"derived_{next(_FRESH)}"
+    with closing(MariadbBench(server, database, name, BASE, STATES[case.state], case.setup)) as bench:
+        check(case, result, bench)
