@@ -9,7 +9,7 @@ import msgspec
 
 from pdelta.errors import ScriptError
 from pdelta.formats.duration import HINT, parse_duration_ms
-from pdelta.sql.script import Allowance, Phase, Scope, Script, Section, Transaction
+from pdelta.sql.script import Allowance, Phase, Replaced, Scope, Script, Section, Tool, Transaction
 from pdelta.sql.token import Dialect
 
 DIALECTS: Final[Mapping[str, Dialect]] = {
@@ -23,6 +23,7 @@ _FIELD: Final = re.compile(r'[ \t]*([A-Za-z_]+)=(?:"([^"]*)"|([^\s"]+))(?=[ \t]|
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 _RULE: Final = re.compile(r"[a-z][a-z-]*")
 _ALLOW: Final = 'write allow="RULE,RULE: why", with rules as pdelta sql lint names them'
+_REPLACES: Final = 'write replaces="TOOL:VERSION; TOOL:VERSION", with versions as that tool\'s table has them'
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -40,6 +41,8 @@ class Header(msgspec.Struct, frozen=True):
     repeatable: bool | None = None
     phase: Phase | None = None
     allows: tuple[Allowance, ...] | None = None
+    baseline: bool | None = None
+    replaces: tuple[Replaced, ...] | None = None
 
     def script(self, name: str, sections: tuple[Section, ...]) -> Script:
         """Give the script of this header and these sections."""
@@ -56,6 +59,8 @@ class Header(msgspec.Struct, frozen=True):
             repeatable=bool(self.repeatable),
             phase=self.phase,
             allows=self.allows or (),
+            baseline=bool(self.baseline),
+            replaces=self.replaces or (),
         )
 
 
@@ -87,17 +92,28 @@ def read_header(header: Header, text: str, line: int) -> Header:
                 f"the header has an unknown key {key!r}", line=line, hint=f"known are: {', '.join(_KEYS)}"
             )
         field, read = _KEYS[key]
-        if key == "allow":
-            # Each reason has a line of its own.
-            value = _allowance(value, key, line)
-            said[field] = (*said.get(field, header.allows or ()), value)
+        if key in _SEVERAL:
+            # Reasons, and lists that are long, have lines of their own.
+            said[field] = (*said.get(field, getattr(header, field) or ()), *read(value, key, line))
             at = found.end()
             continue
         if field in said or getattr(header, field) is not None:
             raise ScriptError(f"the header says {key} twice", line=line)
         said[field] = read(value, key, line)
         at = found.end()
-    return msgspec.structs.replace(header, **said)
+    header = msgspec.structs.replace(header, **said)
+    _check(header, line)
+    return header
+
+
+def _check(header: Header, line: int) -> None:
+    """Refuse what contradicts itself."""
+    if header.baseline and header.repeatable:
+        raise ScriptError("a baseline is applied once, and can't be repeatable", line=line)
+    if header.baseline and header.scope is Scope.ONCE:
+        raise ScriptError("a baseline is for tenants, and can't have scope=once", line=line)
+    if header.replaces and len(set(header.replaces)) != len(header.replaces):
+        raise ScriptError("the header's replaces names one version twice", line=line)
 
 
 def _id(value: str, key: str, line: int) -> str:
@@ -152,14 +168,28 @@ def _phase(value: str, key: str, line: int) -> Phase:
     return _one_of({choice.value: choice for choice in Phase}, value, key, line)
 
 
-def _allowance(value: str, key: str, line: int) -> Allowance:
+def _allowance(value: str, key: str, line: int) -> tuple[Allowance]:
     rules, colon, reason = value.partition(":")
     names = tuple(name.strip() for name in rules.split(","))
     if not all(_RULE.fullmatch(name) for name in names):
         raise ScriptError(f"the header's {key} has {rules.strip()!r}, which names no rules", line=line, hint=_ALLOW)
     if not colon or not reason.strip():
         raise ScriptError(f"the header's {key} gives no reason", line=line, hint=_ALLOW)
-    return Allowance(names, reason.strip())
+    return (Allowance(names, reason.strip()),)
+
+
+def _replaced(value: str, key: str, line: int) -> tuple[Replaced, ...]:
+    entries: list[Replaced] = []
+    for entry in value.split(";"):
+        tool, _, version = (word.strip() for word in entry.partition(":"))
+        if not version:
+            raise ScriptError(
+                f"the header's {key} has {entry.strip()!r}, which names no version", line=line, hint=_REPLACES
+            )
+        if tool not in set(Tool):
+            raise ScriptError(f"the header's {key} has {tool!r}", line=line, hint=f"known are: {', '.join(Tool)}")
+        entries.append(Replaced(Tool(tool), version))
+    return tuple(entries)
 
 
 def _one_of(choices: Mapping[str, Choice], value: str, key: str, line: int) -> Choice:
@@ -168,7 +198,7 @@ def _one_of(choices: Mapping[str, Choice], value: str, key: str, line: int) -> C
     return choices[value]
 
 
-_KEYS: Final[Mapping[str, tuple[str, Callable[[str, str, int], object]]]] = {
+_KEYS: Final[Mapping[str, tuple[str, Callable[[str, str, int], Any]]]] = {
     "id": ("id", _id),
     "engine": ("dialect", _dialect),
     "transaction": ("transaction", _transaction),
@@ -179,4 +209,8 @@ _KEYS: Final[Mapping[str, tuple[str, Callable[[str, str, int], object]]]] = {
     "repeatable": ("repeatable", _truth),
     "phase": ("phase", _phase),
     "allow": ("allows", _allowance),
+    "baseline": ("baseline", _truth),
+    "replaces": ("replaces", _replaced),
 }
+_SEVERAL: Final = frozenset({"allow", "replaces"})
+"""May be given several times, and add up."""

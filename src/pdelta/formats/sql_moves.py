@@ -32,6 +32,7 @@ class PlannedMove(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
         accept_loss: Whether taking it back may lose data.
         derived: What its derived reverse depends on: ``schema``, or ``rows`` as well; empty where it was written.
         underived: Whether what applies it is not known here, so that it can't be applied.
+        captured: What the row keeps of how it came; empty for nothing.
     """
 
     way: Way
@@ -50,6 +51,7 @@ class PlannedMove(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     accept_loss: bool = False
     derived: str = ""
     underived: bool = False
+    captured: str = ""
 
 
 class SqlBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -67,6 +69,8 @@ class SqlWish(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     Attributes:
         wanted: Deltas that it should have, in the order of application.
+        baselines: All there are; a tenant that has one may have stopped half-way in it.
+        begin: The id of the baseline that a tenant without any delta begins with; empty for none.
         dropped: Deltas that it should not have, the ones to be taken back first at the beginning.
         dropped_run: The only run whose deltas are to be taken back; empty for whichever applied them.
         dropped_after: A delta; those of which the wish knows nothing, and whose ids come after it, go too. Empty for
@@ -76,6 +80,8 @@ class SqlWish(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """
 
     wanted: tuple[PlannedMove, ...] = ()
+    baselines: tuple[PlannedMove, ...] = ()
+    begin: str = ""
     dropped: tuple[PlannedMove, ...] = ()
     dropped_run: str = ""
     dropped_after: str | None = None

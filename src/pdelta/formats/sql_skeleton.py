@@ -25,7 +25,7 @@ _EXPLICIT: Final = """\
 -- {name}
 {header}-- pdelta: transaction=auto scope=tenant
 -- Further keys: id, lock_timeout=2s, requires=ID,ID, phase=expand|contract, repeatable=yes, irreversible="why",
--- allow="RULE: why". Take out every section that stays empty.
+-- allow="RULE: why", baseline=yes, replaces="TOOL:VERSION". Take out every section that stays empty.
 
 -- +check
 -- -- A SELECT of one truth that must hold before, for example:

@@ -10,7 +10,7 @@ import msgspec
 from pdelta.errors import FormatError
 
 if TYPE_CHECKING:
-    from pdelta.sql.script import Script
+    from pdelta.sql.script import Replaced, Script
 
 SUFFIX: Final = ".sql"
 _NAME: Final = re.compile(r"delta_([0-9]{8})(z*[b-y]?)_([A-Za-z0-9][A-Za-z0-9_-]*)")
@@ -70,7 +70,8 @@ def order(scripts: "Iterable[Script]") -> "tuple[Script, ...]":
     """Give these deltas in the order of application: that of their keys, or else of their names.
 
     Raises:
-        FormatError: Two have one id, one requires what is not there, or some require each other; each is named.
+        FormatError: Two have one id or replace one version, one requires what is not there, or some require each
+            other; each is named.
     """
     by_name = sorted(scripts, key=lambda script: script.key or str(parse_name(script.name)))
     by_id: dict[str, Script] = {}
@@ -88,7 +89,20 @@ def order(scripts: "Iterable[Script]") -> "tuple[Script, ...]":
                     f"{script.name}{SUFFIX} requires {needed!r}, and there is no such delta",
                     hint="restore that file, or correct the header",
                 )
+    _refuse_shared_replacements(by_name)
     return _sorted(by_name, by_id)
+
+
+def _refuse_shared_replacements(scripts: "Iterable[Script]") -> None:
+    by_version: dict[Replaced, Script] = {}
+    for script in scripts:
+        for replaced in script.replaces:
+            other = by_version.setdefault(replaced, script)
+            if other is not script:
+                raise FormatError(
+                    f"{other.name}{SUFFIX} and {script.name}{SUFFIX} both replace {replaced}",
+                    hint="take it out of one of them",
+                )
 
 
 def _sorted(by_name: "Sequence[Script]", by_id: "Mapping[str, Script]") -> "tuple[Script, ...]":

@@ -64,6 +64,33 @@ class Allowance(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Tool(StrEnum):
+    """Another program that keeps schemas at a version, by a table of its own in them."""
+
+    ALEMBIC = "alembic"
+    DBMATE = "dbmate"
+    DJANGO = "django"
+    FLYWAY = "flyway"
+    GOLANG_MIGRATE = "golang-migrate"
+    GOOSE = "goose"
+    LIQUIBASE = "liquibase"
+
+
+class Replaced(msgspec.Struct, frozen=True):
+    """What another tool knows a delta by.
+
+    Attributes:
+        tool: Which.
+        version: As that tool's table has it: a revision, a version, or whatever names one entry there.
+    """
+
+    tool: Tool
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.tool}:{self.version}"
+
+
 class Section(msgspec.Struct, frozen=True):
     """SQL for one purpose.
 
@@ -97,6 +124,8 @@ class Script(msgspec.Struct, frozen=True):
         phase: Where it stands in a longer change; None where that isn't said.
         allows: Which rules of lint it may break.
         key: Sorts it among the scripts of its folder by code points; empty where its name does.
+        baseline: Whether it holds all that the deltas before it do, for tenants that have none of those.
+        replaces: What other tools know it by, the oldest first.
     """
 
     name: str
@@ -112,6 +141,8 @@ class Script(msgspec.Struct, frozen=True):
     phase: Phase | None = None
     allows: tuple[Allowance, ...] = ()
     key: str = ""
+    baseline: bool = False
+    replaces: tuple[Replaced, ...] = ()
 
     def section(self, part: Part, dialect: Dialect) -> Section | None:
         """Give the section for this dialect, else the one for any, else None."""

@@ -13,7 +13,9 @@ from pdelta.sql.script import Part, Script
 from pdelta.sql.token import Dialect
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors/sql-delta/scripts.json").read_text())
-LATER: dict[str, Any] = {"repeatable": False, "phase": None, "allows": [], "key": ""}
+LATER: dict[str, Any] = {
+    "repeatable": False, "phase": None, "allows": [], "key": "", "baseline": False, "replaces": [],
+}  # fmt: skip
 """What vectors of the first form do not name."""
 NAME = "delta_20250315_add_last_login"
 

@@ -2,11 +2,12 @@
 
 import datetime as dt
 
+import msgspec
 import pytest
 
 from pdelta.errors import FormatError
 from pdelta.sql.order import next_name, order, parse_name
-from pdelta.sql.script import Script
+from pdelta.sql.script import Replaced, Script, Tool
 
 DAY = dt.date(2025, 3, 15)
 
@@ -97,3 +98,14 @@ def test_order_when_a_chain_is_long_then_it_is_followed_to_its_end() -> None:
     names = [f"delta_20250315_{number:05}" for number in range(5000)]
     chain = [script(name, *names[number + 1 : number + 2]) for number, name in enumerate(names)]
     assert [found.name for found in order(chain)] == names[::-1]
+
+
+def test_order_when_two_replace_the_same_version_then_both_are_named() -> None:
+    first, second = Replaced(Tool.ALEMBIC, "a1"), Replaced(Tool.DJANGO, "a1")
+    scripts = [
+        Script("delta_20250101_a", "a", replaces=(first,)),
+        Script("delta_20250102_b", "b", replaces=(second, first)),
+    ]
+    with pytest.raises(FormatError, match=r"_a\.sql and delta_20250102_b\.sql both replace alembic:a1"):
+        order(scripts)
+    assert len(order([scripts[0], msgspec.structs.replace(scripts[1], replaces=(second,))])) == 2

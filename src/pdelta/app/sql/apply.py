@@ -81,19 +81,19 @@ def _learnt(memory: Memory, files: Files, fleet: Fleet, context: Context) -> "De
 
 
 def _has_all(fleet: Fleet, memory: Memory, options: ApplyOptions) -> bool:
-    """Say whether the head of every tenant is that of one which has all deltas, and nothing else."""
-    head = memory.head(options.to)
-    if head is None:
+    """Say whether the head of every tenant is one of those that lack no delta, and have nothing else."""
+    heads = memory.heads(options.to)
+    if not heads:
         return False
     said = fleet.database.hearsay([tenant.name for tenant in fleet.tenants])
-    behind = {name: one for name, one in said.items() if one.head != head}
+    behind = {name: one for name, one in said.items() if one.head not in heads}
     # Who is said to lack something is believed: its transaction will see. Nobody is believed to have all.
     glances = fleet.look(behind)
-    return all(_is_at(glances.get(tenant.name), head, trusting=options.trust_stamps) for tenant in fleet.tenants)
+    return all(_is_at(glances.get(tenant.name), heads, trusting=options.trust_stamps) for tenant in fleet.tenants)
 
 
-def _is_at(glance: Glance | Exception | None, head: Head, *, trusting: bool) -> bool:
-    if not isinstance(glance, Glance) or not glance.managed or glance.head != head:
+def _is_at(glance: Glance | Exception | None, heads: tuple[Head, ...], *, trusting: bool) -> bool:
+    if not isinstance(glance, Glance) or not glance.managed or glance.head not in heads:
         return False
     return trusting or not glance.advisory
 

@@ -1,6 +1,6 @@
 """The deltas of one database, ready to be wished for: read, put in order, and made moves for each tenant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from pdelta.errors import PreflightError, UsageError
 from pdelta.formats.sql_moves import PlannedMove
 from pdelta.sql.alone import alone as stand_alone
 from pdelta.sql.ledger import Way
+from pdelta.sql.mark import Mark, encode_mark
 from pdelta.sql.order import SUFFIX
 from pdelta.sql.piece import Piece
 from pdelta.sql.placeholder import Template, template
@@ -38,6 +39,7 @@ class Delta(msgspec.Struct, frozen=True):
         statements: Its statements by part.
         templates: The same, where placeholders stand in them; empty where none do.
         alone: Whether its statements run without a transaction.
+        holds: Of a baseline: the ids of the deltas that it stands for; empty where their files are gone, too.
     """
 
     script: Script
@@ -45,11 +47,12 @@ class Delta(msgspec.Struct, frozen=True):
     statements: Mapping[Part, tuple[Statement, ...]]
     templates: Mapping[Part, tuple[Template, ...]]
     alone: bool
+    holds: tuple[str, ...] = ()
 
     @property
     def derives(self) -> bool:
         """Whether its reverse is calculated in each tenant."""
-        return not self.statements[Part.REVERSE] and not self.script.irreversible
+        return not (self.statements[Part.REVERSE] or self.script.irreversible or self.holds)
 
 
 class Deltas:
@@ -69,7 +72,7 @@ class Deltas:
         self._dialect = dialect
         self._modes = modes
         self._moves: dict[str, PlannedMove] = {}
-        self.all = tuple(_prepared(script, dialect, modes) for script in scripts)
+        self.all = tuple(_with_holds(_prepared(script, dialect, modes) for script in scripts))
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -79,6 +82,11 @@ class Deltas:
     def of(self, scope: Scope, deltas: Sequence[Delta]) -> tuple[Delta, ...]:
         """Give those of some deltas that are for a tenant, or for a server."""
         return tuple(delta for delta in deltas if delta.script.scope is scope)
+
+    @property
+    def baselines(self) -> tuple[Delta, ...]:
+        """Those that stand for others, in order."""
+        return tuple(delta for delta in self.all if delta.script.baseline)
 
     @property
     def have_servers(self) -> bool:
@@ -98,7 +106,10 @@ class Deltas:
     @property
     def outline(self) -> tuple[Known, ...]:
         """What is remembered of them."""
-        return tuple(Known(delta.script.id, delta.script.name, delta.digest, delta.script.scope) for delta in self.all)
+        return tuple(
+            Known(delta.script.id, delta.script.name, delta.digest, delta.script.scope, delta.script.baseline)
+            for delta in self.all
+        )
 
     def until(self, last: str) -> tuple[Delta, ...]:
         """Give the deltas up to this one.
@@ -180,8 +191,10 @@ class Deltas:
             digest=delta.digest,
             name=script.name,
             pieces=pieces,
-            reverse="".join(f"{text};\n" for text in texts[Part.REVERSE]),
-            irreversible=script.irreversible,
+            # What a baseline brought is taken back delta by delta: its own row only says what came with it.
+            reverse="" if delta.holds else "".join(f"{text};\n" for text in texts[Part.REVERSE]),
+            irreversible="" if delta.holds else script.irreversible,
+            captured=encode_mark(Mark(holds=delta.holds)),
             check=tuple(texts[Part.CHECK]),
             verify=tuple(texts[Part.VERIFY]),
             alone=delta.alone,
@@ -222,6 +235,18 @@ def _prepared(script: Script, dialect: Dialect, modes: frozenset[Mode]) -> Delta
     asks = any(one.placeholders for held in templates.values() for one in held)
     known = digest(statements[Part.FORWARD], dialect)
     return Delta(script, known, statements, templates if asks else {}, steps)
+
+
+def _with_holds(deltas: Iterable[Delta]) -> Iterator[Delta]:
+    """Give these deltas, the baselines among them with what they stand for."""
+    before: list[str] = []
+    for delta in deltas:
+        if delta.script.baseline:
+            yield msgspec.structs.replace(delta, holds=tuple(before))
+            continue
+        yield delta
+        if delta.script.scope is Scope.TENANT and not delta.script.repeatable:
+            before.append(delta.script.id)
 
 
 def _refusal(script: Script, refusal: "Refusal") -> str:

@@ -22,7 +22,7 @@ from pdelta.formats.database import DatabaseSection
 from pdelta.sql.ledger import Head, head_of
 from pdelta.sql.script import Scope
 
-_MAGIC: Final = b"pdelta known deltas 1\n"
+_MAGIC: Final = b"pdelta known deltas 2\n"
 _CHECK_BYTES: Final = 32
 
 State = tuple[int, int, int]
@@ -40,12 +40,14 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
         name: Of its file, without ``.sql``.
         digest: Of its forward statements.
         scope: Who receives it.
+        baseline: Whether it stands for those before it, so that only tenants which began with it have it.
     """
 
     id: str
     name: str
     digest: str
     scope: Scope
+    baseline: bool = False
 
 
 class _Kept(msgspec.Struct, array_like=True):
@@ -54,13 +56,13 @@ class _Kept(msgspec.Struct, array_like=True):
     Attributes:
         key: Of the files that the deltas were read from.
         deltas: In the order of application.
-        head: Of a ledger that has all of them.
+        heads: Of ledgers that lack none of them.
         journal: The state of the journal when it held no open run of the section.
     """
 
     key: bytes
     deltas: tuple[Known, ...]
-    head: Head
+    heads: tuple[Head, ...]
     journal: tuple[State, ...] = ()
 
 
@@ -86,18 +88,21 @@ class Memory:
         """Whether nothing is known of the files as they are now."""
         return self._loaded() is None
 
-    def head(self, last: str = "") -> Head | None:
-        """Give the head of a tenant that has all deltas up to this one, by id or file; None where that isn't known."""
+    def heads(self, last: str = "") -> tuple[Head, ...]:
+        """Give the heads of tenants that have all deltas up to this one, by id or file; none where that isn't known.
+
+        There are several where tenants began with a baseline, and others did not.
+        """
         kept = self._loaded()
         if kept is None or any(known.scope is Scope.ONCE for known in kept.deltas):
-            return None
+            return ()
         if not last:
-            return kept.head
+            return kept.heads
         last = last.removesuffix(".sql")
         for place, known in enumerate(kept.deltas):
             if last in {known.id, known.name}:
-                return _head(kept.deltas[: place + 1])
-        return None
+                return _heads(kept.deltas[: place + 1])
+        return ()
 
     def trusts(self, journal: tuple[State, ...]) -> bool:
         """Say whether the journal in these states held no open run; one that isn't there holds none."""
@@ -106,7 +111,7 @@ class Memory:
 
     def learn(self, deltas: Sequence[Known]) -> None:
         """Keep what the files say."""
-        self._kept = _Kept(self._key, tuple(deltas), _head(deltas))
+        self._kept = _Kept(self._key, tuple(deltas), _heads(deltas))
         self._save()
 
     def learn_ended(self, journal: tuple[State, ...]) -> None:
@@ -145,6 +150,13 @@ def _key(section: DatabaseSection, database: Database, files: Files) -> bytes:
     for part in parts:
         hasher.update(len(part).to_bytes(8, "big") + part)
     return hasher.digest()
+
+
+def _heads(deltas: Sequence[Known]) -> tuple[Head, ...]:
+    plain = [known for known in deltas if not known.baseline]
+    began = [_head([*plain, known]) for known in deltas if known.baseline]
+    # A tenant that has nothing at all may begin with a baseline yet.
+    return (*began, _head(plain)) if plain or not began else tuple(began)
 
 
 def _head(deltas: Sequence[Known]) -> Head:

@@ -91,7 +91,8 @@ def _last_to_stay(fleet: Fleet, deltas: Deltas, options: RollbackOptions, contex
     if options.to:
         return deltas.all[deltas.place(options.to)].script.id
     had = _had(fleet, context)
-    places = [place for place, delta in enumerate(deltas.all) if delta.script.id in had]
+    # The row of a baseline that stands for others is no delta: it goes with the first of those.
+    places = [place for place, delta in enumerate(deltas.all) if delta.script.id in had and not delta.holds]
     unknown = had - set(deltas.ids)
     if not places and not unknown:
         raise UsageError(f"no tenant of {fleet.section.name} has a delta that could be taken back")

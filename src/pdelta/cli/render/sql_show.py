@@ -60,6 +60,8 @@ def header_fields(script: Script) -> dict[str, Any]:
         "repeatable": script.repeatable,
         "phase": script.phase,
         "allow": script.allows,
+        "baseline": script.baseline,
+        "replaces": script.replaces,
     }
 
 
@@ -90,11 +92,14 @@ def _header(script: Script) -> Iterator[str]:
         f"scope={script.scope}" if script.scope is not Scope.TENANT else "",
         "repeatable=yes" if script.repeatable else "",
         f"phase={script.phase}" if script.phase else "",
+        "baseline=yes" if script.baseline else "",
     ]
     if any(said):
         yield " ".join(filter(None, said))
     if script.irreversible:
         yield f"irreversible: {script.irreversible}"
+    if script.replaces:
+        yield f"replaces {', '.join(map(str, script.replaces))}"
     for allowance in script.allows:
         yield f"may break {', '.join(allowance.rules)}: {allowance.reason}"
 

@@ -13,7 +13,7 @@ import msgspec
 from pdelta.errors import FormatError, ScriptError
 from pdelta.formats.foreign.origin import decode, id_of, section_of, version_key
 from pdelta.sql.order import SUFFIX
-from pdelta.sql.script import Part, Script, Section, Transaction
+from pdelta.sql.script import Part, Replaced, Script, Section, Tool, Transaction
 from pdelta.sql.token import Dialect, Mode
 
 NAME: Final = re.compile(r"(?:([VU])([0-9]+(?:[._][0-9]+)*)|(R))__(.+)", re.DOTALL)
@@ -108,6 +108,7 @@ def _script(
         repeatable=repeatable,
         # All that is repeatable comes last, by its description.
         key=f"2 {name.description}" if repeatable else f"1 {_version(name)}",
+        replaces=(Replaced(Tool.FLYWAY, f"R {name.description}" if repeatable else name.version),),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from pdelta.errors import FormatError, ScriptError
 from pdelta.formats.foreign.origin import decode, id_of, section_of, version_key
 from pdelta.sql.order import SUFFIX
-from pdelta.sql.script import Part, Script, Transaction
+from pdelta.sql.script import Part, Replaced, Script, Tool, Transaction
 from pdelta.sql.token import Dialect, Mode
 
 _NAME: Final = re.compile(r"([0-9]{1,19})_.*", re.DOTALL)
@@ -58,6 +58,7 @@ def parse_goose(data: bytes, *, name: str, dialect: Dialect, modes: frozenset[Mo
         transaction=Transaction.AUTO if reading.transaction else Transaction.NONE,
         sections=sections,
         key=version_key([version]),
+        replaces=(Replaced(Tool.GOOSE, version),),
     )
 
 

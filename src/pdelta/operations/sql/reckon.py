@@ -10,6 +10,7 @@ import msgspec
 from pdelta.formats.sql_moves import PlannedMove, SqlWish
 from pdelta.model.operation import Standing
 from pdelta.sql.ledger import Applied, Head, State, Way, head_of
+from pdelta.sql.mark import Mark, decode_mark, encode_mark
 
 
 class Reckoning(msgspec.Struct, frozen=True):
@@ -29,32 +30,96 @@ class Reckoning(msgspec.Struct, frozen=True):
 def reckon(rows: Sequence[Applied], wish: SqlWish) -> Reckoning:
     """Compare a ledger with a wish."""
     had = {row.id: row for row in rows}
-    moves = _dropping(rows, wish)
-    edited: list[str] = []
+    start = _start(had, wish)
+    moves = _dropping(rows, wish) + list(start.moves)
+    edited = list(start.edited)
     for wanted in wish.wanted:
         row = had.get(wanted.id)
         if row is not None and row.state is State.APPLIED and row.digest == wanted.digest:
+            continue
+        if row is None and wanted.id in start.holds:
+            moves.append(_recorded(wanted, start.baseline))
             continue
         lacking = [wanted] if row is None else _lacking(row, wanted, accept_edit=wish.accept_edit)
         moves += lacking
         if not lacking:
             edited.append(wanted.id)
-    known = {move.id for move in (*wish.wanted, *wish.dropped)}
+    known = {move.id for move in (*wish.wanted, *wish.dropped, *wish.baselines)}
     return Reckoning(tuple(moves), tuple(edited), tuple(id for id in had if id not in known))
+
+
+class _Start(msgspec.Struct, frozen=True):
+    """What a baseline means for a tenant.
+
+    Attributes:
+        baseline: The id of the one that it has, or begins with; empty for none.
+        moves: What brings that, or what is left of it.
+        holds: The deltas that it stands for, so that they need only be recorded.
+        edited: Its id, where the tenant has it in another version.
+    """
+
+    baseline: str = ""
+    moves: tuple[PlannedMove, ...] = ()
+    holds: frozenset[str] = frozenset()
+    edited: tuple[str, ...] = ()
+
+
+def _start(had: Mapping[str, Applied], wish: SqlWish) -> _Start:
+    """Give what the baseline that a tenant has, or should begin with, means there."""
+    for baseline in wish.baselines:
+        row = had.get(baseline.id)
+        if row is not None:
+            return _begun(row, baseline, accept_edit=wish.accept_edit)
+        if not had and baseline.id == wish.begin:
+            return _Start(baseline.id, (baseline,), frozenset(decode_mark(baseline.captured).holds))
+    return _Start()
+
+
+def _begun(row: Applied, baseline: PlannedMove, *, accept_edit: bool) -> _Start:
+    if row.state is State.REVERSING:
+        # What it stands for is recorded by itself: the row goes, and nothing comes in its place.
+        return _Start(moves=(PlannedMove(way=Way.REVERSE, id=row.id, digest=row.digest, underived=True),))
+    same = row.digest == baseline.digest
+    if row.state is State.APPLIED:
+        # What it stood for then, not what lies before it now: a file that came later is no part of it.
+        holds = frozenset(decode_mark(row.captured).holds)
+        moves = () if same else tuple(_lacking(row, baseline, accept_edit=accept_edit))
+        return _Start(baseline.id, moves, holds, () if same or moves else (baseline.id,))
+    if not same:
+        return _Start(baseline.id, edited=(baseline.id,))
+    return _Start(baseline.id, (baseline,), frozenset(decode_mark(baseline.captured).holds))
+
+
+def _recorded(wanted: PlannedMove, baseline: str) -> PlannedMove:
+    """Give the move that only records what a baseline has brought; a reverse that was not written is not known."""
+    return msgspec.structs.replace(
+        wanted,
+        pieces=(),
+        check=(),
+        verify=(),
+        alone=False,
+        derived="",
+        underived=False,
+        captured=encode_mark(Mark(baseline=baseline)),
+        irreversible=wanted.irreversible or ("" if wanted.reverse else f"it came with the baseline {baseline}"),
+    )
 
 
 def _dropping(rows: Sequence[Applied], wish: SqlWish) -> list[PlannedMove]:
     had = {row.id: row for row in rows}
     known = {move.id for move in (*wish.wanted, *wish.dropped)}
-    # What no file tells of any more comes first: files that are gone came last.
-    gone = sorted((row.id for row in rows if row.id not in known and _goes(row, wish)), reverse=True)
-    drops = [PlannedMove(way=Way.REVERSE, id=id, underived=True) for id in gone]
+    # Files that are gone came last, or first, where a baseline stands for them now: their ids tell.
+    gone = sorted(row.id for row in rows if row.id not in known and _goes(row, wish))
+    drops: list[PlannedMove] = []
     for drop in wish.dropped:
         row = had.get(drop.id)
         if row is None or wish.dropped_run not in {"", row.run}:
             continue
+        while gone and gone[-1] > drop.id:
+            drops.append(PlannedMove(way=Way.REVERSE, id=gone.pop(), underived=True))
         same = row.digest == drop.digest
         drops.append(drop if same else PlannedMove(way=Way.REVERSE, id=drop.id, underived=True))
+    drops += (PlannedMove(way=Way.REVERSE, id=id, underived=True) for id in reversed(gone))
     return [msgspec.structs.replace(drop, digest=had[drop.id].digest, accept_loss=wish.accept_loss) for drop in drops]
 
 

@@ -92,7 +92,7 @@ class Stepwise:
             )
             row = self._record(begun, former=row)
         row = self._walk(row, pieces)
-        self._record(msgspec.structs.replace(row, state=State.APPLIED, captured=""), former=row)
+        self._record(msgspec.structs.replace(row, state=State.APPLIED, captured=planned.captured), former=row)
 
     def _reverse(self, planned: PlannedMove) -> None:
         row = self._rows[planned.id]

@@ -8,6 +8,7 @@ from pdelta.databases.base import Move
 from pdelta.errors import PdeltaError
 from pdelta.formats.sql_moves import PlannedMove
 from pdelta.sql.ledger import Applied, State, Way
+from pdelta.sql.mark import Mark, encode_mark
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
 from pdelta.sql.split import split
 from pdelta.sql.token import Dialect, Mode
@@ -78,7 +79,7 @@ class Workshop:
 
     def recording(self, planned: PlannedMove) -> Move:
         """Give the move that records a delta whose effect was there already, so that there is nothing to take back."""
-        row = msgspec.structs.replace(self._row(planned, ""), irreversible="", captured='{"found":true}')
+        row = msgspec.structs.replace(self._row(planned, ""), irreversible="", captured=encode_mark(Mark(found=True)))
         return Move(Way.APPLY, row, (), replaces=bool(planned.former))
 
     def reversing(self, planned: PlannedMove, row: Applied, tenant: str) -> Move:
@@ -138,6 +139,7 @@ class Workshop:
             digest=planned.digest,
             state=State.APPLIED,
             reverse=reverse,
+            captured=planned.captured,
             irreversible=planned.irreversible,
             proof="schema" if planned.id in imprint.proved else "",
             run=imprint.run,
@@ -165,7 +167,9 @@ def segments(moves: Sequence[PlannedMove], *, transactional: bool) -> list[tuple
     """
     cut: list[tuple[bool, tuple[PlannedMove, ...]]] = []
     for move in moves:
-        together = transactional and not move.alone
+        # Where only the ledger changes, every engine has a transaction.
+        writes = move.way is Way.APPLY and not move.pieces
+        together = writes or (transactional and not move.alone)
         if together and cut and cut[-1][0]:
             cut[-1] = (True, (*cut[-1][1], move))
         else:

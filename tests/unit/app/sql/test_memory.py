@@ -12,7 +12,7 @@ from pdelta.app.sql.scripts import Files
 from pdelta.databases.base import Database
 from pdelta.databases.sqlite.database import SqliteDatabase
 from pdelta.formats.database import DatabaseSection, Of, Tenants
-from pdelta.sql.ledger import head_of
+from pdelta.sql.ledger import Head, head_of
 from pdelta.sql.script import Scope
 from pdelta.sql.token import Dialect, Mode
 
@@ -22,6 +22,10 @@ KNOWN = (
     Known("second", "delta_20250102_b", "2" * 64, Scope.TENANT),
 )
 Remember = Callable[..., Memory]
+
+
+def head_with(*deltas: Known) -> Head:
+    return head_of((known.id, known.digest, "applied") for known in deltas)
 
 
 class Mysql(SqliteDatabase):
@@ -55,17 +59,26 @@ def remember(tmp_path: Path) -> Remember:
 
 
 def test_head_when_the_files_are_the_same_then_it_is_that_of_a_ledger_with_all(remember: Remember) -> None:
-    assert remember().head() is None
+    assert remember().heads() == ()
     remember().learn(KNOWN)
-    assert remember().head() == head_of((known.id, known.digest, "applied") for known in KNOWN)
+    assert remember().heads() == (head_with(*KNOWN),)
 
 
 @pytest.mark.parametrize("last", ["delta_20250101_a", "delta_20250101_a.sql"])
 def test_head_when_asked_up_to_one_then_later_ones_are_left_out(remember: Remember, last: str) -> None:
     remember().learn(KNOWN)
-    assert remember().head(last) == head_of([(KNOWN[0].id, KNOWN[0].digest, "applied")])
-    assert remember().head("second") == remember().head("delta_20250102_b.sql") == remember().head()
-    assert remember().head("third") is None
+    assert remember().heads(last) == (head_with(KNOWN[0]),)
+    assert remember().heads("second") == remember().heads("delta_20250102_b.sql") == remember().heads()
+    assert remember().heads("third") == ()
+
+
+def test_heads_when_there_are_baselines_then_one_for_each_way_to_begin(remember: Remember) -> None:
+    first, second = (Known(name, name, "3" * 64, Scope.TENANT, baseline=True) for name in ("old", "new"))
+    remember().learn((KNOWN[0], first, KNOWN[1], second))
+    assert set(remember().heads()) == {head_with(*KNOWN), head_with(*KNOWN, first), head_with(*KNOWN, second)}
+    assert set(remember().heads("old")) == {head_with(KNOWN[0]), head_with(KNOWN[0], first)}
+    remember().learn((first,))
+    assert remember().heads() == (head_with(first),)
 
 
 @pytest.mark.parametrize(
@@ -83,26 +96,26 @@ def test_head_when_asked_up_to_one_then_later_ones_are_left_out(remember: Rememb
 )
 def test_head_when_any_file_changed_then_nothing_is_known(remember: Remember, files: Files) -> None:
     remember().learn(KNOWN)
-    assert remember(files).head() is None
+    assert remember(files).heads() == ()
 
 
 def test_head_when_the_files_are_read_otherwise_then_nothing_is_known(remember: Remember) -> None:
     remember().learn(KNOWN)
-    assert remember(database=Mysql(frozenset())).head() is None
+    assert remember(database=Mysql(frozenset())).heads() == ()
     remember(database=Mysql(frozenset())).learn(KNOWN)
-    assert remember(database=Mysql(frozenset())).head() is not None
-    assert remember(database=Mysql(frozenset({Mode.ANSI_QUOTES}))).head() is None
+    assert remember(database=Mysql(frozenset())).heads() != ()
+    assert remember(database=Mysql(frozenset({Mode.ANSI_QUOTES}))).heads() == ()
 
 
 def test_head_when_another_section_has_these_files_then_each_knows_its_own(remember: Remember) -> None:
     remember().learn(KNOWN)
-    assert remember(name="other").head() is None
+    assert remember(name="other").heads() == ()
 
 
 def test_head_when_a_delta_is_for_servers_then_nothing_is_known(remember: Remember) -> None:
     """Whether a server has it, no tenant's head says."""
     remember().learn((*KNOWN, Known("third", "third", "3" * 64, Scope.ONCE)))
-    assert remember().head() is None
+    assert remember().heads() == ()
 
 
 @pytest.mark.parametrize("place", [0, 30, -1])
@@ -114,9 +127,9 @@ def test_head_when_what_was_kept_is_damaged_then_nothing_is_known(
     data = bytearray(path.read_bytes())
     data[place] ^= 1
     path.write_bytes(data)
-    assert remember().head() is None
+    assert remember().heads() == ()
     remember().learn(KNOWN)
-    assert remember().head() is not None
+    assert remember().heads() != ()
 
 
 def test_learn_when_the_cache_can_not_be_written_then_nothing_is_kept_and_nobody_is_told(
@@ -124,7 +137,7 @@ def test_learn_when_the_cache_can_not_be_written_then_nothing_is_kept_and_nobody
 ) -> None:
     (tmp_path / "cache").write_text("in the way")
     remember().learn(KNOWN)
-    assert remember().head() is None
+    assert remember().heads() == ()
 
 
 def test_trusts_when_the_journal_or_its_log_changed_then_no_more(remember: Remember, tmp_path: Path) -> None:

@@ -1,0 +1,50 @@
+"""How a row came into a ledger where no delta was executed for it: JSON in ``captured``, of applied rows alone."""
+
+from typing import Final
+
+import msgspec
+
+
+class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is remembered of an applied row besides how it is taken back.
+
+    Attributes:
+        found: Whether the delta's effect was there already, so that nothing was executed.
+        adopted: From whom it is known that the tenant has it: a tool's name, ``like:TENANT``, or ``up-to``.
+        baseline: The baseline that brought its effect.
+        holds: Of a baseline: the deltas that it stands for.
+    """
+
+    found: bool = False
+    adopted: str = ""
+    baseline: str = ""
+    holds: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Say it in words; empty where there is nothing to say."""
+        if self.found:
+            return "its effect was there"
+        if self.adopted:
+            return f"adopted: {self.adopted}"
+        if self.baseline:
+            return f"came with {self.baseline}"
+        return f"stands for {len(self.holds)} deltas" if self.holds else ""
+
+
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder(Mark)
+
+
+def encode_mark(mark: Mark) -> str:
+    """Give what a row keeps; empty where the mark says nothing."""
+    return "" if mark == Mark() else _ENCODER.encode(mark).decode()
+
+
+def decode_mark(captured: str) -> Mark:
+    """Give what a row says; of one that says something else, or is not applied, nothing."""
+    if not captured:
+        return Mark()
+    try:
+        return _DECODER.decode(captured)
+    except msgspec.MsgspecError:
+        return Mark()
