@@ -290,6 +290,27 @@ class Database(Protocol):
         """Open a session on a lane; nothing is connected before it is used."""
         ...
 
+    def covers(self, name: str) -> bool:
+        """Say whether a tenant of this name would be among ``tenants`` once it is there.
+
+        Raises:
+            DatabaseError: Only a query tells, and it fails.
+        """
+        ...
+
+    def create(self, name: str, *, lane: str = "") -> bool:
+        """Make an empty tenant where there is none of this name; say whether there was none.
+
+        Args:
+            name: One that is covered.
+            lane: On which server; may be empty where there is only one, or the list of tenants says it.
+
+        Raises:
+            UsageError: Nothing says on which server, or it is none, or another has the tenant.
+            DatabaseError: As its ``cause`` says.
+        """
+        ...
+
     def blockers(self, name: str) -> Sequence[str]:
         """Give, in words for people, who holds locks on this tenant's tables now; empty where that can't be known."""
         ...

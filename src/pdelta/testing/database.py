@@ -92,6 +92,24 @@ class DatabaseContract(ABC):
                 assert stage.ledger(tenant) == []
                 assert not stage.glance(tenant).managed
 
+    def test_create_when_there_is_none_then_an_empty_tenant_and_nothing_when_there_is(self) -> None:
+        """What is made is listed, empty, and fit for a delta; what is there stays as it is."""
+        with self._stage() as stage, stage.bench.database() as database:
+            for tenant in stage.bench.tenants:
+                assert database.covers(tenant)
+                assert not database.create(tenant)
+                assert stage.notes(tenant) == []
+                stage.bench.drop(tenant)
+                assert database.covers(tenant)
+                assert database.create(tenant)
+                assert not database.create(tenant)
+                assert tenant in [one.name for one in database.tenants()]
+                assert not stage.glance(tenant).managed
+                stage.commit(stage.work(tenant, [forward("a")]))
+                assert stage.ledger(tenant) == [row("a")]
+            assert not database.covers("nobody")
+            assert not database.covers("")
+
     def test_glance_when_a_tenant_is_gone_then_left_out(self) -> None:
         """What is not there is no error of the others."""
         with self._stage() as stage, stage.bench.database() as database:

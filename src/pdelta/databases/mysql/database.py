@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 
 from pdelta.databases.base import Glance, Session, Tenant
 from pdelta.databases.mysql import reading
-from pdelta.databases.mysql.listing import databases_of, list_tenants
+from pdelta.databases.mysql.listing import covers, databases_of, list_tenants
 from pdelta.databases.mysql.server import Server, missing
 from pdelta.databases.mysql.settings import Settings, check
 from pdelta.errors import Cause, DatabaseError, UsageError
@@ -142,11 +142,39 @@ class MysqlDatabase:
 
         return MysqlSession(self._servers[lane], self._failpoint)
 
+    def covers(self, name: str) -> bool:
+        """Say whether a database of this name would be among the tenants.
+
+        Raises:
+            DatabaseError: Only a query tells, and it fails.
+        """
+        if self._settings.query:
+            return any(tenant.name == name for tenant in self.tenants())
+        return covers(name, self._settings)
+
+    def create(self, name: str, *, lane: str = "") -> bool:
+        """Make a database where there is none of this name; say whether there was none.
+
+        Raises:
+            UsageError: Nothing says on which server, or it is none, or another has the tenant.
+            DatabaseError: As its ``cause`` says.
+        """
+        from pdelta.databases.placing import birthplace
+
+        server = birthplace(self.name, name, lane, self._servers, self._listed)
+        self._homes[name] = server
+        return server.create(name)
+
     def blockers(self, name: str) -> Sequence[str]:
         """Give which sessions hold a tenant or have a transaction open in it; the oldest first."""
         from pdelta.databases.mysql.session import claim
 
         return reading.blockers(self._home(name), name, claim(name))
+
+    def _listed(self) -> dict[str, str]:
+        """Give the servers of all tenants that there are."""
+        self.tenants()
+        return {name: server.name for name, server in self._homes.items()}
 
     def _home(self, name: str) -> Server:
         if len(self._servers) == 1:

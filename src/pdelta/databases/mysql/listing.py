@@ -10,6 +10,8 @@ from pdelta.databases.mysql.settings import Settings
 from pdelta.errors import UsageError
 from pdelta.formats.tenants import matches, read_row
 
+LONGEST_NAME: Final = 64
+"""Characters."""
 _SYSTEM: Final = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
 _NAMES: Final = "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA"
 _SIZES: Final = (
@@ -39,6 +41,17 @@ def list_tenants(server: Server, settings: Settings) -> list[Tenant]:
         chosen += [name for name in settings.patterns if not set("*?[") & set(name)]
     names = [name for name in dict.fromkeys(chosen) if not matches(name, settings.exclude)]
     return [Tenant(name, size=sizes.get(name, 0)) for name in names]
+
+
+def covers(name: str, settings: Settings) -> bool:
+    """Say whether the names and patterns of these settings mean a tenant of this name."""
+    if not settings.patterns:
+        return name == settings.servers[0].database
+    if not name or "\0" in name or len(name) > LONGEST_NAME or name.endswith(" "):
+        return False
+    if name.lower() in _SYSTEM or matches(name, settings.exclude):
+        return False
+    return matches(name, settings.patterns)
 
 
 def databases_of(server: Server, with_table: str = "") -> set[str]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pdelta.databases.mysql import failure
 from pdelta.databases.mysql.address import Address
 from pdelta.databases.mysql.connection import MysqlConnection
+from pdelta.databases.mysql.quoting import literal
+from pdelta.databases.mysql.quoting import name as quoted
 from pdelta.errors import Cause, DatabaseError
 
 if TYPE_CHECKING:
@@ -74,6 +76,23 @@ class Server:
                     connection.run("ROLLBACK", about=about)
 
         return self._with_connection(asked)
+
+    def create(self, name: str) -> bool:
+        """Make a database where there is none of this name; say whether there was none.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+
+        def created(connection: MysqlConnection) -> bool:
+            there = connection.rows(
+                f"SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {literal(name)}", about=name
+            )
+            if not there:
+                connection.run(f"CREATE DATABASE IF NOT EXISTS {quoted(name)}", about=name)
+            return not there
+
+        return self._with_connection(created)
 
     def close(self) -> None:
         """Close what reading shares."""

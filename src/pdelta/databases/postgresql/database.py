@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from pdelta.databases.base import Glance, Tenant
 from pdelta.databases.postgresql import catalogue
 from pdelta.databases.postgresql.layout import Layout
-from pdelta.databases.postgresql.listing import list_tenants
+from pdelta.databases.postgresql.listing import covers, list_tenants
+from pdelta.databases.postgresql.quoting import is_name
+from pdelta.databases.postgresql.quoting import name as quoted
 from pdelta.databases.postgresql.reading import GoneError, Reader
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.settings import Kind, Settings, check
@@ -139,6 +141,30 @@ class PostgresqlDatabase:
 
         return PostgresqlSession(self._servers[lane], self._layout)
 
+    def covers(self, name: str) -> bool:
+        """Say whether a schema or database of this name would be among the tenants.
+
+        Raises:
+            DatabaseError: Only a query tells, and it fails.
+        """
+        if self._settings.query or self._settings.kind is Kind.SINGLE:
+            return any(tenant.name == name for tenant in self.tenants())
+        return is_name(name) and covers(name, self._settings)
+
+    def create(self, name: str, *, lane: str = "") -> bool:
+        """Make a schema or a database where there is none of this name; say whether there was none.
+
+        Raises:
+            UsageError: Nothing says on which server, or it is none, or another has the tenant.
+            DatabaseError: As its ``cause`` says.
+        """
+        from pdelta.databases.placing import birthplace
+
+        server = birthplace(self.name, name, lane, self._servers, self._listed)
+        self._homes[name] = server
+        what = "SCHEMA" if self._layout.by_schema else "DATABASE"
+        return server.create(f"CREATE {what} {quoted(name)}", about=name)
+
     def blockers(self, name: str) -> Sequence[str]:
         """Give, in words, who holds locks on this tenant's tables now; the oldest transaction first."""
         schema = name if self._layout.by_schema else ""
@@ -147,6 +173,11 @@ class PostgresqlDatabase:
             return [catalogue.in_words(row) for row in self._home(name).ask(text, about=name)[0].rows]
         except DatabaseError:
             return ()
+
+    def _listed(self) -> dict[str, str]:
+        """Give the servers of all tenants that there are."""
+        self.tenants()
+        return {name: server.name for name, server in self._homes.items()}
 
     def _home(self, name: str) -> Server:
         if len(self._servers) == 1 and self._settings.kind is not Kind.SINGLE:

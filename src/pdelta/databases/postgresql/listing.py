@@ -36,6 +36,17 @@ def list_tenants(server: Server, settings: Settings) -> list[Tenant]:
     return [Tenant(name, size=sizes.get(name, 0)) for name in dict.fromkeys([*chosen, *named])]
 
 
+def covers(name: str, settings: Settings) -> bool:
+    """Say whether the names and patterns of these settings mean a tenant of this name."""
+    if name in settings.names:
+        return True
+    if settings.kind is Kind.SCHEMAS:
+        is_other = name.startswith("pg_") or name in {"information_schema", *settings.search_path}
+    else:
+        is_other = name == "postgres"
+    return not is_other and any(compile_pattern(translate(pattern)).match(name) for pattern in settings.patterns)
+
+
 def _by_query(server: Server, settings: Settings) -> Iterator[Tenant]:
     place = Place(server.name, schema="")
     try:

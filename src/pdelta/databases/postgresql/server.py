@@ -7,12 +7,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from pdelta.databases.postgresql import failure
 from pdelta.databases.postgresql.address import Address
 from pdelta.databases.postgresql.connection import BrokenError, ConnectError, Connection, Result, StatementError
 from pdelta.databases.postgresql.script import Line, Role, roll_back
+
+_IS_THERE: Final = frozenset({"42P04", "42P06", "23505"})
+"""A database or a schema of the name; or somebody else made it at the same moment."""
 
 
 class Server:
@@ -104,6 +107,29 @@ class Server:
                 # Where the text began a transaction, that is over.
                 self._asker.run("; ".join(roll_back()))
                 raise
+
+    def create(self, text: str, *, about: str) -> bool:
+        """Make a schema or a database; say whether there was none of its name.
+
+        Args:
+            text: The statement.
+            about: The tenant that an error is to name.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+        connection = self.connect()
+        try:
+            connection.run(text)
+        except StatementError as error:
+            if error.sqlstate in _IS_THERE:
+                return False
+            raise failure.statement(error, Line(text, Role.LEDGER, about), error.position) from error
+        except BrokenError as error:
+            raise failure.lost(error, [about], state="whether it was made is not known") from error
+        finally:
+            connection.close()
+        return True
 
     def __enter__(self) -> Self:
         return self

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Self
 from blake3 import blake3
 
 from pdelta.databases.base import Glance, Session, Tenant
-from pdelta.databases.sqlite.files import COMPANIONS, Facts, Files, has_companion, unreachable
+from pdelta.databases.sqlite.files import COMPANIONS, Facts, Files, create_file, has_companion, unreachable
 from pdelta.databases.sqlite.heads import Heads
 from pdelta.errors import Cause, DatabaseError
 from pdelta.formats.tenants import matches
@@ -170,6 +170,26 @@ class SqliteDatabase:
         from pdelta.databases.sqlite.session import SqliteSession
 
         return SqliteSession(self._files, self._heads, self._failpoint)
+
+    def covers(self, name: str) -> bool:
+        """Say whether a file of this name would be among the tenants."""
+        from pdelta.databases.sqlite.covering import covers
+
+        if not name or name.endswith(_BESIDE) or matches(name, self._exclude) or self._name(name) != name:
+            return False
+        path = os.path.normpath(self._files.path(name))
+        return any(covers(os.path.normpath(self._files.path(pattern)), path) for pattern in self._patterns)
+
+    def create(self, name: str, *, lane: str = "") -> bool:  # noqa: ARG002 - there is one
+        """Make an empty file, and the folders above it; it is durable when this returns.
+
+        Raises:
+            DatabaseError: The system does not let us.
+        """
+        try:
+            return create_file(self._files.path(name))
+        except OSError as error:
+            raise unreachable(name, error) from error
 
     def blockers(self, name: str) -> Sequence[str]:
         """Give which processes hold locks on a file now, where the kernel tells."""

@@ -128,6 +128,30 @@ class Files:
                     del self._open[identity]
 
 
+def create_file(path: str) -> bool:
+    """Make an empty file, which is an empty database, and the folders above it; say whether there was none.
+
+    Raises:
+        OSError: It can't be made.
+    """
+    folder = os.path.dirname(path)
+    os.makedirs(folder, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except FileExistsError:
+        return False
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return True
+
+
 def has_companion(path: str) -> bool:
     """Say whether a journal or a log lies beside a file."""
     return any(os.path.lexists(path + suffix) for suffix in COMPANIONS)
