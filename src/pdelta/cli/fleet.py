@@ -41,7 +41,19 @@ class Duration(click.ParamType[int]):
 
 
 def tenants(function: Function) -> Function:
-    """Give a command the options that choose a database and its tenants; stands below ``option.common``."""
+    """Give a command the options that choose a database and some of its tenants; stands below ``option.common``."""
+    return places(
+        click.option(
+            "--only",
+            multiple=True,
+            metavar="TENANTS",
+            help="Only these tenants: a name, a glob or tag:NAME; may be given again.",
+        )(function)
+    )
+
+
+def places(function: Function) -> Function:
+    """Give a command the options that choose a database; stands below ``option.common``."""
 
     @click.option(
         "--database", metavar="NAME", default="", help="Section of pdelta.toml; needed where there are several."
@@ -54,12 +66,6 @@ def tenants(function: Function) -> Function:
         metavar="KIND=GLOB",
         default="",
         help="Likewise: schemas=, databases= or files= and a glob; one database unless given.",
-    )
-    @click.option(
-        "--only",
-        multiple=True,
-        metavar="TENANTS",
-        help="Only these tenants: a name, a glob or tag:NAME; may be given again.",
     )
     @functools.wraps(function)
     def command(
@@ -240,6 +246,11 @@ def _given(names: Sequence[str]) -> list[str]:
 def tell(console: Console, outcome: RolloutOutcome) -> int:
     """Say what became of a roll-out, and give its exit status."""
     console.result(render.fields(outcome), lambda: render.lines(outcome, verbose=console.verbosity > 0))
+    return object_to(console, outcome)
+
+
+def object_to(console: Console, outcome: RolloutOutcome) -> int:
+    """Say what a roll-out lacks to be all that was asked for, and give its exit status."""
     if outcome.exit_status and not outcome.dry_run:
         console.objection(_objection(outcome))
     return outcome.exit_status

@@ -93,6 +93,22 @@ def order(scripts: "Iterable[Script]") -> "tuple[Script, ...]":
     return _sorted(by_name, by_id)
 
 
+def holds(scripts: "Iterable[Script]") -> "dict[str, tuple[str, ...]]":
+    """Give the ids of the deltas that each baseline stands for, by its id.
+
+    Args:
+        scripts: In the order of application.
+    """
+    before: list[str] = []
+    found: dict[str, tuple[str, ...]] = {}
+    for script in scripts:
+        if script.baseline:
+            found[script.id] = tuple(before)
+        elif script.scope == "tenant" and not script.repeatable:
+            before.append(script.id)
+    return found
+
+
 def _refuse_shared_replacements(scripts: "Iterable[Script]") -> None:
     by_version: dict[Replaced, Script] = {}
     for script in scripts:

@@ -1,7 +1,6 @@
 """On which server a new tenant is made."""
 
 import re
-from collections.abc import Mapping
 
 import pytest
 
@@ -12,7 +11,7 @@ SERVERS = {"one:5432": 1, "two:5432": 2}
 
 
 def place(lane: str = "", home: str = "") -> int:
-    homes: Mapping[str, str] = {"new": home} if home else {}
+    homes = {"new": home} if home else {}
     return birthplace("app", "new", lane, SERVERS, lambda: homes)
 
 

@@ -1,6 +1,6 @@
 """The deltas of one database, ready to be wished for: read, put in order, and made moves for each tenant."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from pdelta.formats.sql_moves import PlannedMove
 from pdelta.sql.alone import alone as stand_alone
 from pdelta.sql.ledger import Way
 from pdelta.sql.mark import Mark, encode_mark
-from pdelta.sql.order import SUFFIX
+from pdelta.sql.order import SUFFIX, holds
 from pdelta.sql.piece import Piece
 from pdelta.sql.placeholder import Template, template
 from pdelta.sql.script import Part, Scope, Script, Transaction, digest
@@ -72,7 +72,8 @@ class Deltas:
         self._dialect = dialect
         self._modes = modes
         self._moves: dict[str, PlannedMove] = {}
-        self.all = tuple(_with_holds(_prepared(script, dialect, modes) for script in scripts))
+        held = holds(scripts)
+        self.all = tuple(_prepared(script, dialect, modes, held.get(script.id, ())) for script in scripts)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -225,7 +226,7 @@ def deltas_in(files: Files, fleet: Fleet, context: Context) -> Deltas:
     return Deltas(scripts, database.dialect, database.modes)
 
 
-def _prepared(script: Script, dialect: Dialect, modes: frozenset[Mode]) -> Delta:
+def _prepared(script: Script, dialect: Dialect, modes: frozenset[Mode], held: tuple[str, ...]) -> Delta:
     statements = {part: script.statements(part, dialect, modes=modes) for part in Part}
     # MySQL commits at each statement anyway, and its adapter says so for all deltas.
     steps = dialect is not Dialect.MYSQL and (
@@ -234,19 +235,7 @@ def _prepared(script: Script, dialect: Dialect, modes: frozenset[Mode]) -> Delta
     templates = {part: tuple(template(one, script.name) for one in held) for part, held in statements.items()}
     asks = any(one.placeholders for held in templates.values() for one in held)
     known = digest(statements[Part.FORWARD], dialect)
-    return Delta(script, known, statements, templates if asks else {}, steps)
-
-
-def _with_holds(deltas: Iterable[Delta]) -> Iterator[Delta]:
-    """Give these deltas, the baselines among them with what they stand for."""
-    before: list[str] = []
-    for delta in deltas:
-        if delta.script.baseline:
-            yield msgspec.structs.replace(delta, holds=tuple(before))
-            continue
-        yield delta
-        if delta.script.scope is Scope.TENANT and not delta.script.repeatable:
-            before.append(delta.script.id)
+    return Delta(script, known, statements, templates if asks else {}, steps, held)
 
 
 def _refusal(script: Script, refusal: "Refusal") -> str:

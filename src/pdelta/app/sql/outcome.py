@@ -48,7 +48,7 @@ class TenantResult(msgspec.Struct, frozen=True):
     Attributes:
         tenant: Its name.
         wave: In which it was.
-        deltas: What it lacked, in order; those to be taken back begin with ``-``.
+        deltas: What it lacked, in order; those to be taken back begin with ``-``, those only recorded with ``*``.
         standing: Where it was last seen; None where it could not be seen.
         touched: Whether anything was done there.
         duration_s: How long that took; 0 where nothing was done.

@@ -21,13 +21,11 @@ from pdelta.app.sql.wishes import applying, members_of
 from pdelta.formats.sql_moves import PlannedMove, SqlBody, decode_body
 from pdelta.model.finding import Finding
 from pdelta.model.plan import Gate, OnFailure, Step
+from pdelta.operations.sql.operation import RESUMED
 from pdelta.operations.sql.target import tenant_of
 from pdelta.operations.sql.work import Imprint, Workshop
 from pdelta.sql.ledger import Applied, State, Way
 from pdelta.sql.piece import Piece
-
-RESUMED: Final = "resume"
-"""What the change of a delta says that stopped half-way."""
 
 _NOBODY: Final = Imprint("", "", "", "")
 

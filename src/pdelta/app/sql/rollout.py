@@ -26,16 +26,17 @@ from pdelta.engine.report import RunReport, StepReport
 from pdelta.engine.waves import Subject, divide, parse_waves
 from pdelta.errors import CancelledError, LockedError, PdeltaError, PreflightError, StaleError
 from pdelta.formats.sql_moves import SqlWish, decode_body, encode_wish
+from pdelta.model.change import Change
 from pdelta.model.delta import Delta
 from pdelta.model.finding import Finding
 from pdelta.model.operation import Standing
 from pdelta.model.plan import OnFailure, Plan, Rollout, Step, Wave
 from pdelta.model.target import Target
 from pdelta.operations.sql.lanes import Patience, Surroundings
-from pdelta.operations.sql.operation import SqlOperation
+from pdelta.operations.sql.operation import RECORDED, SqlOperation
 from pdelta.operations.sql.target import KIND, tenant_of
 from pdelta.operations.sql.work import Imprint
-from pdelta.sql.ledger import Applied, State
+from pdelta.sql.ledger import Applied, State, Way
 from pdelta.sql.script import Scope
 
 ATTEMPTS: Final = 3
@@ -420,12 +421,18 @@ def _results(planned: Plan, report: RunReport) -> tuple[TenantResult, ...]:
     return tuple(_result(next(steps), wave.name) for wave, held in planned.waves() for _ in held)
 
 
+def _mark(change: Change) -> str:
+    if change.action == Way.REVERSE:
+        return "-"
+    return "*" if change.detail == RECORDED else ""
+
+
 def _result(report: StepReport, wave: str) -> TenantResult:
     step = report.step
     return TenantResult(
         tenant_of(step.target),
         wave,
-        tuple(("-" if change.action == "reverse" else "") + change.subject.decode() for change in step.delta.changes),
+        tuple(_mark(change) + change.subject.decode() for change in step.delta.changes),
         report.standing,
         report.touched,
         float(report.facts.get("duration_s", 0.0)),

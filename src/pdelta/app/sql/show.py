@@ -15,7 +15,7 @@ from pdelta.databases.base import Glance, Session
 from pdelta.errors import PdeltaError, UsageError
 from pdelta.model.target import Target
 from pdelta.sql.ledger import Applied, State, Way
-from pdelta.sql.order import SUFFIX
+from pdelta.sql.order import SUFFIX, holds
 from pdelta.sql.script import Part, Scope, Script, digest
 
 HISTORIES: Final = 20
@@ -31,6 +31,8 @@ class Reverse(StrEnum):
     WRITTEN = "written"
     DERIVED = "derived"
     NONE = "none"
+    PARTS = "parts"
+    """Of a baseline: the reverses of the deltas that it stands for."""
 
 
 class Having(StrEnum):
@@ -163,7 +165,11 @@ def show_delta(name: str, database: str, only: Sequence[str], context: Context) 
         script = _found(scripts, name)
         once = any(one.scope is Scope.ONCE for one in ([script] if script else scripts))
         with with_servers(fleet, context, only) if once else nullcontext():
-            facts = _of_file(fleet, script, str(folder)) if script else DeltaFacts(database=fleet.section.name, id=name)
+            facts = (
+                _of_file(fleet, scripts, script, str(folder))
+                if script
+                else DeltaFacts(database=fleet.section.name, id=name)
+            )
             scope = script.scope if script else None
             members = {target: member for target, member in fleet.members.items() if scope in {None, member.scope}}
             facts = _in_ledgers(facts, fleet, members)
@@ -182,7 +188,7 @@ def _found(scripts: Sequence[Script], name: str) -> Script | None:
     return script
 
 
-def _of_file(fleet: Fleet, script: Script, folder: str) -> DeltaFacts:
+def _of_file(fleet: Fleet, scripts: Sequence[Script], script: Script, folder: str) -> DeltaFacts:
     dialect, modes = fleet.database.dialect, fleet.database.modes
     statements = {part: script.statements(part, dialect, modes=modes) for part in Part}
     return DeltaFacts(
@@ -191,13 +197,17 @@ def _of_file(fleet: Fleet, script: Script, folder: str) -> DeltaFacts:
         file=f"{folder}/{script.name}{SUFFIX}",
         script=script,
         digest=digest(statements[Part.FORWARD], dialect),
-        reverse=Reverse.WRITTEN
-        if statements[Part.REVERSE]
-        else Reverse.NONE
-        if script.irreversible
-        else Reverse.DERIVED,
+        reverse=_reverse_of(script, scripts),
         statements={part: tuple(statement.text for statement in held) for part, held in statements.items()},
     )
+
+
+def _reverse_of(script: Script, scripts: Sequence[Script]) -> Reverse:
+    if script.baseline and any(holds(scripts).get(script.id, ())):
+        return Reverse.PARTS
+    if any(section.part is Part.REVERSE for section in script.sections):
+        return Reverse.WRITTEN
+    return Reverse.NONE if script.irreversible else Reverse.DERIVED
 
 
 def _in_ledgers(facts: DeltaFacts, fleet: Fleet, members: Mapping[Target, Member]) -> DeltaFacts:

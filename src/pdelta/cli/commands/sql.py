@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "plan": "Show what apply would do, to the last statement.",
     "apply": "Apply the deltas that tenants lack.",
     "rollback": "Take deltas back.",
+    "provision": "Bring new tenants into being, with all deltas.",
     "purge": "Remove what deltas have parked and kept.",
     "drift": "Group tenants by what they are made of.",
     "diff": "Tell in what one tenant differs from another.",
@@ -29,6 +30,7 @@ Examples:
   pdelta sql plan
   pdelta sql apply --waves canary=3,5%,rest --on-failure reverse
   pdelta sql rollback
+  pdelta sql provision tenant_1001
 
 Databases, their tenants and their folders of deltas are named in pdelta.toml."""
 

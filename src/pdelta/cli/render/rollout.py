@@ -13,6 +13,9 @@ from pdelta.errors import DatabaseError, PdeltaError
 from pdelta.model.operation import Standing
 from pdelta.model.run import RunPhase
 
+_APPLY: Final = ("apply", "green")
+_VERBS: Final = {"-": ("reverse", "yellow"), "*": ("record", "cyan")}
+
 NAMED: Final = 5
 """Tenants that are named where not all are asked for."""
 
@@ -98,10 +101,13 @@ def _deltas(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
         more = len(names) - len(shorter)
         told = ", ".join(shorter) + (f" and {more:,} more" if more else "")
         yield f"  {counted(len(held), 'tenant')}: {told}"
-        for delta in deltas:
-            back = delta.startswith("-")
-            verb = click.style("reverse", fg="yellow") if back else click.style("apply", fg="green") + "  "
-            yield f"    {verb} {shown(delta.removeprefix('-'))}"
+        yield from map(delta_line, deltas)
+
+
+def delta_line(delta: str) -> str:
+    """Say what is to be done about one delta, which begins with a mark as in ``TenantResult``."""
+    verb, colour = _VERBS.get(delta[:1], _APPLY)
+    return f"    {click.style(verb, fg=colour)}{' ' * (len('reverse') - len(verb))} {shown(delta.lstrip('-*'))}"
 
 
 def _failures(failures: Sequence[TenantResult], *, verbose: bool) -> Iterator[str]:
@@ -142,10 +148,13 @@ def _where(failure: TenantResult) -> str:
 
 def _summary(outcome: RolloutOutcome) -> str:
     results = outcome.results
-    back = all(delta.startswith("-") for result in results for delta in result.deltas)
-    moves = len({delta for result in results for delta in result.deltas})
+    all_deltas = {delta for result in results for delta in result.deltas}
+    # What comes with a baseline, or was edited, is not what the run was for, unless there is nothing else.
+    deltas = {delta for delta in all_deltas if not delta.startswith("*")} or all_deltas
+    moves, marks = len(deltas), {delta[:1] for delta in deltas}
+    verb = "reversed" if marks == {"-"} else "recorded" if marks == {"*"} else "applied"
     if outcome.dry_run:
-        verb = "would be reversed" if back else "would be applied"
+        verb = f"would be {verb}"
         return f"{counted(moves, 'delta')} {verb} in {_part(len(results), outcome)}; nothing was changed"
     if outcome.rehearsed:
         good = len(results) - len(outcome.failures)
@@ -155,7 +164,6 @@ def _summary(outcome: RolloutOutcome) -> str:
     tail = f"{duration(outcome.duration_s)}; {outcome.run}"
     if outcome.phase is RunPhase.REVERSED:
         return click.style(f"everything that this run did was reversed; {tail}", fg="yellow")
-    verb = "reversed" if back else "applied"
     return f"{counted(moves, 'delta')} {verb} in {_part(done, outcome)} in {tail}"
 
 

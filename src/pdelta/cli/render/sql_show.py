@@ -23,6 +23,7 @@ _REVERSE: Final = {
     Reverse.WRITTEN: "reverse",
     Reverse.DERIVED: "reverse: derived in each tenant",
     Reverse.NONE: "reverse: none",
+    Reverse.PARTS: "reverse: that of each delta that it stands for",
 }
 
 

@@ -222,13 +222,28 @@ class Carrier:
                 f"{task.tenant} was changed by another run since this one was calculated; nothing was changed there",
                 hint="run the same command again",
             )
+        left = remaining(rows, task.moves)
+        if where is Standing.BEFORE:
+            self._refuse_irreversible(rows, left, task.tenant)
         facts: dict[str, object] = {}
-        for together, moves in segments(remaining(rows, task.moves), transactional=self._database.transactional):
+        for together, moves in segments(left, transactional=self._database.transactional):
             if together:
                 rows = self._commit(session, task, moves, rows, lock_ms, facts)
             else:
                 rows = self._step_by_step(session, task, moves[0], rows, lock_ms, facts)
         return facts
+
+    def _refuse_irreversible(self, rows: Sequence[Applied], moves: Sequence[PlannedMove], tenant: str) -> None:
+        """Refuse what can't come back before anything else does, where no transaction would take that back.
+
+        Raises:
+            PdeltaError: A delta among them can't be taken back.
+        """
+        had = {row.id: row for row in rows}
+        for move in moves:
+            row = had.get(move.id)
+            if move.way is Way.REVERSE and row is not None and row.irreversible:
+                self._workshop.reversing(move, row, tenant)
 
     def _step_by_step(
         self,

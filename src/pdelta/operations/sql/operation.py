@@ -1,6 +1,7 @@
 """The five verbs for SQL deltas, of one tenant or of a whole fleet."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -22,6 +23,11 @@ from pdelta.operations.sql.reckon import Reckoning, head_after, opposite, reckon
 from pdelta.operations.sql.target import KIND, tenant_of
 from pdelta.operations.sql.work import Imprint, Workshop
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way, head_of
+
+RESUMED: Final = "resume"
+"""What the change of a delta says that stopped half-way."""
+RECORDED: Final = "record"
+"""What that of a delta says of which only the ledger is written."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -387,7 +393,7 @@ def _calculated(head: Head, rows: tuple[Applied, ...], wish: SqlWish) -> tuple[D
             move.way.value,
             move.id.encode(),
             Reversibility.NONE if move.irreversible else Reversibility.SCRIPT,
-            detail="resume" if any(row.id == move.id and row.state is not State.APPLIED for row in rows) else "",
+            detail=_detail(move, rows),
         )
         for move in moves
     )
@@ -402,6 +408,12 @@ def _calculated(head: Head, rows: tuple[Applied, ...], wish: SqlWish) -> tuple[D
         reversible=not any(move.irreversible for move in moves),
     )
     return delta, Seen(head, rows, reckoning)
+
+
+def _detail(move: PlannedMove, rows: Sequence[Applied]) -> str:
+    if any(row.id == move.id and row.state is not State.APPLIED for row in rows):
+        return RESUMED
+    return RECORDED if move.way is Way.APPLY and not move.pieces else ""
 
 
 def _left(task: Task, carrier: Carrier, database: Database, attempts: int, error: DatabaseError | None) -> Arrival:

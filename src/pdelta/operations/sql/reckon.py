@@ -118,6 +118,10 @@ def _dropping(rows: Sequence[Applied], wish: SqlWish) -> list[PlannedMove]:
         while gone and gone[-1] > drop.id:
             drops.append(PlannedMove(way=Way.REVERSE, id=gone.pop(), underived=True))
         same = row.digest == drop.digest
+        if decode_mark(row.captured).holds:
+            # A baseline that only stands for others: nothing is executed, nor would be if it had to come back.
+            drops.append(PlannedMove(way=Way.REVERSE, id=drop.id, name=drop.name, captured=row.captured))
+            continue
         drops.append(drop if same else PlannedMove(way=Way.REVERSE, id=drop.id, underived=True))
     drops += (PlannedMove(way=Way.REVERSE, id=id, underived=True) for id in reversed(gone))
     return [msgspec.structs.replace(drop, digest=had[drop.id].digest, accept_loss=wish.accept_loss) for drop in drops]
