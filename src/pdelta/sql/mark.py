@@ -22,10 +22,10 @@ class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def __str__(self) -> str:
         """Say it in words; empty where there is nothing to say."""
-        if self.found:
-            return "its effect was there"
         if self.adopted:
             return f"adopted: {self.adopted}"
+        if self.found:
+            return "its effect was there"
         if self.baseline:
             return f"came with {self.baseline}"
         return f"stands for {len(self.holds)} deltas" if self.holds else ""

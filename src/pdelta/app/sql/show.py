@@ -15,6 +15,7 @@ from pdelta.databases.base import Glance, Session
 from pdelta.errors import PdeltaError, UsageError
 from pdelta.model.target import Target
 from pdelta.sql.ledger import Applied, State, Way
+from pdelta.sql.mark import decode_mark
 from pdelta.sql.order import SUFFIX, holds
 from pdelta.sql.script import Part, Scope, Script, digest
 
@@ -65,6 +66,7 @@ class Arrival(msgspec.Struct, frozen=True):
         who: Who asked for that.
         at: When the run began.
         tool: Program and version.
+        note: How it came, where nothing was executed for it, and what else its row says; empty for nothing.
         tenants: Their names.
     """
 
@@ -72,6 +74,7 @@ class Arrival(msgspec.Struct, frozen=True):
     who: str
     at: str
     tool: str
+    note: str
     tenants: tuple[str, ...]
 
 
@@ -213,7 +216,7 @@ def _reverse_of(script: Script, scripts: Sequence[Script]) -> Reverse:
 def _in_ledgers(facts: DeltaFacts, fleet: Fleet, members: Mapping[Target, Member]) -> DeltaFacts:
     """Add what the tenants' ledgers say."""
     holdings: dict[Having, list[str]] = {}
-    arrivals: dict[tuple[str, str, str, str], list[str]] = {}
+    arrivals: dict[tuple[str, str, str, str, str], list[str]] = {}
     ways: dict[tuple[str, str], list[str]] = {}
     unread: list[tuple[str, PdeltaError]] = []
     for tenant, row in _rows(fleet, members, facts.id).items():
@@ -222,7 +225,8 @@ def _in_ledgers(facts: DeltaFacts, fleet: Fleet, members: Mapping[Target, Member
             continue
         holdings.setdefault(_having(row, facts.digest), []).append(tenant)
         if row is not None:
-            arrivals.setdefault((row.run, row.who, row.at, row.tool), []).append(tenant)
+            note = str(decode_mark(row.captured)) if row.state is State.APPLIED else ""
+            arrivals.setdefault((row.run, row.who, row.at, row.tool, note), []).append(tenant)
             ways.setdefault((row.reverse, row.irreversible), []).append(tenant)
     return msgspec.structs.replace(
         facts,

@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "apply": "Apply the deltas that tenants lack.",
     "rollback": "Take deltas back.",
     "provision": "Bring new tenants into being, with all deltas.",
+    "adopt": "Take in tenants that have deltas already.",
     "purge": "Remove what deltas have parked and kept.",
     "drift": "Group tenants by what they are made of.",
     "diff": "Tell in what one tenant differs from another.",
@@ -31,6 +32,7 @@ Examples:
   pdelta sql apply --waves canary=3,5%,rest --on-failure reverse
   pdelta sql rollback
   pdelta sql provision tenant_1001
+  pdelta sql adopt --from flyway
 
 Databases, their tenants and their folders of deltas are named in pdelta.toml."""
 

@@ -146,6 +146,7 @@ def _arrival(arrival: Arrival) -> str:
     return (
         f"{shown(arrival.run)} brought it to {counted(len(arrival.tenants), 'tenant')}: "
         f"{shown(arrival.at)}, {shown(arrival.who)}, {shown(arrival.tool)}"
+        + (f"; {shown(arrival.note)}" if arrival.note else "")
     )
 
 

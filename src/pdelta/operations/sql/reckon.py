@@ -38,7 +38,8 @@ def reckon(rows: Sequence[Applied], wish: SqlWish) -> Reckoning:
         if row is not None and row.state is State.APPLIED and row.digest == wanted.digest:
             continue
         if row is None and wanted.id in start.holds:
-            moves.append(_recorded(wanted, start.baseline))
+            reason = f"it came with the baseline {start.baseline}"
+            moves.append(recorded(wanted, Mark(baseline=start.baseline), reason))
             continue
         lacking = [wanted] if row is None else _lacking(row, wanted, accept_edit=wish.accept_edit)
         moves += lacking
@@ -90,8 +91,14 @@ def _begun(row: Applied, baseline: PlannedMove, *, accept_edit: bool) -> _Start:
     return _Start(baseline.id, (baseline,), frozenset(decode_mark(baseline.captured).holds))
 
 
-def _recorded(wanted: PlannedMove, baseline: str) -> PlannedMove:
-    """Give the move that only records what a baseline has brought; a reverse that was not written is not known."""
+def recorded(wanted: PlannedMove, mark: Mark, reason: str) -> PlannedMove:
+    """Give the move that only records a delta whose effect a tenant has.
+
+    Args:
+        wanted: What would apply it.
+        mark: How it came.
+        reason: Why nothing takes it back, where no reverse was written: one that would be derived is not known.
+    """
     return msgspec.structs.replace(
         wanted,
         pieces=(),
@@ -100,8 +107,8 @@ def _recorded(wanted: PlannedMove, baseline: str) -> PlannedMove:
         alone=False,
         derived="",
         underived=False,
-        captured=encode_mark(Mark(baseline=baseline)),
-        irreversible=wanted.irreversible or ("" if wanted.reverse else f"it came with the baseline {baseline}"),
+        captured=encode_mark(mark),
+        irreversible=wanted.irreversible or ("" if wanted.reverse or mark.holds or mark.found else reason),
     )
 
 

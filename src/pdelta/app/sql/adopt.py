@@ -1,0 +1,294 @@
+"""``pdelta sql adopt``: takes in tenants that have deltas already; ledgers are written, and nothing is executed.
+
+What a tenant has is known from a tenant of ours that is made like it, from whoever asks, or from the table of the tool
+that kept it before. Whatever is not sure is left out, by name.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from pdelta.app.context import Context
+from pdelta.app.sql.deltas import Delta, Deltas, read_deltas
+from pdelta.app.sql.fleet import Fleet, Member, open_fleet
+from pdelta.app.sql.foreign import read_chronicles
+from pdelta.app.sql.likeness import Likeness, compare_with
+from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
+from pdelta.app.sql.rollout import Wishing, operation_for, roll_out
+from pdelta.errors import DriftError, PdeltaError, PreflightError, UsageError
+from pdelta.formats.foreign.matching import match
+from pdelta.formats.sql_moves import PlannedMove, SqlWish
+from pdelta.operations.sql.reckon import recorded
+from pdelta.sql.ledger import Applied, State, Way
+from pdelta.sql.mark import Mark, decode_mark
+from pdelta.sql.script import Scope, Tool
+
+UP_TO = "up-to"
+_TOLD = 5
+"""Entries that are named."""
+
+Recording = Callable[[Member], tuple[PlannedMove, ...]]
+
+
+class AdoptOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Which tenants are taken in, and who says what they have; exactly one of the next three is set.
+
+    Attributes:
+        like: A tenant that has a ledger.
+        up_to: The last delta that they have.
+        tool: The tool whose table says it.
+        database: The section's name; empty where there is only one.
+        only: Names, globs and ``tag:NAME`` of tenants; empty for all.
+        table: What the tool's table is called; empty for what it calls it by itself.
+        ignore: Names and globs of entries in it that no delta need replace.
+        force: Whether what is not sure is taken as it is said.
+    """
+
+    like: str = ""
+    up_to: str = ""
+    tool: Tool | None = None
+    database: str = ""
+    only: tuple[str, ...] = ()
+    table: str = ""
+    ignore: tuple[str, ...] = ()
+    force: bool = False
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """Tenants of which nothing was recorded.
+
+    Attributes:
+        tenants: Their names.
+        reason: Why.
+    """
+
+    tenants: tuple[str, ...]
+    reason: str
+
+
+class Adopted(msgspec.Struct, frozen=True):
+    """What became of it.
+
+    Attributes:
+        source: Who said what tenants have: ``like:TENANT``, ``up-to`` or a tool.
+        left_out: The largest group first.
+        rollout: How ledgers were written.
+    """
+
+    source: str
+    left_out: tuple[LeftOut, ...]
+    rollout: RolloutOutcome
+
+    @property
+    def exit_status(self) -> int:
+        """Of the command."""
+        return self.rollout.exit_status or (DriftError.exit_status if self.left_out else 0)
+
+
+class _Verdict(msgspec.Struct, frozen=True):
+    """What is recorded where.
+
+    Attributes:
+        records: By the names of tenants; of those who have the same, one object.
+        left_out: Why nothing is, by name.
+    """
+
+    records: Mapping[str, Recording]
+    left_out: Mapping[str, str]
+
+
+def adopt(options: AdoptOptions, rollout: RolloutOptions, context: Context) -> Adopted:
+    """Record what tenants have.
+
+    Raises:
+        UsageError: Nobody says what they have, or several do; there is no such tenant or delta.
+        PreflightError: The tenants are not made alike, so that one delta can't be the last of all.
+        PdeltaError: As ``roll_out``; a tenant to compare with can't be read.
+    """
+    source = _source(options)
+    with open_fleet(context, options.database, options.only) as fleet:
+        deltas = read_deltas(fleet, context)
+        unfit = _unfit(fleet, deltas, context)
+        names = [tenant.name for tenant in fleet.tenants if tenant.name not in unfit]
+        judged = _judged(fleet, deltas, names, options, source)
+        kept = Fleet(fleet.section, fleet.database, [one for one in fleet.tenants if one.name in judged.records])
+        ways = msgspec.structs.replace(rollout, prove=False)
+        outcome = roll_out(kept, _wishing(judged.records, deltas), ways, context)
+        left_out = _grouped({**unfit, **judged.left_out})
+        return Adopted(source, left_out, msgspec.structs.replace(outcome, tenants=len(fleet.tenants)))
+
+
+def _source(options: AdoptOptions) -> str:
+    said = [
+        word
+        for word, value in (("--like", options.like), ("--up-to", options.up_to), ("--from", options.tool))
+        if value
+    ]
+    if len(said) != 1:
+        told = f"{' and '.join(said)} say different things" if said else "nothing says what the tenants have"
+        raise UsageError(told, hint="give one of --like TENANT, --up-to DELTA and --from TOOL")
+    return f"like:{options.like}" if options.like else str(options.tool) if options.tool else UP_TO
+
+
+def _unfit(fleet: Fleet, deltas: Deltas, context: Context) -> dict[str, str]:
+    """Give the tenants whose ledgers nothing can be added to, each with the reason."""
+    known = {delta.script.id: delta.digest for delta in deltas.all}
+    found = operation_for(fleet, "", RolloutOptions(), context).survey(list(fleet.members))
+    reasons: dict[str, str] = {}
+    for target, one in found.items():
+        reason = one.message if isinstance(one, PdeltaError) else _objection(one[1], known)
+        if reason:
+            reasons[fleet.members[target].tenant.name] = reason
+    return reasons
+
+
+def _objection(rows: Sequence[Applied], known: Mapping[str, str]) -> str:
+    half = [row.id for row in rows if row.state is not State.APPLIED]
+    edited = [row.id for row in rows if known.get(row.id, row.digest) != row.digest]
+    if half:
+        return f"stopped half-way in {_shortened(half)}"
+    return f"has another version of {_shortened(edited)}" if edited else ""
+
+
+def _judged(fleet: Fleet, deltas: Deltas, names: Sequence[str], options: AdoptOptions, source: str) -> _Verdict:
+    if options.tool is not None:
+        return _by_tool(fleet, deltas, names, options, options.tool)
+    if options.like:
+        return _like(fleet, deltas, names, options, source)
+    return _up_to(fleet, deltas, names, options)
+
+
+def _like(fleet: Fleet, deltas: Deltas, names: Sequence[str], options: AdoptOptions, source: str) -> _Verdict:
+    """Record what a tenant of ours has in those that are made like it."""
+    rows = _rows_of(fleet, options.like)
+    others = [name for name in names if name != options.like]
+    found = compare_with(fleet.database, options.like, others, table=options.table)
+    if options.force:
+        found = Likeness(tuple(others))
+    known = {(delta.script.id, delta.digest): delta for delta in deltas.all}
+    reason = f"it was adopted from {options.like}, where its reverse is another's"
+
+    def moves(member: Member) -> tuple[PlannedMove, ...]:
+        return tuple(
+            _recorded_row(row, known.get((row.id, row.digest)), member, deltas, source, reason) for row in rows
+        )
+
+    return _Verdict(dict.fromkeys(found.like, moves), _reasons(found))
+
+
+def _rows_of(fleet: Fleet, name: str) -> Sequence[Applied]:
+    if name not in {tenant.name for tenant in fleet.database.tenants()}:
+        raise UsageError(f"{name!r} is no tenant of {fleet.section.name}", hint="list them: pdelta sql status")
+    rows = fleet.database.ledgers([name])[name]
+    if isinstance(rows, Exception):
+        raise rows
+    half = [row.id for row in rows if row.state is not State.APPLIED]
+    if half or not rows:
+        told = f"stopped half-way in {', '.join(half)}" if half else "has no delta in its ledger"
+        raise UsageError(f"{name} {told}, so that nobody can be adopted like it", hint="apply its deltas first")
+    return rows
+
+
+def _recorded_row(
+    row: Applied, delta: Delta | None, member: Member, deltas: Deltas, source: str, reason: str
+) -> PlannedMove:
+    """Give the move that records what another tenant's row says; only a written reverse is this tenant's as well."""
+    theirs = decode_mark(row.captured)
+    mark = Mark(adopted=source, holds=theirs.holds, found=theirs.found)
+    move = PlannedMove(way=Way.APPLY, id=row.id, digest=row.digest)
+    if delta is not None and not theirs.found:
+        (move,) = deltas.moves([delta], member.tenant.name, member.tenant.values, deltas.known)
+    return recorded(move, mark, row.irreversible or reason)
+
+
+def _up_to(fleet: Fleet, deltas: Deltas, names: Sequence[str], options: AdoptOptions) -> _Verdict:
+    """Record what whoever asks says that tenants have, where they are made alike."""
+    wanted = [
+        delta
+        for delta in deltas.of(Scope.TENANT, deltas.until(options.up_to))
+        if not (delta.script.baseline and delta.holds)
+    ]
+    if not options.force:
+        found = compare_with(fleet.database, "", names, table=options.table)
+        if found.others:
+            raise PreflightError(
+                "pre-flight refused, nothing was recorded: the tenants are not made alike",
+                findings=tuple(f"unlike: {_named(tenants)}: {reason}" for tenants, reason in found.others),
+                hint="choose those that are, by --only; or --force, where all have these deltas nevertheless",
+            )
+    return _Verdict(dict.fromkeys(names, _recording(wanted, deltas, UP_TO)), {})
+
+
+def _by_tool(fleet: Fleet, deltas: Deltas, names: Sequence[str], options: AdoptOptions, tool: Tool) -> _Verdict:
+    """Record what a tool's own table says, in those tenants where all that it says is known."""
+    scripts = [delta.script for delta in deltas.of(Scope.TENANT, deltas.all)]
+    by_id = {delta.script.id: delta for delta in deltas.all}
+    shared: dict[tuple[str, ...], Recording] = {}
+    records: dict[str, Recording] = {}
+    reasons: dict[str, str] = {}
+    for name, chronicle in read_chronicles(fleet.database, tool, names, table=options.table).items():
+        if isinstance(chronicle, PdeltaError):
+            reasons[name] = chronicle.message
+            continue
+        if chronicle.problems:
+            reasons[name] = f"{tool} says: {'; '.join(chronicle.problems)}"
+            continue
+        matching = match(tool, chronicle, scripts, ignore=options.ignore)
+        if matching.unmatched and not options.force:
+            reasons[name] = f"no delta replaces what {tool} says it has: {_shortened(matching.unmatched)}"
+            continue
+        if matching.ids not in shared:
+            shared[matching.ids] = _recording([by_id[id] for id in matching.ids], deltas, tool)
+        records[name] = shared[matching.ids]
+    return _Verdict(records, reasons)
+
+
+def _recording(wanted: Sequence[Delta], deltas: Deltas, source: str) -> Recording:
+    reason = f"it was adopted ({source}), and no reverse is written"
+
+    def moves(member: Member) -> tuple[PlannedMove, ...]:
+        # Nothing is applied: no reverse need be derived.
+        found = deltas.moves(wanted, member.tenant.name, member.tenant.values, deltas.known)
+        return tuple(
+            recorded(move, Mark(adopted=source, holds=delta.holds), reason)
+            for move, delta in zip(found, wanted, strict=True)
+        )
+
+    return moves
+
+
+def _wishing(records: Mapping[str, Recording], deltas: Deltas) -> Wishing:
+    """Give what wishes that the ledgers have what is recorded; equal wishes are one object."""
+    made: dict[int, SqlWish] = {}
+
+    def wish(member: Member, _settled: object) -> SqlWish:
+        recording = records[member.tenant.name]
+        if deltas.asks_for_values:
+            return SqlWish(wanted=recording(member))
+        if id(recording) not in made:
+            made[id(recording)] = SqlWish(wanted=recording(member))
+        return made[id(recording)]
+
+    return wish
+
+
+def _reasons(found: Likeness) -> dict[str, str]:
+    return {name: reason for names, reason in found.others for name in names}
+
+
+def _grouped(reasons: Mapping[str, str]) -> tuple[LeftOut, ...]:
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in sorted(reasons.items()):
+        by_reason.setdefault(reason, []).append(name)
+    found = (LeftOut(tuple(names), reason) for reason, names in by_reason.items())
+    return tuple(sorted(found, key=lambda one: (-len(one.tenants), one.tenants)))
+
+
+def _shortened(entries: Sequence[str]) -> str:
+    more = f" and {len(entries) - _TOLD} more" if len(entries) > _TOLD else ""
+    return ", ".join(entries[:_TOLD]) + more
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _TOLD} more tenants" if len(names) > _TOLD else ""
+    return ", ".join(names[:_TOLD]) + more
