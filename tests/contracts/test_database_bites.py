@@ -1,7 +1,8 @@
 """The suite itself: an adapter that breaks one promise fails it."""
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from pdelta.errors import DatabaseError, PdeltaError, StaleError
 from pdelta.sql.ledger import Applied, Head
 from pdelta.testing.bench import Bench
 from pdelta.testing.database import DatabaseContract
-from tests.contracts.test_sqlite import SqliteBench
+from tests.contracts.test_sqlite import COUNTING, SqliteBench
 
 
 class Around:
@@ -274,11 +275,15 @@ CASES: Final[list[tuple[type[Around] | type[Broken], str]]] = [
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait less long for what never ends; the slow query then ends by itself, after the test."""
-    monkeypatch.setattr("pdelta.testing.database.PATIENCE_S", 1.5)
-    endless = SqliteBench.slow
-    monkeypatch.setattr(SqliteBench, "slow", endless.replace("1e10", "1.5e7"))
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Wait less long for what takes long, and see it end: a thread that goes on hinders every test after this one."""
+    monkeypatch.setattr("pdelta.testing.database.PATIENCE_S", 1.0)
+    monkeypatch.setattr(SqliteBench, "slow", COUNTING.format(8_000_000))
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize(("fault", "test"), CASES)

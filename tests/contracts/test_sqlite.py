@@ -12,15 +12,14 @@ from pdelta.testing.bench import Bench
 from pdelta.testing.database import DatabaseContract
 
 HOSTILE_FILE = "Robert'); DROP TABLE notes; -- 100% \"`?mode=ro#x&\\ é.sqlite"
+COUNTING = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {}) SELECT count(*) FROM n"
 
 
 class SqliteBench:
     """Files in a folder, one of them with every character that a URI or an SQL string could trip over."""
 
     tenants: Sequence[str] = ("one.sqlite", "deep/two.sqlite", HOSTILE_FILE)
-    slow = (
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000000000) SELECT count(*) FROM n"
-    )
+    slow = COUNTING.format(10**10)
 
     def __init__(self, folder: Path, journal: str = "delete") -> None:
         self.folder = folder
