@@ -1,5 +1,6 @@
 """Owners, groups, access lists, hard links, mounts and rights: what a push does to them and what it never does."""
 
+import contextlib
 import os
 import shutil
 import stat
@@ -13,17 +14,9 @@ from pdelta.errors import ExecutionError, FilesystemError, PdeltaError
 from pdelta.filesystem.commit import Committer
 from pdelta.formats.intent import Move
 from tests.fixtures.desk import Desk, ignoring
+from tests.fixtures.mounts import mounted_at, need
 from tests.fixtures.trees import Directory, File, HardLink
 from tests.fixtures.users import NOBODY, as_root, in_child
-
-
-def need(program: str) -> None:
-    """Skip without a program; fail where continuous integration should have it."""
-    if shutil.which(program) is None:
-        reason = f"{program} is not installed (Debian: acl, util-linux)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
 
 
 def run(*command: str | Path) -> str:
@@ -36,24 +29,10 @@ def desk(tmp_path: Path) -> Desk:
 
 
 @pytest.fixture
-def mounted(tmp_path: Path) -> Iterator[Callable[[Path], Path]]:
+def mounted() -> Iterator[Callable[[Path], Path]]:
     """Mount an empty file system of its own at a folder; skip where that is not allowed."""
-    done: list[Path] = []
-
-    def mount(place: Path) -> Path:
-        need("mount")
-        place.mkdir(parents=True, exist_ok=True)
-        tried = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "tmpfs", str(place)], check=False, capture_output=True
-        )
-        if tried.returncode:
-            pytest.skip(f"cannot mount here: {tried.stderr.decode().strip()}")
-        done.append(place)
-        return place
-
-    yield mount
-    for place in reversed(done):
-        subprocess.run(["umount", "-l", str(place)], check=False)
+    with contextlib.ExitStack() as stack:
+        yield lambda place: stack.enter_context(mounted_at(place))
 
 
 # -- groups and access lists --------------------------------------------------------------------------------------
