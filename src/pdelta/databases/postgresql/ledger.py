@@ -105,10 +105,13 @@ def expect(place: Place, head: Head, otherwise: str, *, mark: str = "") -> str:
     """
     # Compared as bytes, which takes half the time of a head as text: here is most of what pdelta costs in a tenant.
     same = f"count(*) = {head.count}" + (f" AND {_DIGEST} = {_bytes(head.digest)}" if head.count else "")
-    marked = f"coalesce(current_setting({literal(mark)}, true), '') <> 'open'"
-    ended = f"WHEN {marked} THEN ({literal(ENDED)} || count(*))::int " if mark else ""
-    otherwise = f"({literal(otherwise)} || count(*))::int"
-    return f"SELECT CASE {ended}WHEN {same} THEN 0 ELSE {otherwise} END FROM {place.applied}"
+    # Each operator between two types takes the server a search for what was meant; a function of any types takes none.
+    words = f"{literal(otherwise)}, count(*)"
+    if mark:
+        marked = f"coalesce(current_setting({literal(mark)}, true), '') = 'open'"
+        same = f"{marked} AND {same}"
+        words = f"CASE WHEN {marked} THEN {literal(otherwise)} ELSE {literal(ENDED)} END, count(*)"
+    return f"SELECT CASE WHEN {same} THEN 0 ELSE concat({words})::int END FROM {place.applied}"
 
 
 def expect_row(place: Place, id: str, row: Applied | None) -> str:
@@ -142,27 +145,29 @@ def update(place: Place, row: Applied) -> str:
     return f"UPDATE {place.applied} SET ({COLUMNS}) = ROW{values(row)} WHERE id = {literal(row.id)}"
 
 
-def take_out(place: Place, move: Move) -> tuple[str, str]:
-    """Give what copies the whole row of this move's id into the history, and removes it.
+def take_out(place: Place, move: Move) -> tuple[str, ...]:
+    """Give what puts the whole row of this move's id into the history, and removes it.
 
-    Where there is no such row the copy is one of nothing, which the history does not take.
+    Where there is no such row the history is given one without a number, which it does not take.
     """
     row = move.row
-    # What is replaced the move does not say; what is reversed must be that very row, whose reverse is about to be done.
-    wanted = f"id = {literal(row.id)}"
-    if move.way is Way.REVERSE:
-        # Thirteen comparisons take longer to plan than one hash takes to calculate.
-        told = "\x1f".join(str(getattr(row, field.name)) for field in _FIELDS)
-        whole = f"sha256(convert_to(concat_ws(chr(31), {COLUMNS}), 'UTF8'))"
-        wanted += f" AND {whole} = {_bytes(sha256(told.encode()).hexdigest())}"
-    number = f"(SELECT coalesce(max(number), 0) + 1 FROM {place.history})"
-    leaving = f"{number}, {literal(move.way)}, {_NOW}, {literal(move.run)}, {literal(move.who)}, a.*"
-    found = f"(SELECT) AS one LEFT JOIN (SELECT {COLUMNS} FROM {place.applied}) AS a ON {wanted}"
-    into = f"{place.history} (number, way, left_at, left_run, left_who, {COLUMNS})"
-    return (
-        f"INSERT INTO {into} SELECT {leaving} FROM {found}",
-        f"DELETE FROM {place.applied} WHERE id = {literal(row.id)}",
-    )
+    into = f"INSERT INTO {place.history} (number, way, left_at, left_run, left_who, {COLUMNS})"
+    number = f"SELECT coalesce(max(number), 0) + 1 FROM {place.history}"
+    leaving = f"{literal(move.way)}, {_NOW}, {literal(move.run)}, {literal(move.who)}"
+    found = f"id = {literal(row.id)}"
+    if move.way is Way.APPLY:
+        # What is replaced the move does not say.
+        whole = f"(SELECT) AS one LEFT JOIN (SELECT {COLUMNS} FROM {place.applied}) AS a ON {found}"
+        return (
+            f"{into} SELECT ({number}), {leaving}, a.* FROM {whole}",
+            f"DELETE FROM {place.applied} WHERE {found}",
+        )
+    # It must be that very row, whose reverse is about to be done: so the history can be told what was in it. Thirteen
+    # comparisons would take longer to plan than one hash takes to calculate.
+    told = "\x1f".join(str(getattr(row, field.name)) for field in _FIELDS)
+    whole = f"sha256(convert_to(concat_ws(chr(31), {COLUMNS}), 'UTF8')) = {_bytes(sha256(told.encode()).hexdigest())}"
+    gone = f"DELETE FROM {place.applied} WHERE {found} AND {whole} RETURNING id"
+    return (f"WITH gone AS ({gone}) {into} VALUES ((SELECT ({number}) FROM gone), {leaving}, {values(row)[1:]}",)
 
 
 def prepend(place: Place, id: str, expression: str) -> str:

@@ -166,9 +166,10 @@ class _Writing:
         self.lines.append(Line(text, role, self._place.tenant, self._delta, self._number))
 
     def _replace(self, move: Move) -> None:
-        copy, remove = ledger.take_out(self._place, move)
-        self._line(copy, Role.HEAD)
-        self._line(remove, Role.LEDGER)
+        taken, *removed = ledger.take_out(self._place, move)
+        self._line(taken, Role.HEAD)
+        for text in removed:
+            self._line(text, Role.LEDGER)
         if move.way is Way.APPLY:
             self._line(ledger.insert(self._place, (move.row,)), Role.HEAD)
 
