@@ -98,13 +98,18 @@ def ledger_of_database() -> str:
     It is in the first schema of the search path that has one, else it is to be in the first. The comment
     on a database is only made where nobody has written one, and where we may.
     """
+    # A session that has just begun knows nothing of the catalogue: what looks a name up is done before any join.
+    ours = (
+        "SELECT c.oid, n.nspname, d.description FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+        " LEFT JOIN pg_description AS d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0"
+        " WHERE c.oid = to_regclass('pdelta_applied') AND c.relkind IN ('r', 'p')"
+    )
+    said = "SELECT description FROM pg_shdescription WHERE objoid = b.oid AND classoid = 'pg_database'::regclass"
     return (
-        "SELECT coalesce(c.oid, 0)::bigint, d.description, n.nspname, CASE WHEN pg_has_role(b.datdba, 'USAGE')"
-        " AND coalesce(shobj_description(b.oid, 'pg_database'), 'pdelta 1') ~ '^pdelta [0-9]' THEN b.oid ELSE 0 END"
-        " FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (name, place)"
-        f" JOIN pg_namespace AS n ON n.nspname = path.name {_OURS}"
-        " JOIN pg_database AS b ON b.datname = current_database()"
-        " ORDER BY c.oid IS NULL, path.place LIMIT 1"
+        "SELECT coalesce(o.oid, 0)::bigint, o.description, coalesce(o.nspname, current_schema()),"
+        f" CASE WHEN pg_has_role(b.datdba, 'USAGE') AND coalesce(({said}), 'pdelta 1') ~ '^pdelta [0-9]'"
+        f" THEN b.oid ELSE 0 END FROM pg_database AS b LEFT JOIN ({ours}) AS o ON true"
+        " WHERE b.datname = current_database() AND coalesce(o.nspname, current_schema()) IS NOT NULL"
     )
 
 
