@@ -172,8 +172,8 @@ def cli(short_path: Path) -> Cli:
 
 @pytest.fixture(params=["sqlite", "postgresql", "mysql"])
 def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
-    """Twelve tenants of each engine in turn, with the same tables in all of them."""
-    names = [f"tenant_{number:02d}" for number in range(1, 13)]
+    """Twelve tenants of each engine in turn, with the same tables in all of them; a hundred in long tests."""
+    names = [f"tenant_{number:02d}" for number in range(1, 101 if _soaking() else 13)]
     if request.param == "sqlite":
         yield SqliteFleet(tmp_path, names)
     elif request.param == "postgresql":

@@ -1,13 +1,15 @@
 """``pdelta sql …`` in a process that kills itself: ``sql_child.py FAILPOINT WORD…``, in the folder of a project.
 
-The fail point is passed around everything that changes a tenant, and after each durable write of the journal.
+The fail point is passed around everything that changes a tenant, and after each durable write of the journal. With
+``wait:COUNT`` the process stops there instead, says so in a line, and goes on after a line that it reads.
 """
 
+import itertools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pdelta.testing.failpoints import parse_failpoint
 
@@ -18,10 +20,28 @@ from pdelta.cli.main import main
 from pdelta.engine.journal import Journal
 from tests.fixtures.passing import PassingDatabase
 
+if TYPE_CHECKING:
+    from pdelta.model.failpoint import FailPoint
+
+
+class WaitAt:
+    """A fail point that waits for somebody else at the n-th pass, whatever its name is."""
+
+    def __init__(self, count: int) -> None:
+        self._passes = itertools.count(1)
+        self._count = count
+
+    def __call__(self, _name: str, /) -> None:
+        if next(self._passes) == self._count:
+            sys.__stdout__.write("waits\n")  # type: ignore[union-attr]  # nobody has closed it
+            sys.__stdout__.flush()  # type: ignore[union-attr]
+            sys.__stdin__.readline()  # type: ignore[union-attr]
+
 
 def run() -> int:
     """Run the command with the fail point in its way."""
-    failpoint = parse_failpoint(sys.argv[1])
+    kind, _, count = sys.argv[1].partition(":")
+    failpoint: FailPoint = WaitAt(int(count)) if kind == "wait" else parse_failpoint(sys.argv[1])
 
     def opened(*arguments: Any, **options: Any) -> PassingDatabase:
         return PassingDatabase(compose.open_database(*arguments, **options), failpoint)

@@ -7,16 +7,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from tests.fixtures.cli import Cli
 from tests.fixtures.tenants import ORIGIN, Fleet, Project
 
+if TYPE_CHECKING:
+    from tests.fixtures.mariadb import MariaDB
+    from tests.fixtures.postgresql import PostgreSQL
+
 CHILD: Final = str(Path(__file__).with_name("sql_child.py"))
 SOAK: Final = os.environ.get("PDELTA_SOAK") == "1"
 NAME: Final = "delta_20250315_add_last_login"
+SERVERS: Final = {"postgresql": "postgresql", "mysql": "mariadb"}
+"""Which fixture is the server of an engine."""
 SECOND: Final = """CREATE TABLE visits (id integer PRIMARY KEY, at integer);
 INSERT INTO visits VALUES (1, 1);
 -- Reversible delta
@@ -39,7 +45,8 @@ class Scene:
             [sys.executable, CHILD, failpoint, *words],
             cwd=self.fleet.folder,
             env=self.cli.env,
-            stdout=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
 
@@ -122,6 +129,29 @@ def test_apply_when_killed_at_any_step_then_the_same_command_does_the_rest(scene
         scene.whole("rollback killed")
         if scene.fleet.having("last_login"):
             scene.rollback()
+        scene.check(applied=False, told="rolled back")
+
+
+def test_apply_when_the_server_is_killed_at_any_step_then_the_same_command_does_the_rest(
+    scene: Scene, request: pytest.FixtureRequest
+) -> None:
+    if scene.fleet.engine == "sqlite":
+        pytest.skip("there is no server")
+    server: PostgreSQL | MariaDB = request.getfixturevalue(SERVERS[scene.fleet.engine])
+    passes = 2 * len(scene.fleet.names) + 8
+    for count in range(1, passes) if SOAK else (5, 18):
+        child = scene.start(f"wait:{count}", "apply", "--lock-timeout", "100ms")
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"waits\n"
+        server.kill()
+        told = child.communicate(b"\n", timeout=120)
+        assert child.returncode in {0, 6, 8}, (count, told)
+        server.start()
+        scene.whole(f"server killed at {count}")
+        scene.apply()
+        scene.check(applied=True, told=f"server killed at {count}")
+        scene.rollback()
         scene.check(applied=False, told="rolled back")
 
 
