@@ -37,12 +37,9 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
     return any(name == pattern or _expression(pattern).match(name) for pattern in patterns)
 
 
-def is_taken(section: DatabaseSection, name: str) -> bool:
-    """Say whether something of this name is a tenant of the section; with a query only what it excludes counts."""
-    tenants = section.tenants
-    if tenants.patterns and not matches(name, tenants.patterns):
-        return False
-    return not (tenants.exclude and matches(name, tenants.exclude))
+def is_excluded(section: DatabaseSection, name: str) -> bool:
+    """Say whether the section says of something of this name that it is no tenant."""
+    return bool(section.tenants.exclude) and matches(name, section.tenants.exclude)
 
 
 def missing_names(section: DatabaseSection, found: Iterable[str]) -> tuple[str, ...]:

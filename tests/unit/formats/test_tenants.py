@@ -7,7 +7,7 @@ import pytest
 from pdelta.errors import FormatError
 from pdelta.formats.database import DatabaseSection
 from pdelta.formats.project import parse_project
-from pdelta.formats.tenants import TenantRow, is_taken, matches, missing_names, read_row, tags_of, values_of
+from pdelta.formats.tenants import TenantRow, is_excluded, matches, missing_names, read_row, tags_of, values_of
 
 
 def section(text: str) -> DatabaseSection:
@@ -35,14 +35,14 @@ def test_pattern_when_it_is_a_name_or_a_glob_then_that_matches(name: str, patter
 
 def test_tenants_when_some_are_excluded_then_they_are_none() -> None:
     found = section("tenants = { schemas = ['tenant_*', 'acme', 'gone'], exclude = ['tenant_template', 'gone'] }")
-    names = ["tenant_1", "tenant_template", "acme", "public"]
-    assert [name for name in names if is_taken(found, name)] == ["tenant_1", "acme"]
+    names = ["tenant_1", "tenant_template", "acme", "gone"]
+    assert [name for name in names if is_excluded(found, name)] == ["tenant_template", "gone"]
     assert missing_names(found, ["tenant_1"]) == ("acme",)
 
 
 def test_tenants_when_a_query_lists_them_then_all_but_the_excluded_are_taken() -> None:
     found = section("tenants = { query = 'SELECT 1', exclude = 'x*' }")
-    assert [name for name in ("a", "xa") if is_taken(found, name)] == ["a"]
+    assert [name for name in ("a", "xa") if not is_excluded(found, name)] == ["a"]
     assert missing_names(found, []) == ()
 
 

@@ -12,7 +12,7 @@ from pdelta.app.sql.scripts import database_of
 from pdelta.databases.base import Database, Glance, Tenant
 from pdelta.errors import UsageError
 from pdelta.formats.database import DatabaseSection
-from pdelta.formats.tenants import is_taken, matches, tags_of, values_of
+from pdelta.formats.tenants import is_excluded, matches, tags_of, values_of
 from pdelta.model.target import Target
 from pdelta.operations.sql.target import target_of
 from pdelta.sql.script import Scope
@@ -112,7 +112,7 @@ def open_fleet(context: Context, name: str, only: Sequence[str], *, trust_stamps
     """
     section = section_of(context, name)
     with open_database(section, context, trust_stamps=trust_stamps) as database:
-        tenants = [tenant for tenant in database.tenants() if is_taken(section, tenant.name)]
+        tenants = [tenant for tenant in database.tenants() if not is_excluded(section, tenant.name)]
         if only:
             tenants = list(chosen([_described(section, tenant) for tenant in tenants], only))
         yield Fleet(section, database, tenants)

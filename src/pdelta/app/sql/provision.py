@@ -22,7 +22,7 @@ from pdelta.databases.base import Database, Glance, Tenant
 from pdelta.errors import Cause, DatabaseError, PdeltaError, PreflightError, UsageError
 from pdelta.formats.database import DatabaseSection
 from pdelta.formats.sql_moves import SqlWish
-from pdelta.formats.tenants import is_taken
+from pdelta.formats.tenants import is_excluded
 from pdelta.model.plan import OnFailure
 from pdelta.operations.sql.reckon import reckon
 from pdelta.sql.ledger import Applied
@@ -104,7 +104,7 @@ def provision(options: ProvisionOptions, rollout: RolloutOptions, context: Conte
 
 
 def _check_names(database: Database, section: DatabaseSection, names: Sequence[str]) -> None:
-    others = [name for name in names if not (database.covers(name) and is_taken(section, name))]
+    others = [name for name in names if is_excluded(section, name) or not database.covers(name)]
     if others:
         raise UsageError(
             f"{', '.join(map(repr, others))}: no tenant of {section.name} is called so; nothing was made",

@@ -1,0 +1,50 @@
+"""Which SQLite files a section means, however it is written; on the command line."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.cli import Cli
+from tests.fixtures.tenants import ORIGIN
+
+NAMES = ["tenants/a.sqlite", "tenants/b.sqlite", "tenants/deep/c.sqlite"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "deltas").mkdir()
+    (tmp_path / "deltas" / "delta_20250315_add_last_login.sql").write_text(ORIGIN)
+    for name in NAMES:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path)) as tenant:
+            tenant.execute("CREATE TABLE users (id integer PRIMARY KEY)")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("glob", "names"),
+    [
+        ("tenants/*.sqlite", NAMES[:2]),
+        ("./tenants/*.sqlite", NAMES[:2]),
+        ("{folder}/tenants/*.sqlite", NAMES[:2]),
+        ("tenants/deep/../*.sqlite", NAMES[:2]),
+        ("tenants/**/*.sqlite", NAMES),
+        ("**/c.sqlite", NAMES[2:]),
+        ("./tenants/a.sqlite", NAMES[:1]),
+    ],
+)
+def test_files_when_a_glob_is_written_in_any_way_then_its_files_are_tenants(
+    folder: Path, cli: Cli, glob: str, names: list[str]
+) -> None:
+    where = ("--deltas", "deltas", "--tenants", f"files={glob.format(folder=folder)}", "--json")
+    told = cli("sql", "apply", *where, cwd=folder).json()
+    assert sorted(result["tenant"] for result in told["results"]) == names
+    new = "tenants/c.sqlite" if "*." in glob else ""
+    if new:
+        (folder / "deltas" / "delta_20250101_users.sql").write_text("CREATE TABLE users (id integer PRIMARY KEY);\n")
+        made = cli("sql", "provision", new, *where, cwd=folder).json()
+        assert made["made"] == [new]
+        assert cli("sql", "status", *where, cwd=folder, status=None).json()["tenants"] == len(names) + 1
