@@ -48,3 +48,13 @@ def test_files_when_a_glob_is_written_in_any_way_then_its_files_are_tenants(
         made = cli("sql", "provision", new, *where, cwd=folder).json()
         assert made["made"] == [new]
         assert cli("sql", "status", *where, cwd=folder, status=None).json()["tenants"] == len(names) + 1
+
+
+def test_provision_when_the_name_is_the_glob_itself_then_refused_since_it_would_hide_the_others(
+    folder: Path, cli: Cli
+) -> None:
+    where = ("--deltas", "deltas", "--tenants", "files=tenants/*.sqlite")
+    result = cli("sql", "provision", "tenants/*.sqlite", *where, cwd=folder, status=2)
+    assert "nothing was made" in result.err
+    assert sorted(path.name for path in (folder / "tenants").glob("*.sqlite")) == ["a.sqlite", "b.sqlite"]
+    assert cli("sql", "status", *where, "--json", cwd=folder, status=4).json()["tenants"] == 2

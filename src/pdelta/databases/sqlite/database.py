@@ -178,7 +178,11 @@ class SqliteDatabase:
         if not name or name.endswith(_BESIDE) or matches(name, self._exclude) or self._name(name) != name:
             return False
         path = os.path.normpath(self._files.path(name))
-        return any(covers(os.path.normpath(self._files.path(pattern)), path) for pattern in self._patterns)
+        patterns = [os.path.normpath(self._files.path(pattern)) for pattern in self._patterns]
+        if _MAGIC & set(name) and path in patterns and not os.path.lexists(path):
+            # A file of a glob's own name is all that the glob gives: made, it would hide every other one.
+            return False
+        return any(covers(pattern, path) for pattern in patterns)
 
     def create(self, name: str, *, lane: str = "") -> bool:  # noqa: ARG002 - there is one
         """Make an empty file, and the folders above it; it is durable when this returns.
