@@ -58,3 +58,20 @@ def test_provision_when_the_name_is_the_glob_itself_then_refused_since_it_would_
     assert "nothing was made" in result.err
     assert sorted(path.name for path in (folder / "tenants").glob("*.sqlite")) == ["a.sqlite", "b.sqlite"]
     assert cli("sql", "status", *where, "--json", cwd=folder, status=4).json()["tenants"] == 2
+
+
+def test_apply_when_it_goes_on_without_what_it_could_not_read_then_that_is_no_success(folder: Path, cli: Cli) -> None:
+    (folder / "tenants" / "b.sqlite").write_text("no database, though it is called one" * 30)
+    words = ("apply", "--deltas", "deltas", "--tenants", "files=tenants/*.sqlite")
+    assert "b.sqlite: file is not a database" in cli("sql", *words, cwd=folder, status=3).err
+    result = cli("sql", *words, "--on-failure", "continue", cwd=folder, status=8)
+    assert "1 delta applied in 1 of 2 tenants" in result.out
+    assert "1 tenant could not be read" in result.err
+    for _ in range(2):
+        result = cli("sql", *words, "--on-failure", "continue", cwd=folder, status=8)
+        assert "nothing to do in 1 tenant, and 1 could not be read" in result.out
+    told = cli("sql", *words, "--on-failure", "continue", "--json", cwd=folder, status=8).json()
+    assert (told["exit_status"], told["tenants"], told["settled"], told["unread"]) == (8, 2, 1, 1)
+    cli("sql", "rollback", *words[1:], "--only", "tenants/a.sqlite", cwd=folder)
+    result = cli("sql", *words, "--on-failure", "continue", "--rehearse", cwd=folder, status=3)
+    assert "error: 1 tenant could not be read; nothing was changed" in result.err

@@ -13,6 +13,7 @@ from pdelta.app.context import Context
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
 from pdelta.cli.console import Console
 from pdelta.cli.render import rollout as render
+from pdelta.cli.render.amount import counted
 from pdelta.errors import PdeltaError, UsageError
 from pdelta.formats.duration import HINT, parse_duration_ms
 from pdelta.model.plan import Gate, OnFailure
@@ -258,12 +259,15 @@ def object_to(console: Console, outcome: RolloutOutcome) -> int:
 
 def _objection(outcome: RolloutOutcome) -> PdeltaError:
     failed = len(outcome.failures)
+    unread = f"{counted(outcome.unread, 'tenant')} could not be read" if outcome.unread else ""
     if outcome.rehearsed:
+        would = f"{failed:,} of {counted(len(outcome.results), 'tenant')} would fail" if failed else ""
         return PdeltaError(
-            f"{failed:,} of {len(outcome.results):,} tenants would fail; nothing was changed",
+            f"{' and '.join(filter(None, (would, unread)))}; nothing was changed",
             hint="correct the delta or those tenants; --on-failure continue leaves them out",
         )
-    told = f"{failed:,} of {outcome.tenants:,} tenants failed" if failed else outcome.reason
+    told = f"{failed:,} of {counted(outcome.tenants, 'tenant')} failed" if failed else outcome.reason
+    told = " and ".join(filter(None, (told, unread)))
     if outcome.exit_status == 5:
         return PdeltaError(f"{told}; everything that this run did was reversed")
     if outcome.exit_status == 6:

@@ -77,6 +77,7 @@ class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
         reason: Why it began nothing more; empty where it came to its end.
         tenants: How many were looked at.
         settled: How many of them lacked nothing.
+        unread: How many of them could not be read, and were left out.
         waves: The names and sizes of the waves.
         results: What became of those that lacked something, in the order of the waves.
         findings: Warnings of the pre-flight; of a dry run also what blocks.
@@ -92,6 +93,7 @@ class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     tenants: int = 0
     settled: int = 0
+    unread: int = 0
     waves: tuple[tuple[str, int], ...] = ()
     results: tuple[TenantResult, ...] = ()
     findings: tuple[Finding, ...] = ()

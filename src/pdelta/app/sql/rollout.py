@@ -43,6 +43,8 @@ ATTEMPTS: Final = 3
 """How often what another run changed meanwhile is calculated again."""
 DEFAULT_WAVES: Final = "canary=1,rest"
 _DIFFERENCES_TOLD: Final = 5
+_STOPPED: Final = 8
+"""The exit status where some tenants are not where they should be, and none is in between."""
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -196,6 +198,7 @@ class _Attempt:
             database=self._fleet.section.name,
             tenants=drafted.tenants,
             settled=len(planned.settled),
+            unread=drafted.tenants - len(planned.steps) - len(planned.settled),
             waves=tuple((wave.name, wave.count) for wave, _ in planned.waves()),
             results=tuple(
                 _result(StepReport(step, Standing.BEFORE), wave.name)
@@ -206,11 +209,15 @@ class _Attempt:
             dry_run=self._options.dry_run,
             exit_status=PreflightError.exit_status if error is not None else 0,
         )
-        if self._options.dry_run or not planned.steps:
+        if self._options.dry_run:
             return outcome
-        if self._options.rehearse:
+        if planned.steps and self._options.rehearse:
             return self._rehearse(planned, outcome)
-        return self._execute(planned, outcome)
+        if planned.steps:
+            outcome = self._execute(planned, outcome)
+        # Whoever could not be read was not brought where it should be, and no step says so.
+        status = outcome.exit_status or (_STOPPED if outcome.unread else 0)
+        return msgspec.structs.replace(outcome, exit_status=status)
 
     def _proofs(self, planned: Plan) -> list[Finding]:
         """Try the way back where the deltas come first, and tell what does not come back."""
@@ -318,7 +325,7 @@ class _Attempt:
                 arrival = arrivals[step.id]
                 report = StepReport(step, arrival.standing, facts=arrival.facts, error=arrival.error)
                 results.append(_result(report, wave.name))
-        failed = any(result.error is not None for result in results)
+        failed = before.unread or any(result.error is not None for result in results)
         return msgspec.structs.replace(
             before,
             rehearsed=True,

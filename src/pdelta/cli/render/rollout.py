@@ -32,6 +32,7 @@ def fields(outcome: RolloutOutcome) -> dict[str, Any]:
         "reason": outcome.reason,
         "tenants": outcome.tenants,
         "settled": outcome.settled,
+        "unread": outcome.unread,
         "waves": [{"name": name, "tenants": count} for name, count in outcome.waves],
         "results": [_result(result) for result in outcome.results],
         "findings": outcome.findings,
@@ -59,7 +60,9 @@ def lines(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
 
 
 def _nothing(outcome: RolloutOutcome) -> str:
-    where = counted(outcome.tenants, "tenant")
+    where = counted(outcome.tenants - outcome.unread, "tenant")
+    if outcome.unread:
+        where += f", and {outcome.unread:,} could not be read"
     return f"{shown(outcome.database)}: nothing to do in {where} ({duration(outcome.duration_s)})"
 
 
