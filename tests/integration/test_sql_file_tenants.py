@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from pdelta.databases.sqlite.database import SqliteDatabase
+from pdelta.errors import Cause, DatabaseError
 from tests.fixtures.cli import Cli
 from tests.fixtures.tenants import ORIGIN
+from tests.fixtures.users import NOBODY, as_root, in_child
 
 NAMES = ["tenants/a.sqlite", "tenants/b.sqlite", "tenants/deep/c.sqlite"]
 
@@ -58,6 +61,39 @@ def test_provision_when_the_name_is_the_glob_itself_then_refused_since_it_would_
     assert "nothing was made" in result.err
     assert sorted(path.name for path in (folder / "tenants").glob("*.sqlite")) == ["a.sqlite", "b.sqlite"]
     assert cli("sql", "status", *where, "--json", cwd=folder, status=4).json()["tenants"] == 2
+
+
+def test_provision_when_something_else_is_there_then_it_says_so_and_what_was_made(folder: Path, cli: Cli) -> None:
+    (folder / "tenants" / "dir.sqlite").mkdir()
+    (folder / "tenants" / "link.sqlite").symlink_to("/nowhere/at/all")
+    (folder / "deltas" / "delta_20250101_users.sql").write_text("CREATE TABLE users (id integer PRIMARY KEY);\n")
+    words = ("provision", "--deltas", "deltas", "--tenants", "files=tenants/**/*.sqlite")
+    for name in ("tenants/dir.sqlite", "tenants/link.sqlite", "tenants/a.sqlite/b.sqlite"):
+        result = cli("sql", *words, name, cwd=folder, status=69)
+        assert (
+            f"error: {name} was not made: something else than a file, or than a folder above it, is there" in result.err
+        )
+        assert "take another name" in result.err
+    result = cli("sql", *words, "tenants/new.sqlite", "tenants/dir.sqlite", cwd=folder, status=69)
+    assert "is there; tenants/new.sqlite made before, and empty yet" in result.err
+    told = cli("sql", *words, "tenants/new.sqlite", "--json", cwd=folder).json()
+    assert (told["made"], len(told["results"][0]["deltas"])) == ([], 2)
+
+
+@as_root
+def test_provision_when_the_folder_is_not_writable_then_it_says_so(folder: Path) -> None:
+    (folder / "tenants").chmod(0o555)
+
+    def tried() -> None:
+        with SqliteDatabase("test", folder, ("tenants/*.sqlite",)) as database:
+            with pytest.raises(DatabaseError, match=r"new\.sqlite was not made: Permission denied") as caught:
+                database.create("tenants/new.sqlite")
+            assert (caught.value.cause, caught.value.hint) == (Cause.DENIED, "the folder must be writable")
+
+    folder.chmod(0o755)
+    for parent in list(folder.parents)[:3]:
+        parent.chmod(parent.stat().st_mode | 0o011)
+    in_child(tried, NOBODY)
 
 
 def test_apply_when_it_goes_on_without_what_it_could_not_read_then_that_is_no_success(folder: Path, cli: Cli) -> None:

@@ -157,6 +157,20 @@ def test_provision_when_a_delta_comes_before_the_baseline_later_then_it_is_appli
     assert shop.fleet.columns(new, "books") == [*COLUMNS, "pages"]
 
 
+def test_provision_when_a_delta_comes_before_the_baseline_later_then_its_reverse_is_derived(shop: Shop) -> None:
+    first, second = shop.new("a", "b")
+    shop.done("provision", first)
+    shop.project.write("delta_20250102b_pages", "ALTER TABLE books ADD COLUMN pages integer;\n")
+    shop.project.write(BASE, FILES[BASE].replace("year integer", "year integer, pages integer"))
+    told = shop.done("provision", first, second, status=3)
+    assert "was edited since" in told["error"]["message"] + " ".join(told["error"].get("findings", []))
+    shop.project.write(BASE, FILES[BASE])
+    told = shop.done("provision", first)
+    assert told["results"][0]["deltas"] == ["delta_20250102b_pages"]
+    shop.done("rollback", "--only", first, "--run", told["run"])
+    assert shop.fleet.columns(first, "books") == COLUMNS
+
+
 def test_provision_when_a_reverse_is_not_written_then_the_ledger_says_that_it_is_not_known(shop: Shop) -> None:
     shop.project.write(YEAR, FILES[YEAR].partition("-- Reversible")[0])
     (new,) = shop.new("new")
@@ -183,8 +197,13 @@ def test_provision_when_a_name_is_not_covered_then_nothing_is_made(shop: Shop) -
     assert shop.done("status", status=None)["tenants"] == before
 
 
-def test_provision_when_a_tenant_has_tables_and_no_ledger_then_refused(shop: Shop) -> None:
-    result = shop("provision", *shop.old, status=3)
+def test_provision_when_a_tenant_has_tables_and_no_ledger_then_refused_before_anything_is_made(shop: Shop) -> None:
+    (new,) = shop.new("new")
+    before = shop.done("status", status=4)["tenants"]
+    result = shop("provision", new, *shop.old, status=3)
+    assert "no delta was applied: not every tenant is new" in result.err
+    assert shop.done("status", status=4)["tenants"] == before
+    shop("provision", new, *shop.old, "--dry-run", status=3)
     assert f"foreign: {shop.old[0]} holds tables, and has no ledger" in result.err
     assert "pdelta sql adopt" in result.err
     assert shop.fleet.having("digest", "pdelta_applied") == []

@@ -13,6 +13,7 @@ from pdelta.app.context import Context
 from pdelta.app.sql.apply import ApplyOptions
 from pdelta.app.sql.compose import open_database
 from pdelta.app.sql.deltas import Delta, Deltas, Settled, deltas_in
+from pdelta.app.sql.findings import named
 from pdelta.app.sql.fleet import Fleet, Member, section_of
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
 from pdelta.app.sql.rollout import Wishing, operation_for, roll_out
@@ -25,7 +26,7 @@ from pdelta.formats.sql_moves import SqlWish
 from pdelta.formats.tenants import is_excluded
 from pdelta.model.plan import OnFailure
 from pdelta.operations.sql.reckon import reckon
-from pdelta.sql.ledger import Applied
+from pdelta.sql.ledger import Applied, State
 from pdelta.sql.token import Dialect
 
 _OBJECTS: Final = {
@@ -74,7 +75,7 @@ def provision(options: ProvisionOptions, rollout: RolloutOptions, context: Conte
 
     Raises:
         UsageError: A name is none that the section covers, or nothing says on which server it is to be.
-        PreflightError: A tenant holds something and has no ledger, so that it is not new.
+        PreflightError: A tenant holds something and has no ledger, so that it is not new; or what is there can be none.
         PdeltaError: As ``roll_out``; the deltas can't be read; a tenant can't be made.
     """
     section = section_of(context, options.database)
@@ -84,14 +85,18 @@ def provision(options: ProvisionOptions, rollout: RolloutOptions, context: Conte
         names = tuple(dict.fromkeys(options.tenants))
         deltas = deltas_in(files, Fleet(section, database, ()), context)
         baseline = _baseline(deltas, options.to)
-        if rollout.dry_run:
-            made = _missing(database, names)
-        else:
-            made = tuple(name for name in names if database.create(name, lane=options.server))
-        there = [name for name in names if name not in made or not rollout.dry_run]
+        missing = _missing(database, names)
+        there = [name for name in names if name not in missing]
+        # Before anything is made: who refuses has changed nothing.
+        _refuse_foreign(database, there)
+        made = missing
+        if not rollout.dry_run:
+            made = _make(database, missing, options.server)
+            # Somebody else was quicker there.
+            _refuse_foreign(database, [name for name in missing if name not in made])
+            there = list(names)
         fleet = Fleet(section, database, _tenants(database, there))
         had = _ledgers(fleet, context)
-        _refuse_foreign(database, [name for name in there if not had.get(name) and name not in made])
         wishing = _wishing(deltas, options, baseline, had)
         # What fails in one is no reason to leave the others; and nothing of a new tenant need be taken back.
         ways = msgspec.structs.replace(rollout, waves="all", on_failure=OnFailure.CONTINUE, prove=False)
@@ -123,16 +128,44 @@ def _is_missing(seen: Glance | Exception | None) -> bool:
     return seen is None or (isinstance(seen, DatabaseError) and seen.cause is Cause.MISSING)
 
 
+def _make(database: Database, names: Sequence[str], server: str) -> tuple[str, ...]:
+    """Make tenants, and give those of them that nobody else made meanwhile.
+
+    Raises:
+        UsageError: Nothing says on which server.
+        DatabaseError: One can't be made; those before it are told.
+    """
+    made: list[str] = []
+    for name in names:
+        try:
+            if database.create(name, lane=server):
+                made.append(name)
+        except DatabaseError as error:
+            if not made:
+                raise
+            raise DatabaseError(
+                f"{error.message}; {named(made)} made before, and empty yet",
+                cause=error.cause,
+                sqlstate=error.sqlstate,
+                reason=error.reason,
+                hint=error.hint or "the same command goes on",
+            ) from error
+    return tuple(made)
+
+
 def _tenants(database: Database, names: Sequence[str]) -> list[Tenant]:
     """Give tenants as they are listed now.
 
     Raises:
-        PdeltaError: One that was made is not listed.
+        PreflightError: One is there, and nobody may use it.
     """
     listed = {tenant.name: tenant for tenant in database.tenants()}
-    for name in names:
-        if name not in listed:
-            raise PdeltaError(f"{name} is there, and not among the tenants of {database.name}")
+    unlisted = [name for name in names if name not in listed]
+    if unlisted:
+        raise PreflightError(
+            f"{named(unlisted)}: there, and no tenant of {database.name}; no delta was applied",
+            hint="a template or a database that takes no connections can be none; choose another name",
+        )
     return [listed[name] for name in sorted(names)]
 
 
@@ -156,24 +189,29 @@ def _refuse_foreign(database: Database, names: Sequence[str]) -> None:
     Raises:
         PreflightError: There are some.
     """
-    foreign: list[str] = []
-    glances = database.glance(names) if names else {}
-    for name in names:
-        glance = glances.get(name)
-        if not isinstance(glance, Glance) or glance.managed:
-            continue
+    holding: list[str] = []
+    for name in _unmanaged(database, names):
         session = database.session(database.lane(name))
         try:
             if session.query(name, _OBJECTS[database.dialect])[0][0]:
-                foreign.append(name)
+                holding.append(name)
         finally:
             session.close()
+    # Who got the first delta while they were looked at has a ledger by now.
+    foreign = _unmanaged(database, holding)
     if foreign:
         raise PreflightError(
-            f"{len(foreign)} of the tenants are not new; no delta was applied",
+            "pre-flight refused, no delta was applied: not every tenant is new",
             findings=tuple(f"foreign: {name} holds tables, and has no ledger" for name in foreign),
             hint="take them in: pdelta sql adopt",
         )
+
+
+def _unmanaged(database: Database, names: Sequence[str]) -> list[str]:
+    """Give those of these tenants that have no ledger; who can't be read is none of them."""
+    glances = database.glance(names) if names else {}
+    seen = ((name, glances.get(name)) for name in names)
+    return [name for name, glance in seen if isinstance(glance, Glance) and not glance.managed]
 
 
 def _wishing(
@@ -184,17 +222,19 @@ def _wishing(
     if baseline is None:
         return usual
     wanted = deltas.until(options.to) if options.to else deltas.all
-    held = {(delta.script.id, delta.digest) for delta in deltas.all if delta.script.id in set(baseline.holds)}
+    known = {(delta.script.id, delta.digest) for delta in deltas.all if delta.script.id in baseline.holds}
     made: list[SqlWish] = []
 
     def wish(member: Member, settled: Settled) -> SqlWish:
         rows = had.get(member.tenant.name, ())
-        if rows and all(row.id != baseline.script.id for row in rows):
+        is_half = any(row.id == baseline.script.id and row.state is State.APPLYING for row in rows)
+        # What a tenant's baseline stood for when it came, its ledger says; not what lies before it now.
+        if rows and not is_half:
             return usual(member, settled)
         if made and not deltas.asks_for_values:
             return made[0]
         # Of what is only recorded, no reverse is derived.
-        made.append(wish_of(deltas, wanted, member, settled | held, begin=baseline))
+        made.append(wish_of(deltas, wanted, member, settled | known, begin=baseline))
         return made[-1]
 
     return wish

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Final, Self
 from blake3 import blake3
 
 from pdelta.databases.base import Glance, Session, Tenant
-from pdelta.databases.sqlite.files import COMPANIONS, Facts, Files, create_file, has_companion, unreachable
+from pdelta.databases.sqlite.files import (
+    COMPANIONS,
+    Facts,
+    Files,
+    create_file,
+    has_companion,
+    uncreatable,
+    unreachable,
+)
 from pdelta.databases.sqlite.heads import Heads
 from pdelta.errors import Cause, DatabaseError
 from pdelta.formats.tenants import matches
@@ -193,7 +201,7 @@ class SqliteDatabase:
         try:
             return create_file(self._files.path(name))
         except OSError as error:
-            raise unreachable(name, error) from error
+            raise uncreatable(name, error) from error
 
     def blockers(self, name: str) -> Sequence[str]:
         """Give which processes hold locks on a file now, where the kernel tells."""

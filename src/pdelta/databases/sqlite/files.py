@@ -12,6 +12,7 @@ Closing any descriptor of a file drops the locks that the process holds on it th
 while this module has a connection to it; connections that other code of the process holds it cannot know.
 """
 
+import errno
 import os
 import stat
 import threading
@@ -132,13 +133,15 @@ def create_file(path: str) -> bool:
     """Make an empty file, which is an empty database, and the folders above it; say whether there was none.
 
     Raises:
-        OSError: It can't be made.
+        OSError: It can't be made; ``FileExistsError`` where something else than a file is there.
     """
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except FileExistsError:
+        if not os.path.isfile(path):
+            raise
         return False
     try:
         os.fsync(descriptor)
@@ -166,6 +169,19 @@ def unreachable(name: str, error: OSError) -> DatabaseError:
         hint = "the folder must be searchable, and the file readable"
         return DatabaseError(f"{name}: {reason}", cause=Cause.DENIED, reason=reason, hint=hint)
     return DatabaseError(f"{name}: {reason}", reason=reason)
+
+
+def uncreatable(name: str, error: OSError) -> DatabaseError:
+    """Give the error of a tenant whose file the system does not let us make."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        reason = "something else than a file, or than a folder above it, is there"
+        return DatabaseError(f"{name} was not made: {reason}", reason=reason, hint="move that, or take another name")
+    reason = error.strerror or str(error)
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        hint = "the folder must be writable"
+        return DatabaseError(f"{name} was not made: {reason}", cause=Cause.DENIED, reason=reason, hint=hint)
+    cause = Cause.FULL if error.errno in {errno.ENOSPC, errno.EDQUOT} else Cause.REFUSED
+    return DatabaseError(f"{name} was not made: {reason}", cause=cause, reason=reason)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
