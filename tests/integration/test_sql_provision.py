@@ -162,8 +162,10 @@ def test_provision_when_a_delta_comes_before_the_baseline_later_then_its_reverse
     shop.done("provision", first)
     shop.project.write("delta_20250102b_pages", "ALTER TABLE books ADD COLUMN pages integer;\n")
     shop.project.write(BASE, FILES[BASE].replace("year integer", "year integer, pages integer"))
-    told = shop.done("provision", first, second, status=3)
-    assert "was edited since" in told["error"]["message"] + " ".join(told["error"].get("findings", []))
+    result = shop("provision", first, second, status=3)
+    assert f"{BASE} was edited since" in result.err
+    assert shop.done("status", "--only", first, status=4)["tenants"] == 1
+    assert "means none of the" in shop("status", "--only", second, status=2).err
     shop.project.write(BASE, FILES[BASE])
     told = shop.done("provision", first)
     assert told["results"][0]["deltas"] == ["delta_20250102b_pages"]
@@ -218,6 +220,16 @@ def test_provision_when_tried_then_all_is_told_and_nothing_is_made(shop: Shop) -
     assert [result["deltas"] for result in told["results"]] == [[YEAR, TITLE]]
     text = shop("provision", new, "--dry-run").out
     assert f"would be made  {new}\n    apply   {BASE}\n    record  {BOOKS}\n" in text
+    assert shop.done("status", status=4)["tenants"] == before
+
+
+def test_provision_when_a_delta_makes_no_sense_then_refused_before_anything_is_made(shop: Shop) -> None:
+    (new,) = shop.new("new")
+    before = shop.done("status", status=4)["tenants"]
+    shop.project.write("delta_20250106_lost", "INSERT INTO books (id, title) VALUES (7, ${nobody_says});\n")
+    assert "nobody_says" in shop("provision", new, status=65).err
+    shop.project.write("delta_20250106_lost", "SELECT 1 FROM nowhere;\nDROP DATABASE elsewhere;\n")
+    assert "delta_20250106_lost" in shop("provision", new, status=3).err
     assert shop.done("status", status=4)["tenants"] == before
 
 

@@ -16,10 +16,11 @@ from pdelta.app.sql.deltas import Delta, Deltas, Settled, deltas_in
 from pdelta.app.sql.findings import named
 from pdelta.app.sql.fleet import Fleet, Member, section_of
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
-from pdelta.app.sql.rollout import Wishing, operation_for, roll_out
+from pdelta.app.sql.rollout import Wishing, draft, operation_for, roll_out
 from pdelta.app.sql.scripts import folder_of, read_files
 from pdelta.app.sql.wishes import applying, wish_of
 from pdelta.databases.base import Database, Glance, Tenant
+from pdelta.engine.preflight import refusal
 from pdelta.errors import Cause, DatabaseError, PdeltaError, PreflightError, UsageError
 from pdelta.formats.database import DatabaseSection
 from pdelta.formats.sql_moves import SqlWish
@@ -85,25 +86,30 @@ def provision(options: ProvisionOptions, rollout: RolloutOptions, context: Conte
         names = tuple(dict.fromkeys(options.tenants))
         deltas = deltas_in(files, Fleet(section, database, ()), context)
         baseline = _baseline(deltas, options.to)
+        # What fails in one is no reason to leave the others; and nothing of a new tenant need be taken back.
+        ways = msgspec.structs.replace(rollout, waves="all", on_failure=OnFailure.CONTINUE, prove=False)
         missing = _missing(database, names)
         there = [name for name in names if name not in missing]
-        # Before anything is made: who refuses has changed nothing.
         _refuse_foreign(database, there)
-        made = missing
-        if not rollout.dry_run:
-            made = _make(database, missing, options.server)
-            # Somebody else was quicker there.
-            _refuse_foreign(database, [name for name in missing if name not in made])
-            there = list(names)
         fleet = Fleet(section, database, _tenants(database, there))
         had = _ledgers(fleet, context)
         wishing = _wishing(deltas, options, baseline, had)
-        # What fails in one is no reason to leave the others; and nothing of a new tenant need be taken back.
-        ways = msgspec.structs.replace(rollout, waves="all", on_failure=OnFailure.CONTINUE, prove=False)
+        moves = _foreseen(fleet, wishing, missing)
+        made = missing
+        if missing and not rollout.dry_run:
+            # Whatever is refused is refused before anything is made.
+            error = refusal(draft(fleet, wishing, ways, context).findings)
+            if error is not None:
+                raise error
+            made = _make(database, missing, options.server)
+            # Somebody else was quicker there.
+            _refuse_foreign(database, [name for name in missing if name not in made])
+            fleet = Fleet(section, database, _tenants(database, names))
+            had.update(_ledgers(fleet, context))
         return Provisioned(
             made=made,
             baseline=baseline.script.id if baseline is not None else "",
-            moves=_foreseen(fleet, wishing, made[0]) if made and rollout.dry_run else (),
+            moves=moves[0] if moves and rollout.dry_run else (),
             rollout=roll_out(fleet, wishing, ways, context),
         )
 
@@ -175,7 +181,7 @@ def _baseline(deltas: Deltas, last: str) -> Delta | None:
     return next((delta for delta in reversed(wanted) if delta.script.baseline), None)
 
 
-def _ledgers(fleet: Fleet, context: Context) -> Mapping[str, Sequence[Applied]]:
+def _ledgers(fleet: Fleet, context: Context) -> dict[str, Sequence[Applied]]:
     """Give what is in the ledgers of tenants that can be read; the roll-out tells of the others."""
     found = operation_for(fleet, "", RolloutOptions(), context).survey(list(fleet.members))
     return {
@@ -240,10 +246,13 @@ def _wishing(
     return wish
 
 
-def _foreseen(fleet: Fleet, wishing: Wishing, name: str) -> tuple[str, ...]:
-    """Give what a tenant would get that is not there yet."""
-    listed = {tenant.name: tenant for tenant in fleet.database.tenants()}
-    alone = Fleet(fleet.section, fleet.database, (listed.get(name, Tenant(name)),))
-    (member,) = alone.members.values()
-    moves = reckon((), wishing(member, frozenset())).moves
-    return tuple(("" if move.pieces else "*") + move.id for move in moves)
+def _foreseen(fleet: Fleet, wishing: Wishing, names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Give what each of the tenants would get that are not there yet.
+
+    Raises:
+        PdeltaError: A delta makes no sense there.
+    """
+    listed = {tenant.name: tenant for tenant in fleet.database.tenants()} if names else {}
+    unborn = Fleet(fleet.section, fleet.database, [listed.get(name, Tenant(name)) for name in names])
+    wishes = [wishing(member, frozenset()) for member in unborn.members.values()]
+    return [tuple(("" if move.pieces else "*") + move.id for move in reckon((), wish).moves) for wish in wishes]
