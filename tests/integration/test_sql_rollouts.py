@@ -142,6 +142,26 @@ def test_rollback_when_a_run_is_named_then_what_it_applied_comes_back_and_nothin
     assert desk.having() == desk.fleet.names[1:]
 
 
+def test_rollback_when_ids_do_not_sort_as_deltas_are_applied_then_only_what_is_asked_for_goes(desk: Desk) -> None:
+    (desk.project.deltas / f"{NAME}.sql").unlink()
+    for day, header, column in (
+        (1, "id=zebra", "one"), (2, "id=ant requires=bee", "two"), (3, "id=bee", "three"), (4, "id=cat", "four"),
+    ):  # fmt: skip
+        desk.project.write(
+            f"delta_2025040{day}_{column}",
+            f"-- pdelta: {header}\nALTER TABLE users ADD COLUMN {column} integer;\n"
+            f"-- Reversible delta\n-- ALTER TABLE users DROP COLUMN {column};\n",
+        )
+    desk.done("apply")
+    told = desk.done("rollback")
+    assert {tuple(result["deltas"]) for result in told["results"]} == {("-cat",)}
+    told = desk.done("rollback", "--to", "bee")
+    assert {tuple(result["deltas"]) for result in told["results"]} == {("-ant",)}
+    assert desk.fleet.columns(desk.fleet.names[0]) == ["id", "name", "one", "three"]
+    desk.done("rollback", "--to", "0")
+    assert desk.fleet.columns(desk.fleet.names[0]) == ["id", "name"]
+
+
 def test_rollback_when_the_file_is_gone_then_the_ledger_still_knows_the_way(desk: Desk) -> None:
     path = desk.project.write("delta_20250316_age", SECOND)
     desk.done("apply")

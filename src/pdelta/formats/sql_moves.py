@@ -75,6 +75,7 @@ class SqlWish(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         dropped_run: The only run whose deltas are to be taken back; empty for whichever applied them.
         dropped_after: A delta; those of which the wish knows nothing, and whose ids come after it, go too. Empty for
             all of which it knows nothing; None for none.
+        staying: The ids of deltas that are known, and neither wanted nor dropped.
         accept_loss: Whether taking back may lose data.
         accept_edit: Whether a delta that was edited since it was applied counts as the one that is there.
     """
@@ -85,6 +86,7 @@ class SqlWish(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     dropped: tuple[PlannedMove, ...] = ()
     dropped_run: str = ""
     dropped_after: str | None = None
+    staying: tuple[str, ...] = ()
     accept_loss: bool = False
     accept_edit: bool = False
 

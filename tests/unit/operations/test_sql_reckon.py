@@ -134,6 +134,18 @@ def test_dropping_when_files_are_gone_then_their_ids_say_when_they_go(had: str, 
     assert {one.way for one in moves} == {Way.REVERSE}
 
 
+def test_dropping_when_ids_do_not_sort_as_deltas_are_applied_then_what_stays_stays() -> None:
+    first, second, third, gone = map(move, ("V1__a", "V1_1__b", "V1_2__c", "V9__gone"))
+    wish = SqlWish(
+        dropped=(msgspec.structs.replace(third, way=Way.REVERSE),),
+        dropped_after="V1_1__b",
+        staying=("V1__a", "V1_1__b"),
+    )
+    reckoning = reckon(rows_of(first, second, third, gone), wish)
+    assert [one.id for one in reckoning.moves] == ["V9__gone", "V1_2__c"]
+    assert reckoning.unknown == ("V9__gone",)
+
+
 @pytest.mark.parametrize("text", ["", "{}", '{"explicit":true,"step":2}', "no json", "[1]", '{"holds":1}'])
 def test_mark_when_a_row_says_something_else_then_it_is_none(text: str) -> None:
     assert decode_mark(text) == Mark()

@@ -65,21 +65,24 @@ def reversing(fleet: Fleet, deltas: Deltas, options: RollbackOptions, context: C
         UsageError: There is no such delta, or none to take back.
     """
     after = _last_to_stay(fleet, deltas, options, context)
-    dropped = deltas.all if options.run else deltas.all[deltas.place(after) + 1 :] if after else deltas.all
+    first = deltas.place(after) + 1 if after and not options.run else 0
+    dropped = deltas.all[first:]
 
     def wish(member: Member, _settled: Settled) -> SqlWish:
         # Each ledger knows the way back; nothing need be derived for it.
         moves = deltas.moves(deltas.of(member.scope, dropped), member.tenant.name, member.tenant.values, deltas.known)
-        return _wish(moves, options, after)
+        return _wish(moves, deltas.ids[:first], options, after)
 
     return wish if deltas.asks_for_values else alike(wish)
 
 
-def _wish(dropped: tuple[PlannedMove, ...], options: RollbackOptions, after: str) -> SqlWish:
+def _wish(dropped: tuple[PlannedMove, ...], staying: tuple[str, ...], options: RollbackOptions, after: str) -> SqlWish:
     return SqlWish(
         dropped=tuple(msgspec.structs.replace(move, way=Way.REVERSE) for move in reversed(dropped)),
         dropped_run=options.run,
         dropped_after=None if options.run else after,
+        # An id says nothing of the order where a header chose it, a requirement moved it, or another tool counts.
+        staying=staying,
         accept_loss=options.accept_loss,
     )
 

@@ -45,7 +45,7 @@ def reckon(rows: Sequence[Applied], wish: SqlWish) -> Reckoning:
         moves += lacking
         if not lacking:
             edited.append(wanted.id)
-    known = {move.id for move in (*wish.wanted, *wish.dropped, *wish.baselines)}
+    known = {move.id for move in (*wish.wanted, *wish.dropped, *wish.baselines)}.union(wish.staying)
     return Reckoning(tuple(moves), tuple(edited), tuple(id for id in had if id not in known))
 
 
@@ -114,7 +114,7 @@ def recorded(wanted: PlannedMove, mark: Mark, reason: str) -> PlannedMove:
 
 def _dropping(rows: Sequence[Applied], wish: SqlWish) -> list[PlannedMove]:
     had = {row.id: row for row in rows}
-    known = {move.id for move in (*wish.wanted, *wish.dropped)}
+    known = {move.id for move in (*wish.wanted, *wish.dropped)}.union(wish.staying)
     # Files that are gone came last, or first, where a baseline stands for them now: their ids tell.
     gone = sorted(row.id for row in rows if row.id not in known and _goes(row, wish))
     drops: list[PlannedMove] = []
