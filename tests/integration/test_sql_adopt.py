@@ -91,6 +91,34 @@ def test_adopt_when_a_tool_kept_them_then_what_its_table_says_is_recorded_and_no
     assert [former.fleet.columns(name) for name in (*former.full, *former.part)] == [["id", "name"]] * 4
 
 
+def test_adopt_when_the_run_is_taken_back_then_only_the_rows_go(former: Former) -> None:
+    former.kept_by("alembic")
+    words = [word for name in former.full for word in ("--only", name)]
+    before = [former.fleet.columns(name) for name in former.full]
+    run = former.done("adopt", "--from", "alembic", *words)["run"]
+    told = former.done("rollback", "--run", run, "--only", former.full[0])
+    assert told["results"][0]["deltas"] == [f"-{AGE}", f"-{NAME}"]
+    assert [former.fleet.columns(name) for name in former.full] == before
+    assert [len(former.ledger(name)) for name in former.full] == [0, 2]
+    # Also where nothing else would take it back, or the file is gone.
+    former.project.write(NAME, f"-- pdelta: replaces=alembic:{VERSIONS['alembic'][0]}\n{FORWARD};\n")
+    run = former.done("adopt", "--from", "alembic", "--only", former.full[0])["run"]
+    (former.project.deltas / f"{AGE}.sql").unlink()
+    former.done("rollback", "--run", run, "--only", former.full[0])
+    assert (former.ledger(former.full[0]), former.fleet.columns(former.full[0])) == ([], before[0])
+
+
+def test_adopt_when_it_fails_and_is_reversed_then_nothing_is_executed(former: Former) -> None:
+    former.kept_by("alembic")
+    before = [former.fleet.columns(name) for name in former.full]
+    only = [word for name in former.full for word in ("--only", name)]
+    ways = ("--waves", "1,rest", "--gate", "false", "--on-failure", "reverse")
+    told = former.done("adopt", "--from", "alembic", *only, *ways, status=5)
+    assert [result["standing"] for result in told["results"]] == ["before", None]
+    assert [former.fleet.columns(name) for name in former.full] == before
+    assert [former.ledger(name) for name in former.full] == [[], []]
+
+
 def test_adopt_when_forced_then_what_is_known_is_recorded(former: Former) -> None:
     former.kept_by("django")
     told = former.done("adopt", "--from", "django", *former.chosen, "--force", status=4)

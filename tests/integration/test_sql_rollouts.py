@@ -142,6 +142,17 @@ def test_rollback_when_a_run_is_named_then_what_it_applied_comes_back_and_nothin
     assert desk.having() == desk.fleet.names[1:]
 
 
+def test_apply_when_an_edit_was_accepted_and_the_run_is_reversed_then_the_delta_is_still_applied(desk: Desk) -> None:
+    desk.done("apply")
+    asked = "SELECT digest FROM pdelta_applied"
+    before = desk.fleet.sql(desk.fleet.names[0], asked)
+    desk.project.write(NAME, ORIGIN.replace("TIMESTAMP", "timestamp DEFAULT NULL"))
+    ways = ("--waves", "1,rest", "--gate", "false", "--on-failure", "reverse")
+    desk.done("apply", "--accept-edit", *ways, status=5)
+    assert desk.having() == desk.fleet.names
+    assert desk.fleet.sql(desk.fleet.names[0], asked) == before
+
+
 def test_rollback_when_ids_do_not_sort_as_deltas_are_applied_then_only_what_is_asked_for_goes(desk: Desk) -> None:
     (desk.project.deltas / f"{NAME}.sql").unlink()
     for day, header, column in (

@@ -33,6 +33,7 @@ class PlannedMove(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
         derived: What its derived reverse depends on: ``schema``, or ``rows`` as well; empty where it was written.
         underived: Whether what applies it is not known here, so that it can't be applied.
         captured: What the row keeps of how it came; empty for nothing.
+        recorded: Whether only the ledger changes, on the way back as well: what the delta does was there before.
     """
 
     way: Way
@@ -52,6 +53,7 @@ class PlannedMove(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     derived: str = ""
     underived: bool = False
     captured: str = ""
+    recorded: bool = False
 
 
 class SqlBody(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -305,11 +305,11 @@ class Carrier:
                 found.add(settled)
         if found:
             facts["found"] = sorted(found)
-        for move, one in zip(moves, made, strict=True):
-            if move.way is Way.APPLY:
-                had[move.id] = one.row
+        for one in made:
+            if one.way is Way.APPLY:
+                had[one.row.id] = one.row
             else:
-                had.pop(move.id, None)
+                had.pop(one.row.id, None)
         return list(had.values())
 
     def _move(self, session: Session, planned: PlannedMove, row: Applied | None, task: Task, *, found: bool) -> Move:

@@ -108,6 +108,8 @@ def recorded(wanted: PlannedMove, mark: Mark, reason: str) -> PlannedMove:
         derived="",
         underived=False,
         captured=encode_mark(mark),
+        # Who only says that a tenant has it can only say the opposite; what a baseline brought goes with it.
+        recorded=bool(mark.adopted),
         irreversible=wanted.irreversible or ("" if wanted.reverse or mark.holds or mark.found else reason),
     )
 
@@ -123,15 +125,39 @@ def _dropping(rows: Sequence[Applied], wish: SqlWish) -> list[PlannedMove]:
         if row is None or wish.dropped_run not in {"", row.run}:
             continue
         while gone and gone[-1] > drop.id:
-            drops.append(PlannedMove(way=Way.REVERSE, id=gone.pop(), underived=True))
+            drops.append(_gone(had[gone.pop()], wish))
         same = row.digest == drop.digest
-        if decode_mark(row.captured).holds:
+        mark = decode_mark(row.captured)
+        if wish.dropped_run and mark.adopted:
+            drops.append(_struck_out(row, drop.name))
+            continue
+        if mark.holds:
             # A baseline that only stands for others: nothing is executed, nor would be if it had to come back.
             drops.append(PlannedMove(way=Way.REVERSE, id=drop.id, name=drop.name, captured=row.captured))
             continue
         drops.append(drop if same else PlannedMove(way=Way.REVERSE, id=drop.id, underived=True))
-    drops += (PlannedMove(way=Way.REVERSE, id=id, underived=True) for id in reversed(gone))
+    drops += (_gone(had[id], wish) for id in reversed(gone))
     return [msgspec.structs.replace(drop, digest=had[drop.id].digest, accept_loss=wish.accept_loss) for drop in drops]
+
+
+def _gone(row: Applied, wish: SqlWish) -> PlannedMove:
+    """Give the move that takes back a delta without a file."""
+    if wish.dropped_run and decode_mark(row.captured).adopted:
+        return _struck_out(row, "")
+    return PlannedMove(way=Way.REVERSE, id=row.id, underived=True)
+
+
+def _struck_out(row: Applied, name: str) -> PlannedMove:
+    """Give the move that takes back a run which only recorded a delta: its row goes, and what it is about stays."""
+    return PlannedMove(
+        way=Way.REVERSE,
+        id=row.id,
+        name=name,
+        reverse=row.reverse,
+        irreversible=row.irreversible,
+        captured=row.captured,
+        recorded=True,
+    )
 
 
 def _goes(row: Applied, wish: SqlWish) -> bool:
@@ -150,7 +176,7 @@ def _lacking(row: Applied, wanted: PlannedMove, *, accept_edit: bool) -> list[Pl
     if wanted.repeatable:
         return [msgspec.structs.replace(wanted, former=row.digest)]
     if accept_edit:
-        return [msgspec.structs.replace(wanted, former=row.digest, pieces=(), check=(), verify=())]
+        return [msgspec.structs.replace(wanted, former=row.digest, pieces=(), check=(), verify=(), recorded=True)]
     return []
 
 
@@ -196,6 +222,9 @@ def head_after(rows: Iterable[Applied], moves: Iterable[PlannedMove]) -> Head:
     for move in moves:
         if move.way is Way.APPLY:
             lines[move.id] = (move.digest, State.APPLIED.value)
+        elif move.former:
+            # What it replaced comes back.
+            lines[move.id] = (move.former, State.APPLIED.value)
         else:
             lines.pop(move.id, None)
     return head_of((id, digest, state) for id, (digest, state) in lines.items())

@@ -88,17 +88,17 @@ class Workshop:
         Raises:
             PdeltaError: The row holds no reverse.
         """
-        if row.irreversible:
+        if row.irreversible and not planned.recorded:
             raise PdeltaError(
                 f"{tenant}: {row.id} can't be reversed: {row.irreversible}; it is still applied",
                 hint="restore a backup, or write a new delta that goes where you want to be",
             )
-        pieces = self.reverse_pieces(row.reverse, accept_loss=planned.accept_loss)
+        pieces = self._reverse_pieces(planned, row)
         return Move(Way.REVERSE, row, pieces, run=self._imprint.run, who=self._imprint.who)
 
     def restoring(self, planned: PlannedMove, row: Applied, former: Applied) -> Move:
         """Give the move that takes a replaced delta back to the row that it replaced."""
-        pieces = self.reverse_pieces(row.reverse, accept_loss=planned.accept_loss)
+        pieces = self._reverse_pieces(planned, row)
         return Move(Way.APPLY, former, pieces, replaces=True, run=self._imprint.run, who=self._imprint.who)
 
     def reverse_pieces(self, text: str, *, accept_loss: bool) -> tuple[Piece, ...]:
@@ -121,6 +121,11 @@ class Workshop:
             last = pieces[-1] if pieces else Piece("SELECT 1")
             pieces[-1:] = [msgspec.structs.replace(last, after=(*last.after, *guards))]
         return tuple(pieces)
+
+    def _reverse_pieces(self, planned: PlannedMove, row: Applied) -> tuple[Piece, ...]:
+        if planned.recorded:
+            return ()
+        return self.reverse_pieces(row.reverse, accept_loss=planned.accept_loss)
 
     def _applying(self, planned: PlannedMove) -> Move:
         row = self._row(planned, planned.reverse)
@@ -168,7 +173,7 @@ def segments(moves: Sequence[PlannedMove], *, transactional: bool) -> list[tuple
     cut: list[tuple[bool, tuple[PlannedMove, ...]]] = []
     for move in moves:
         # Where only the ledger changes, every engine has a transaction.
-        writes = move.way is Way.APPLY and not move.pieces
+        writes = move.recorded or (move.way is Way.APPLY and not move.pieces)
         together = writes or (transactional and not move.alone)
         if together and cut and cut[-1][0]:
             cut[-1] = (True, (*cut[-1][1], move))
