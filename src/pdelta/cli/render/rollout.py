@@ -60,7 +60,7 @@ def lines(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
 
 
 def _nothing(outcome: RolloutOutcome) -> str:
-    where = counted(outcome.tenants - outcome.unread, "tenant")
+    where = counted(outcome.settled, "tenant")
     if outcome.unread:
         where += f", and {outcome.unread:,} could not be read"
     return f"{shown(outcome.database)}: nothing to do in {where} ({duration(outcome.duration_s)})"

@@ -74,7 +74,9 @@ def _plain(piece: Piece) -> Piece:
     )
 
 
-_NO_PARSER: Final = "PostgreSQL's parser is not installed, and without it no reverse is derived"
+_NO_PARSER: Final = (
+    "PostgreSQL's parser is not installed (pip install 'pdelta[derive]'); without it no reverse is derived"
+)
 _INSTALL: Final = "install pdelta with its extra derive, or write the reverse"
 
 
