@@ -111,3 +111,20 @@ def test_apply_when_it_goes_on_without_what_it_could_not_read_then_that_is_no_su
     cli("sql", "rollback", *words[1:], "--only", "tenants/a.sqlite", cwd=folder)
     result = cli("sql", *words, "--on-failure", "continue", "--rehearse", cwd=folder, status=3)
     assert "error: 1 tenant could not be read; nothing was changed" in result.err
+
+
+def test_adopt_when_tenants_cannot_be_read_then_they_are_left_out_in_one_group(folder: Path, cli: Cli) -> None:
+    for name in NAMES[1:]:
+        (folder / name).write_text("no database, though it is called one" * 30)
+    words = ("adopt", "--deltas", "deltas", "--tenants", "files=tenants/**/*.sqlite")
+    told = cli("sql", *words, "--up-to", "delta_20250315_add_last_login", "--json", cwd=folder, status=4).json()
+    assert told["left_out"] == [{"tenants": NAMES[1:], "reason": "file is not a database"}]
+    result = cli("sql", *words, "--from", "flyway", cwd=folder, status=4)
+    assert "nothing to do in 0 tenants" in result.out
+    assert "2 tenants left out: file is not a database\n" in result.out
+
+
+def test_adopt_when_entries_are_to_be_ignored_and_no_tool_is_named_then_refused(folder: Path, cli: Cli) -> None:
+    words = ("adopt", "--deltas", "deltas", "--tenants", "files=tenants/*.sqlite", "--like", NAMES[0])
+    result = cli("sql", *words, "--ignore", "auth.*", cwd=folder, status=2)
+    assert "--ignore means nothing without --from" in result.err

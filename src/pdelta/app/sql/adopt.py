@@ -10,6 +10,7 @@ import msgspec
 
 from pdelta.app.context import Context
 from pdelta.app.sql.deltas import Delta, Deltas, read_deltas
+from pdelta.app.sql.findings import by_reason, named, reason_of, shortened
 from pdelta.app.sql.fleet import Fleet, Member, open_fleet
 from pdelta.app.sql.foreign import read_chronicles
 from pdelta.app.sql.likeness import Likeness, compare_with
@@ -24,9 +25,6 @@ from pdelta.sql.mark import Mark, decode_mark
 from pdelta.sql.script import Scope, Tool
 
 UP_TO = "up-to"
-_TOLD = 5
-"""Entries that are named."""
-
 Recording = Callable[[Member], tuple[PlannedMove, ...]]
 
 
@@ -114,7 +112,7 @@ def adopt(options: AdoptOptions, rollout: RolloutOptions, context: Context) -> A
         kept = Fleet(fleet.section, fleet.database, [one for one in fleet.tenants if one.name in judged.records])
         ways = msgspec.structs.replace(rollout, prove=False)
         outcome = roll_out(kept, _wishing(judged.records, deltas), ways, context)
-        left_out = _grouped({**unfit, **judged.left_out})
+        left_out = tuple(LeftOut(*group) for group in by_reason({**unfit, **judged.left_out}))
         return Adopted(source, left_out, msgspec.structs.replace(outcome, tenants=len(fleet.tenants)))
 
 
@@ -136,7 +134,7 @@ def _unfit(fleet: Fleet, deltas: Deltas, context: Context) -> dict[str, str]:
     found = operation_for(fleet, "", RolloutOptions(), context).survey(list(fleet.members))
     reasons: dict[str, str] = {}
     for target, one in found.items():
-        reason = one.message if isinstance(one, PdeltaError) else _objection(one[1], known)
+        reason = reason_of(one) if isinstance(one, PdeltaError) else _objection(one[1], known)
         if reason:
             reasons[fleet.members[target].tenant.name] = reason
     return reasons
@@ -146,8 +144,8 @@ def _objection(rows: Sequence[Applied], known: Mapping[str, str]) -> str:
     half = [row.id for row in rows if row.state is not State.APPLIED]
     edited = [row.id for row in rows if known.get(row.id, row.digest) != row.digest]
     if half:
-        return f"stopped half-way in {_shortened(half)}"
-    return f"has another version of {_shortened(edited)}" if edited else ""
+        return f"stopped half-way in {shortened(half)}"
+    return f"has another version of {shortened(edited)}" if edited else ""
 
 
 def _judged(fleet: Fleet, deltas: Deltas, names: Sequence[str], options: AdoptOptions, source: str) -> _Verdict:
@@ -213,7 +211,7 @@ def _up_to(fleet: Fleet, deltas: Deltas, names: Sequence[str], options: AdoptOpt
         if found.others:
             raise PreflightError(
                 "pre-flight refused, nothing was recorded: the tenants are not made alike",
-                findings=tuple(f"unlike: {_named(tenants)}: {reason}" for tenants, reason in found.others),
+                findings=tuple(f"unlike: {named(tenants)}: {reason}" for tenants, reason in found.others),
                 hint="choose those that are, by --only; or --force, where all have these deltas nevertheless",
             )
     return _Verdict(dict.fromkeys(names, _recording(wanted, deltas, UP_TO)), {})
@@ -228,14 +226,14 @@ def _by_tool(fleet: Fleet, deltas: Deltas, names: Sequence[str], options: AdoptO
     reasons: dict[str, str] = {}
     for name, chronicle in read_chronicles(fleet.database, tool, names, table=options.table).items():
         if isinstance(chronicle, PdeltaError):
-            reasons[name] = chronicle.message
+            reasons[name] = reason_of(chronicle)
             continue
         if chronicle.problems:
             reasons[name] = f"{tool} says: {'; '.join(chronicle.problems)}"
             continue
         matching = match(tool, chronicle, scripts, ignore=options.ignore)
         if matching.unmatched and not options.force:
-            reasons[name] = f"no delta replaces what {tool} says it has: {_shortened(matching.unmatched)}"
+            reasons[name] = f"no delta replaces what {tool} says it has: {shortened(matching.unmatched)}"
             continue
         if matching.ids not in shared:
             shared[matching.ids] = _recording([by_id[id] for id in matching.ids], deltas, tool)
@@ -274,21 +272,3 @@ def _wishing(records: Mapping[str, Recording], deltas: Deltas) -> Wishing:
 
 def _reasons(found: Likeness) -> dict[str, str]:
     return {name: reason for names, reason in found.others for name in names}
-
-
-def _grouped(reasons: Mapping[str, str]) -> tuple[LeftOut, ...]:
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in sorted(reasons.items()):
-        by_reason.setdefault(reason, []).append(name)
-    found = (LeftOut(tuple(names), reason) for reason, names in by_reason.items())
-    return tuple(sorted(found, key=lambda one: (-len(one.tenants), one.tenants)))
-
-
-def _shortened(entries: Sequence[str]) -> str:
-    more = f" and {len(entries) - _TOLD} more" if len(entries) > _TOLD else ""
-    return ", ".join(entries[:_TOLD]) + more
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _TOLD} more tenants" if len(names) > _TOLD else ""
-    return ", ".join(names[:_TOLD]) + more

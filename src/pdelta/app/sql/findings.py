@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from pdelta.app.sql.fleet import Member
-from pdelta.errors import PdeltaError
+from pdelta.errors import DatabaseError, PdeltaError
 from pdelta.model.finding import Finding
 from pdelta.model.target import Target
 from pdelta.operations.sql.operation import Seen
@@ -17,9 +17,9 @@ def unreadable(unread: Sequence[tuple[str, PdeltaError]], *, blocks: bool) -> li
         unread: Names, each with the reason.
         blocks: Whether nothing is done to the others either.
     """
-    by_reason: dict[str, list[tuple[str, PdeltaError]]] = defaultdict(list)
+    groups: dict[str, list[tuple[str, PdeltaError]]] = defaultdict(list)
     for name, error in unread:
-        by_reason[getattr(error, "reason", "") or error.message].append((name, error))
+        groups[reason_of(error)].append((name, error))
     return [
         Finding(
             "unreadable",
@@ -27,7 +27,7 @@ def unreadable(unread: Sequence[tuple[str, PdeltaError]], *, blocks: bool) -> li
             blocks=blocks,
             hint=group[0][1].hint,
         )
-        for group in by_reason.values()
+        for group in groups.values()
     ]
 
 
@@ -62,7 +62,26 @@ def stale(names: Sequence[str], *, blocks: bool) -> list[Finding]:
     ]
 
 
+def by_reason(reasons: Mapping[str, str]) -> tuple[tuple[tuple[str, ...], str], ...]:
+    """Give tenants that have a reason by name in groups with equal ones, the largest first."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name, reason in sorted(reasons.items()):
+        groups[reason].append(name)
+    found = ((tuple(names), reason) for reason, names in groups.items())
+    return tuple(sorted(found, key=lambda group: (-len(group[0]), group[0])))
+
+
+def reason_of(error: Exception) -> str:
+    """Give an error's words without the names of tenant and place, so that equal ones can be counted as one."""
+    return error.reason if isinstance(error, DatabaseError) else str(error)
+
+
 def named(names: Sequence[str], limit: int = 5) -> str:
     """Give the first of these names, and how many more there are."""
-    shown = ", ".join(names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more tenants"
+    return f"{shortened(names, limit)} tenants" if len(names) > limit else shortened(names, limit)
+
+
+def shortened(words: Sequence[str], limit: int = 5) -> str:
+    """Give the first of these words, and how many more there are."""
+    shown = ", ".join(words[:limit])
+    return shown if len(words) <= limit else f"{shown} and {len(words) - limit} more"

@@ -4,8 +4,8 @@ from collections.abc import Container, Sequence
 
 import msgspec
 
+from pdelta.app.sql.findings import by_reason, reason_of
 from pdelta.databases.base import Database
-from pdelta.errors import PdeltaError
 from pdelta.formats.foreign.tables import NAMES
 from pdelta.sql.catalogue import Catalogue, Item, groups, name_parts
 from pdelta.sql.difference import difference
@@ -40,29 +40,29 @@ def compare_with(database: Database, reference: str, names: Sequence[str], *, ta
     Raises:
         PdeltaError: The reference can't be read.
     """
-    wanted = dict.fromkeys((*names, *((reference,) if reference else ())))
-    found = database.fingerprints(list(wanted))
+    asked = set(names)
+    found = database.fingerprints(list(dict.fromkeys((*names, *((reference,) if reference else ())))))
     unread = {name: one for name, one in found.items() if isinstance(one, Exception)}
     if reference in unread:
         raise unread[reference]
     alike = groups({name: one for name, one in found.items() if isinstance(one, str)})
     if not alike:
-        return Likeness((), _grouped({name: _words(error) for name, error in unread.items()}))
+        return Likeness((), by_reason({name: reason_of(error) for name, error in unread.items()}))
     first = next((group for group in alike if reference in group.tenants), alike[0])
     read = database.catalogues([group.tenants[0] for group in alike]) if len(alike) > 1 else {}
     passed_over = NAMES | {table.lower()}
     like: list[str] = []
-    others = {name: _words(error) for name, error in unread.items()}
+    others = {name: reason_of(error) for name, error in unread.items()}
     for group in alike:
         told = "" if group is first else _told(read[first.tenants[0]], read[group.tenants[0]], reference, passed_over)
         for name in group.tenants:
-            if name not in wanted or name not in names:
+            if name not in asked:
                 continue
             if told:
                 others[name] = told
             else:
                 like.append(name)
-    return Likeness(tuple(sorted(like)), _grouped(others))
+    return Likeness(tuple(sorted(like)), by_reason(others))
 
 
 def _told(
@@ -71,7 +71,7 @@ def _told(
     """Say what tells one catalogue from another; empty where nothing does but tables that make no difference."""
     for one in (wanted, found):
         if isinstance(one, Exception):
-            return _words(one)
+            return reason_of(one)
     assert isinstance(wanted, Catalogue)  # noqa: S101 - looked at above
     assert isinstance(found, Catalogue)  # noqa: S101 - looked at above
     words = [one.words for one in difference(_own(wanted, passed_over), _own(found, passed_over))]
@@ -87,15 +87,3 @@ def _own(catalogue: Catalogue, passed_over: Container[str]) -> Catalogue:
 
 def _is_of(item: Item, tables: Container[str]) -> bool:
     return any(name_parts(name)[0].strip('"`').lower() in tables for name in (item.name, item.owner) if name)
-
-
-def _grouped(reasons: dict[str, str]) -> tuple[tuple[tuple[str, ...], str], ...]:
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in sorted(reasons.items()):
-        by_reason.setdefault(reason, []).append(name)
-    found = ((tuple(names), reason) for reason, names in by_reason.items())
-    return tuple(sorted(found, key=lambda group: (-len(group[0]), group[0])))
-
-
-def _words(error: Exception) -> str:
-    return str(getattr(error, "reason", "") or (error.message if isinstance(error, PdeltaError) else error))

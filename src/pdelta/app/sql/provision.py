@@ -147,14 +147,13 @@ def _make(database: Database, names: Sequence[str], server: str) -> tuple[str, .
             if database.create(name, lane=server):
                 made.append(name)
         except DatabaseError as error:
-            if not made:
-                raise
+            done = f"; {named(made)} made before, and empty yet" if made else ""
             raise DatabaseError(
-                f"{error.message}; {named(made)} made before, and empty yet",
+                error.message + done,
                 cause=error.cause,
                 sqlstate=error.sqlstate,
                 reason=error.reason,
-                hint=error.hint or "the same command goes on",
+                hint=error.hint or "once that is mended, or somebody else has made it, the same command goes on",
             ) from error
     return tuple(made)
 

@@ -56,6 +56,8 @@ def command(
     rollout: RolloutOptions,
 ) -> int:
     """Record in ledgers what tenants have already, by another tool or by hand; nothing is executed in them."""
+    if not tool:
+        fleet.refuse_without("--from", "ignore")
     wanted = AdoptOptions(
         like=like,
         up_to=up_to,
