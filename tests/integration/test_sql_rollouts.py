@@ -153,6 +153,26 @@ def test_apply_when_an_edit_was_accepted_and_the_run_is_reversed_then_the_delta_
     assert desk.fleet.sql(desk.fleet.names[0], asked) == before
 
 
+def test_rollback_when_a_guard_refuses_then_the_delta_is_still_applied_and_it_says_why(desk: Desk) -> None:
+    (desk.project.deltas / f"{NAME}.sql").unlink()
+    name = "delta_20250401_notes"
+    desk.project.write(name, "CREATE TABLE notes (id integer PRIMARY KEY);\n")
+    tenant = desk.fleet.names[0]
+    only = ("--only", tenant)
+    desk.done("apply", *only)
+    desk.fleet.sql(tenant, "INSERT INTO notes VALUES (1)")
+    before = desk.fleet.sql(tenant, "SELECT id, state, step, steps, captured, reverse FROM pdelta_applied")
+    for _ in range(2):
+        told = desk.done("rollback", *only, status=8)
+        (result,) = told["results"]
+        assert result["standing"] == "before"
+        assert "1 rows of notes would be lost" in result["error"]["message"]
+        assert desk.fleet.sql(tenant, "SELECT id, state, step, steps, captured, reverse FROM pdelta_applied") == before
+    assert desk.done("apply", *only)["results"] == []
+    desk.done("rollback", *only, "--accept-data-loss")
+    assert desk.fleet.columns(tenant, "notes") == []
+
+
 def test_rollback_when_ids_do_not_sort_as_deltas_are_applied_then_only_what_is_asked_for_goes(desk: Desk) -> None:
     (desk.project.deltas / f"{NAME}.sql").unlink()
     for day, header, column in (

@@ -95,7 +95,7 @@ class Stepwise:
         self._record(msgspec.structs.replace(row, state=State.APPLIED, captured=planned.captured), former=row)
 
     def _reverse(self, planned: PlannedMove) -> None:
-        row = self._rows[planned.id]
+        former = row = self._rows[planned.id]
         untouched = row.state is State.APPLYING and not row.step and not self._happened(row, _decode(row))
         if row.irreversible and not untouched:
             # Says why, and raises.
@@ -107,11 +107,21 @@ class Stepwise:
             begun = msgspec.structs.replace(row, state=State.REVERSING, step=0, steps=steps, captured="")
             row = self._record(begun, former=row)
         pieces = self._workshop.reverse_pieces(row.reverse, accept_loss=planned.accept_loss)
-        row = self._walk(row, pieces)
+        try:
+            row = self._walk(row, pieces)
+        except GuardError:
+            self._leave(former)
+            raise
         self._session.record(
             self._tenant, None, former=row, glance=self._glance(), run=self._workshop.run, who=self._workshop.who
         )
         del self._rows[row.id]
+
+    def _leave(self, former: Applied) -> None:
+        """Let a delta be applied again whose way back was refused before its first step."""
+        row = self._rows[former.id]
+        if former.state is State.APPLIED and not row.step and not self._happened(row, _decode(row)):
+            self._record(former, former=row)
 
     def _turn(self, row: Applied, planned: PlannedMove) -> Applied:
         """Begin to take back a delta that stopped half-way: what its done steps need, and no more."""
