@@ -1,5 +1,6 @@
 """Which SQLite files a section means, however it is written; on the command line."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -128,3 +129,22 @@ def test_adopt_when_entries_are_to_be_ignored_and_no_tool_is_named_then_refused(
     words = ("adopt", "--deltas", "deltas", "--tenants", "files=tenants/*.sqlite", "--like", NAMES[0])
     result = cli("sql", *words, "--ignore", "auth.*", cwd=folder, status=2)
     assert "--ignore means nothing without --from" in result.err
+
+
+def test_create_when_folders_are_made_as_well_then_each_is_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def watched(descriptor: int) -> None:
+        real(descriptor)
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(tmp_path)))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    with SqliteDatabase("test", tmp_path, ("**/*.sqlite",)) as database:
+        assert database.create("a/b/c.sqlite")
+        assert synced == ["a/b/c.sqlite", "a/b", "a", "."]
+        synced.clear()
+        assert database.create("a/d.sqlite")
+        assert synced == ["a/d.sqlite", "a"]

@@ -1,9 +1,12 @@
-"""On which server a new tenant is made."""
+"""On which server a new tenant is made, and under which names."""
 
 import re
 
 import pytest
 
+from pdelta.databases.mysql.address import Address
+from pdelta.databases.mysql.listing import covers
+from pdelta.databases.mysql.settings import Settings
 from pdelta.databases.placing import birthplace
 from pdelta.errors import UsageError
 
@@ -35,3 +38,21 @@ def test_birthplace_when_there_are_several_then_the_one_that_is_named_or_has_it(
 def test_birthplace_when_nothing_is_sure_then_refused(lane: str, home: str, told: str) -> None:
     with pytest.raises(UsageError, match=re.escape(told)):
         place(lane, home)
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [
+        ("shop_a", True),
+        ("shop_\u0142\uffff", True),
+        ("shop_\U0001f600", False),
+        ("shop_ ", False),
+        ("shop_" + "n" * 59, True),
+        ("shop_" + "n" * 60, False),
+        ("other", False),
+        ("", False),
+    ],
+)
+def test_covers_when_a_name_can_be_no_database_of_mysql_then_it_is_none(name: str, fits: bool) -> None:
+    settings = Settings("shop", (Address("mysql://me@db.example/"),), patterns=("shop_*",))
+    assert covers(name, settings) is fits

@@ -12,6 +12,8 @@ from pdelta.formats.tenants import matches, read_row
 
 LONGEST_NAME: Final = 64
 """Characters."""
+_LAST_CHARACTER: Final = "\uffff"
+"""Source: the server's manual, "Identifier Names"; supplementary characters are not permitted."""
 _SYSTEM: Final = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
 _NAMES: Final = "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA"
 _SIZES: Final = (
@@ -47,7 +49,7 @@ def covers(name: str, settings: Settings) -> bool:
     """Say whether the names and patterns of these settings mean a tenant of this name."""
     if not settings.patterns:
         return name == settings.servers[0].database
-    if not name or "\0" in name or len(name) > LONGEST_NAME or name.endswith(" "):
+    if not name or "\0" in name or len(name) > LONGEST_NAME or name.endswith(" ") or max(name) > _LAST_CHARACTER:
         return False
     if name.lower() in _SYSTEM or matches(name, settings.exclude):
         return False

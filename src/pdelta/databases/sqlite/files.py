@@ -136,6 +136,9 @@ def create_file(path: str) -> bool:
         OSError: It can't be made; ``FileExistsError`` where something else than a file is there.
     """
     folder = os.path.dirname(path)
+    folders = [folder]
+    while not os.path.isdir(folders[-1]):
+        folders.append(os.path.dirname(folders[-1]))
     os.makedirs(folder, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -147,11 +150,13 @@ def create_file(path: str) -> bool:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    # Those that were made are entries of others.
+    for changed in folders:
+        descriptor = os.open(changed, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     return True
 
 
