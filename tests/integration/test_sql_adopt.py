@@ -289,3 +289,21 @@ def test_adopt_when_one_baseline_replaces_all_then_old_tenants_have_it_and_new_o
     assert {tuple(result["deltas"]) for result in applied["results"]} == {("delta_20250302_city",)}
     assert former.done("apply", *full)["results"] == []
     assert "adopted: alembic" in former("show", everything, *full).out
+
+
+def test_adopt_when_a_baseline_stands_for_others_then_these_are_recorded_as_well(former: Former) -> None:
+    former.kept_by("alembic", map_files=False)
+    base = "delta_20250401_base"
+    former.project.write(
+        base, "-- pdelta: baseline=yes replaces=alembic:1975ea83b712\nCREATE TABLE users (id integer PRIMARY KEY);\n"
+    )
+    full = [word for name in former.full for word in ("--only", name)]
+    told = former.done("adopt", "--from", "alembic", *full)
+    assert {tuple(result["deltas"]) for result in told["results"]} == {(f"*{NAME}", f"*{AGE}", f"*{base}")}
+    status = former.done("status", *full)
+    assert [(group["pending"], group["baseline"]) for group in status["groups"]] == [([], base)]
+    assert f"up to date; with the baseline {base}" in former("status", *full).out
+    assert former.done("apply", *full)["results"] == []
+    told = former.done("rollback", *full)
+    assert {tuple(result["deltas"]) for result in told["results"]} == {(f"-{base}", f"-{AGE}")}
+    assert former.fleet.columns(former.full[0]) == ["id", "name", "last_login"]

@@ -236,7 +236,9 @@ def _by_tool(fleet: Fleet, deltas: Deltas, names: Sequence[str], options: AdoptO
             reasons[name] = f"no delta replaces what {tool} says it has: {shortened(matching.unmatched)}"
             continue
         if matching.ids not in shared:
-            shared[matching.ids] = _recording([by_id[id] for id in matching.ids], deltas, tool)
+            # What a baseline stands for came with it.
+            had = {held for id in matching.ids for held in (id, *by_id[id].holds)}
+            shared[matching.ids] = _recording([one for one in deltas.all if one.script.id in had], deltas, tool)
         records[name] = shared[matching.ids]
     return _Verdict(records, reasons)
 

@@ -34,6 +34,7 @@ class Group(msgspec.Struct, frozen=True):
         edited: The ids of those that were edited since they received them.
         unknown: The ids of those that no file tells of.
         unfinished: The ids of those that stopped half-way.
+        baseline: The id of the baseline that they have; empty for none.
     """
 
     tenants: tuple[str, ...]
@@ -42,6 +43,7 @@ class Group(msgspec.Struct, frozen=True):
     edited: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
+    baseline: str = ""
 
     @property
     def clean(self) -> bool:
@@ -118,4 +120,5 @@ def _group(deltas: Deltas, members: Sequence[Member], rows: Sequence[Applied], w
         reckoning.edited,
         tuple(id for id in reckoning.unknown if id not in deltas.ids),
         tuple(row.id for row in rows if row.state is not State.APPLIED),
+        next((delta.script.id for delta in deltas.baselines if delta.script.id in ids), ""),
     )

@@ -29,6 +29,7 @@ def fields(status: FleetStatus) -> dict[str, Any]:
                 "edited": list(group.edited),
                 "unknown": list(group.unknown),
                 "unfinished": list(group.unfinished),
+                "baseline": group.baseline,
             }
             for group in status.groups
         ],
@@ -95,9 +96,11 @@ def _group_lines(group: Group, *, verbose: bool) -> Iterator[str]:
 
 
 def _strange(group: Group) -> str:
+    # Otherwise tenants that lack the same would stand in two lines, and nothing told why.
+    baseline = f"; with the baseline {shown(group.baseline)}" if group.baseline else ""
     if not group.unknown:
-        return ""
-    return f"; {counted(len(group.unknown), 'delta')} without a file: {_deltas(group.unknown, verbose=False)}"
+        return baseline
+    return f"{baseline}; {counted(len(group.unknown), 'delta')} without a file: {_deltas(group.unknown, verbose=False)}"
 
 
 def _deltas(ids: Sequence[str], *, verbose: bool) -> str:
