@@ -10,6 +10,7 @@ from pdelta.databases.catalogue.postgresql import (
     catalogues,
     database_catalogue,
     fingerprints,
+    read,
     statement,
 )
 from pdelta.databases.postgresql import reading
@@ -422,6 +423,19 @@ def test_adapter_when_the_server_compiles_what_looks_expensive_then_questions_ab
         ((value,),) = session.rehearse([work], [text], lock_timeout_ms=1000)
         assert reader(value) == read
         session.close()
+
+
+def test_statement_when_a_whole_database_is_asked_then_it_says_what_its_catalogue_holds(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    script = "CREATE TABLE t (id serial PRIMARY KEY, a text CHECK (a <> '')); CREATE FUNCTION two() RETURNS int"
+    script += " LANGUAGE sql AS 'SELECT 2'; CREATE SCHEMA more; CREATE TABLE more.t (a int)"
+    postgresql.sql(script, pg_database)
+    ask = query(postgresql, pg_database)
+    ((version,),) = ask("SELECT current_setting('server_version_num')::int")
+    ((text,),) = ask(statement(int(version), ""))
+    assert read(text, "") == database_catalogue(ask)
+    assert "more.t" in text
 
 
 def test_adapter_when_there_are_many_schemas_then_two_connections_say_the_same(

@@ -92,10 +92,13 @@ def statement(version: int, schema: str, *, parked: bool = False) -> str:
 
     Args:
         version: The server's ``server_version_num``.
-        schema: Its name.
+        schema: Its name; empty for the whole database.
         parked: Whether what pdelta parked or kept counts as the tenant's.
     """
-    texts = _texts(version, _SELDOM, _schemas((schema,)), parked=parked)
+    if schema:
+        texts = _texts(version, _SELDOM, _schemas((schema,)), parked=parked)
+    else:
+        texts = _texts(version, _SELDOM, _DATABASE, event_triggers(), parked=parked)
     return rf"SELECT string_agg(text, E'\n\n') FROM ({texts}) AS x (schema, text)"
 
 
@@ -104,9 +107,9 @@ def read(text: str, schema: str) -> Catalogue:
 
     Args:
         text: The value.
-        schema: The schema's name.
+        schema: The schema's name; empty for the whole database.
     """
-    return Catalogue.of(_neutral((text,), schema))
+    return Catalogue.of(_neutral((text,), schema)) if schema else Catalogue.parse((text,))
 
 
 def _look(query: Query, schemas: Collection[str]) -> tuple[int, Container[str]]:

@@ -181,19 +181,17 @@ class PostgresqlSession:
         return str(text)
 
     def made_of(self, tenant: str) -> tuple[str, Callable[[Any], Catalogue]]:
-        """Give a SELECT of all that a schema holds, and what reads it.
+        """Give a SELECT of all that a schema, or a database, holds, and what reads it.
 
         Raises:
-            DatabaseError: The tenant is a whole database, or as its ``cause`` says.
+            DatabaseError: As its ``cause`` says.
         """
         from pdelta.databases.catalogue import postgresql
 
-        if not self._layout.by_schema:
-            reason = "what a whole database holds is not asked within a transaction"
-            raise DatabaseError(f"{tenant}: {reason}", reason=reason)
         ((version,),) = self.query(tenant, "SELECT current_setting('server_version_num')::int")
-        self._made = postgresql.statement(version, tenant)
-        return self._made, lambda text: postgresql.read(text, tenant)
+        schema = tenant if self._layout.by_schema else ""
+        self._made = postgresql.statement(version, schema)
+        return self._made, lambda text: postgresql.read(text or "", schema)
 
     def broken(self, tenant: str) -> Sequence[str]:
         """Give what drops the indexes that were never finished.
@@ -220,7 +218,7 @@ class PostgresqlSession:
         self, works: Sequence[Work], writing: Transaction, follow: Callable[[Work, Place], Sequence[Line]]
     ) -> list[Place]:
         """Add what each work does and what follows it; give where the ledgers are."""
-        if len(works) > 1 and not self._layout.by_schema:
+        if len({work.tenant for work in works}) > 1 and not self._layout.by_schema:
             raise ValueError("no transaction spans databases")
         places = []
         for work in works:
