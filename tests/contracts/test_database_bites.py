@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from pdelta.databases.base import Database, Glance, Move, Session, Work
+from pdelta.databases.rows import RowsAsked
 from pdelta.databases.sqlite.database import SqliteDatabase
 from pdelta.errors import DatabaseError, PdeltaError, StaleError
 from pdelta.sql.ledger import Applied, Head
@@ -37,7 +38,7 @@ class Around:
     def query(self, tenant: str, text: str, *, statement_timeout_ms: int = 0) -> list[tuple[Any, ...]]:
         return self.inner.query(tenant, text, statement_timeout_ms=statement_timeout_ms)
 
-    def rehearse(self, works: Sequence[Work], texts: Sequence[str], *, lock_timeout_ms: int) -> list[Any]:
+    def rehearse(self, works: Sequence[Work], texts: Sequence[str | RowsAsked], *, lock_timeout_ms: int) -> list[Any]:
         return self.inner.rehearse(works, texts, lock_timeout_ms=lock_timeout_ms)
 
     def fingerprint(self, tenant: str) -> str:
@@ -149,7 +150,7 @@ class KnowsNoTimeout(Around):
 
 
 class RehearsesForGood(Around):
-    def rehearse(self, works: Sequence[Work], texts: Sequence[str], *, lock_timeout_ms: int) -> list[Any]:
+    def rehearse(self, works: Sequence[Work], texts: Sequence[str | RowsAsked], *, lock_timeout_ms: int) -> list[Any]:
         values = super().rehearse(works, texts, lock_timeout_ms=lock_timeout_ms)
         self.commit(works, lock_timeout_ms=lock_timeout_ms)
         return values

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import msgspec
 
+from pdelta.databases.rows import RowsAsked
 from pdelta.sql.ledger import Applied, Head, Way
 from pdelta.sql.piece import Piece
 from pdelta.sql.token import Dialect, Mode
@@ -159,10 +160,11 @@ class Session(Protocol):
         """
         ...
 
-    def rehearse(self, works: Sequence[Work], texts: Sequence[str], *, lock_timeout_ms: int) -> list[Any]:
-        """Do these works in one transaction that is rolled back at the end whatever happens.
+    def rehearse(self, works: Sequence[Work], texts: Sequence[str | RowsAsked], *, lock_timeout_ms: int) -> list[Any]:
+        """Do these works in transactions that are rolled back at the end whatever happens; a tenant's share one.
 
-        After each work the texts (SELECTs of one value) are evaluated in its tenant.
+        After each work the texts (SELECTs of one value, or what asks for ``RowsHeld``) are evaluated in its tenant.
+        Where rows are asked for, no row that others commit meanwhile is seen between two works of one tenant.
 
         Returns:
             The values, one list a work.

@@ -27,6 +27,7 @@ from typing import Final
 import msgspec
 
 from pdelta.databases.base import Move
+from pdelta.databases.rows import RowsAsked
 from pdelta.errors import Cause, DatabaseError, GuardError, StaleError
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
@@ -408,6 +409,30 @@ class DatabaseContract(ABC):
             session.commit([work], lock_timeout_ms=LOCK_TIMEOUT_MS)
             session.close()
             assert stage.ledger(stage.tenant) == [row("a")]
+
+    def test_rehearse_when_rows_are_asked_for_then_their_digests_tell_what_differs_and_what_does_not(self) -> None:
+        """Neither their order matters nor pdelta's own tables; a row that differs does, and is told by its hash."""
+        with self._stage() as stage, stage.bench.database() as database:
+            tenant = stage.tenant
+            session = database.session(database.lane(tenant))
+            stage.bench.run(tenant, INSERT_ONE)
+            stage.bench.run(tenant, INSERT_TWO)
+            there = stage.work(tenant, [])
+            twice = stage.work(tenant, [forward("a", DELETE_ONE, INSERT_ONE)])
+            works = [there, twice, stage.work(tenant, [forward("b", RENAME_ONE)], rows=[row("a")])]
+            (first,), (same,), (changed,) = session.rehearse(works, [RowsAsked()], lock_timeout_ms=LOCK_TIMEOUT_MS)
+            assert first == same
+            assert first["notes"].count == changed["notes"].count == 2
+            assert first["notes"].digest != changed["notes"].digest
+            assert not [table for table in first if table.startswith("pdelta_")]
+            for named in ("notes", "nothing"):
+                asked = RowsAsked(below_bytes=-1, named=frozenset({named}), listed=frozenset({"notes"}))
+                (held,), (later,) = session.rehearse([there, twice], [asked], lock_timeout_ms=LOCK_TIMEOUT_MS)
+                assert (held["notes"] is None) == (named == "nothing")
+                assert held["notes"] is None or len({*held["notes"].hashes, *later["notes"].hashes}) == 2
+            session.close()
+            assert stage.ledger(tenant) == []
+            assert stage.notes(tenant) == [(1, "one"), (2, "two")]
 
     def test_rehearse_when_there_is_ddl_then_gone_with_the_rest_or_refused(self) -> None:
         """Where DDL would commit by itself nothing is rehearsed, rather than done."""

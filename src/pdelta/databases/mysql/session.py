@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
+from itertools import groupby
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -26,6 +27,7 @@ from pdelta.databases.mysql.connection import Limit, MysqlConnection, kill
 from pdelta.databases.mysql.quoting import literal
 from pdelta.databases.mysql.server import Server
 from pdelta.databases.mysql.statement import names_in, refused_alone, refused_as_query, refused_inside
+from pdelta.databases.rows import RowsAsked
 from pdelta.errors import Cause, DatabaseError, GuardError, StaleError
 from pdelta.model.failpoint import FailPoint
 from pdelta.sql.catalogue import Catalogue
@@ -77,7 +79,7 @@ class MysqlSession:
         if not works:
             return
         (work,) = works
-        with self._transaction(work, lock_timeout_ms) as connection:
+        with self._transaction(work.tenant, works, lock_timeout_ms) as connection:
             _Mover(self._server, connection, work, statement_timeout_ms).make()
             self._end(connection, work.tenant)
 
@@ -149,8 +151,8 @@ class MysqlSession:
         finally:
             _roll_back(connection)
 
-    def rehearse(self, works: Sequence[Work], texts: Sequence[str], *, lock_timeout_ms: int) -> list[Any]:
-        """Do these works, each in a transaction that is rolled back, and give the values of the texts.
+    def rehearse(self, works: Sequence[Work], texts: Sequence[str | RowsAsked], *, lock_timeout_ms: int) -> list[Any]:
+        """Do these works in transactions that are rolled back, one for those of a tenant, and give what the texts say.
 
         The empty tables of the ledger, where there was none, stay.
 
@@ -160,13 +162,15 @@ class MysqlSession:
             DatabaseError: As ``commit``.
         """
         values: list[list[Any]] = []
-        for work in works:
-            with self._transaction(work, lock_timeout_ms) as connection:
+        for tenant, group in groupby(works, lambda work: work.tenant):
+            held = list(group)
+            with self._transaction(tenant, held, lock_timeout_ms) as connection:
                 for text in texts:
-                    if reason := refused_as_query(text, connection.modes):
-                        raise failure.refused(work.tenant, reason)
-                _Mover(self._server, connection, work, 0).make()
-                values.append([_value(connection.rows(text, about=work.tenant)) for text in texts])
+                    if isinstance(text, str) and (reason := refused_as_query(text, connection.modes)):
+                        raise failure.refused(tenant, reason)
+                for work in held:
+                    _Mover(self._server, connection, work, 0).make()
+                    values.append([_asked(connection, tenant, text) for text in texts])
         return values
 
     def fingerprint(self, tenant: str) -> str:
@@ -231,15 +235,15 @@ class MysqlSession:
         return head
 
     @contextmanager
-    def _transaction(self, work: Work, lock_timeout_ms: int) -> Iterator[MysqlConnection]:
-        """Hold a work's tenant and its ledger inside; what is not committed there is rolled back."""
-        tenant = work.tenant
+    def _transaction(self, tenant: str, works: Sequence[Work], lock_timeout_ms: int) -> Iterator[MysqlConnection]:
+        """Hold the tenant of these works and its ledger inside; what is not committed there is rolled back."""
         connection = self._enter(tenant, lock_timeout_ms)
-        _check(connection, work)
+        for work in works:
+            _check(connection, work)
         held_before = self._held == tenant
         self._hold(connection, tenant, lock_timeout_ms)
         try:
-            _make(connection, tenant, work.glance)
+            _make(connection, tenant, works[0].glance)
             self._is_clean = False
             with self._begun(connection, tenant):
                 _lock(connection, tenant)
@@ -483,6 +487,14 @@ def _roll_back(connection: MysqlConnection) -> None:
     if connection.is_open:
         with suppress(DatabaseError):
             connection.run("ROLLBACK", about=connection.database)
+
+
+def _asked(connection: MysqlConnection, tenant: str, asked: str | RowsAsked) -> Any:  # noqa: ANN401 - whatever it holds
+    if isinstance(asked, str):
+        return _value(connection.rows(asked, about=tenant))
+    from pdelta.databases.mysql.rows import rows_held
+
+    return rows_held(connection, tenant, asked)
 
 
 def _value(rows: Sequence[Sequence[Any]]) -> Any:  # noqa: ANN401 - whatever the database holds

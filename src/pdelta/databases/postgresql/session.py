@@ -3,12 +3,12 @@
 Behind a pooler that hands sessions on after each transaction nothing goes wrong, because nothing is kept in one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from pdelta.databases.base import Glance, Work
-from pdelta.databases.postgresql import catalogue, failure, ledger
+from pdelta.databases.postgresql import catalogue, failure, ledger, rows
 from pdelta.databases.postgresql.connection import BrokenError, Connection, Result, StatementError
 from pdelta.databases.postgresql.layout import Layout, look_up
 from pdelta.databases.postgresql.ledger import Place
@@ -17,6 +17,7 @@ from pdelta.databases.postgresql.script import UNCOMPILED, WAIT_MS, Line, Role, 
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.statement import single
 from pdelta.databases.postgresql.transaction import Transaction, record_lines
+from pdelta.databases.rows import RowsAsked
 from pdelta.errors import Cause, DatabaseError, ScriptError
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, Way
@@ -140,7 +141,7 @@ class PostgresqlSession:
         (result,) = _asked(script, self._send(script, [tenant]))
         return result.rows
 
-    def rehearse(self, works: Sequence[Work], texts: Sequence[str], *, lock_timeout_ms: int) -> list[Any]:
+    def rehearse(self, works: Sequence[Work], texts: Sequence[str | RowsAsked], *, lock_timeout_ms: int) -> list[Any]:
         """Do these works in one transaction that is rolled back; give what the texts say after each.
 
         Raises:
@@ -148,19 +149,32 @@ class PostgresqlSession:
             GuardError: As ``commit``.
             DatabaseError: As ``commit``.
         """
-        writing = Transaction(lock_timeout_ms=lock_timeout_ms)
+        about_rows = [isinstance(text, RowsAsked) for text in texts]
+        writing = Transaction(lock_timeout_ms=lock_timeout_ms, is_steady=any(about_rows))
 
         def look(_work: Work, place: Place) -> list[Line]:
-            # What this session made itself is one SELECT, and so long that reading it takes 0.1 s.
-            texts_read = (text if text == self._made else single(text) for text in texts)
-            asked = (Line(text, Role.VALUE, place.tenant) for text in texts_read)
+            asked = (line for text in texts for line in self._question(text, place))
             return [*enter(place), Line(UNCOMPILED, Role.FRAME, place.tenant), *asked]
 
         places = self._write(works, writing, look)
         writing.script.add(*roll_back())
         results = self._send(writing.script, [work.tenant for work in works], _before(works, places))
         values = [result.rows[0][0] if result.rows else None for result in _asked(writing.script, results)]
+        for number, is_one in enumerate(about_rows * len(works)):
+            if is_one:
+                values[number] = rows.answer(str(values[number]))
         return [values[number * len(texts) : (number + 1) * len(texts)] for number in range(len(works))]
+
+    def _question(self, text: str | RowsAsked, place: Place) -> Iterator[Line]:
+        """Give the statements that ask for one value in a tenant."""
+        if isinstance(text, RowsAsked):
+            asked = rows.question(text, place.tenant if self._layout.by_schema else "")
+            yield from (Line(frame, Role.FRAME, place.tenant) for frame in rows.BEFORE)
+            yield Line(asked, Role.VALUE, place.tenant)
+            yield from (Line(frame, Role.FRAME, place.tenant) for frame in rows.AFTER)
+        else:
+            # What this session made itself is one SELECT, and so long that reading it takes 0.1 s.
+            yield Line(text if text == self._made else single(text), Role.VALUE, place.tenant)
 
     def invalid_indexes(self, tenant: str) -> list[str]:
         """Give the quoted names of a tenant's indexes that a failed ``CREATE INDEX CONCURRENTLY`` has left invalid.

@@ -30,13 +30,15 @@ class Transaction:
     Args:
         lock_timeout_ms: How long a statement waits for a lock; 0 for ever.
         statement_timeout_ms: How long one may take; 0 for ever.
+        is_steady: Whether it is not to see what others commit meanwhile.
 
     Attributes:
         script: What is to be sent.
     """
 
-    def __init__(self, *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
-        self.script = Script([Line("BEGIN ISOLATION LEVEL READ COMMITTED")])
+    def __init__(self, *, lock_timeout_ms: int, statement_timeout_ms: int = 0, is_steady: bool = False) -> None:
+        level = "REPEATABLE READ" if is_steady else "READ COMMITTED"
+        self.script = Script([Line(f"BEGIN ISOLATION LEVEL {level}")])
         self._settings = (
             f"SET LOCAL lock_timeout = {lock_timeout_ms}",
             f"SET LOCAL statement_timeout = {statement_timeout_ms}",

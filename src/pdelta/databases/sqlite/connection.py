@@ -108,6 +108,19 @@ class SqliteConnection:
         with self._cursor(text, values) as cursor:
             return cursor.fetchall()
 
+    def each(self, text: str) -> Iterator[tuple[Any, ...]]:
+        """Give the rows of one statement one after the other; what is no text in UTF-8 is given all the same.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+        self.raw.text_factory = lambda value: value.decode(errors="surrogateescape")
+        try:
+            with self._cursor(text, ()) as cursor:
+                yield from cursor
+        finally:
+            self.raw.text_factory = str
+
     def begin(self) -> None:
         """Take the file's one lock for writers.
 

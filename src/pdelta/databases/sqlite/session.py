@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
+from itertools import groupby
 from typing import Any, Final
 
 from pdelta.databases.base import Glance, Move, Work
+from pdelta.databases.rows import RowsAsked
 from pdelta.databases.sqlite import ledger
 from pdelta.databases.sqlite.connection import SqliteConnection
 from pdelta.databases.sqlite.files import Facts, Files
@@ -131,8 +133,8 @@ class SqliteSession:
         with self._connection(tenant, LOCK_TIMEOUT_MS, to_write=False) as connection:
             return _query(connection, text, statement_timeout_ms)
 
-    def rehearse(self, works: Sequence[Work], texts: Sequence[str], *, lock_timeout_ms: int) -> list[Any]:
-        """Do these works, each in a transaction of its file's that is rolled back, and give the values of the texts.
+    def rehearse(self, works: Sequence[Work], texts: Sequence[str | RowsAsked], *, lock_timeout_ms: int) -> list[Any]:
+        """Do these works in transactions that are rolled back, one for those of a file, and give what the texts say.
 
         Raises:
             StaleError: As ``commit``.
@@ -140,14 +142,17 @@ class SqliteSession:
             DatabaseError: As ``commit``.
         """
         values: list[list[Any]] = []
-        for work in works:
-            with self._transaction(work.tenant, lock_timeout_ms, enforced=_enforces(work)) as (connection, _):
-                before = _orphans(connection) if _may_orphan(work) else _NO_ORPHANS
-                self._move(connection, work, statement_timeout_ms=0)
-                if _may_orphan(work):
-                    _refuse_orphans(connection, before, _orphans(connection))
-                connection.run("PRAGMA query_only = ON")
-                values.append([_value(connection, text) for text in texts])
+        for tenant, group in groupby(works, lambda work: work.tenant):
+            held = list(group)
+            with self._transaction(tenant, lock_timeout_ms, enforced=any(map(_enforces, held))) as (connection, _):
+                for work in held:
+                    connection.run("PRAGMA query_only = OFF")
+                    before = _orphans(connection) if _may_orphan(work) else _NO_ORPHANS
+                    self._move(connection, work, statement_timeout_ms=0)
+                    if _may_orphan(work):
+                        _refuse_orphans(connection, before, _orphans(connection))
+                    connection.run("PRAGMA query_only = ON")
+                    values.append([_asked(connection, text) for text in texts])
                 connection.roll_back()
         return values
 
@@ -387,6 +392,14 @@ def _query(connection: SqliteConnection, text: str, statement_timeout_ms: int) -
     finally:
         connection.limit(0)
         connection.roll_back()
+
+
+def _asked(connection: SqliteConnection, asked: str | RowsAsked) -> Any:  # noqa: ANN401 - whatever the database holds
+    if isinstance(asked, str):
+        return _value(connection, asked)
+    from pdelta.databases.sqlite.rows import rows_held
+
+    return rows_held(connection, asked)
 
 
 def _value(connection: SqliteConnection, text: str) -> Any:  # noqa: ANN401 - whatever the database holds
