@@ -2,19 +2,26 @@
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.fixtures.cli import Cli
 from tests.fixtures.postgresql import PostgreSQL
-from tests.fixtures.tenants import ORIGIN, TABLES, Project
+from tests.fixtures.sql_desk import NAME, Desk
+from tests.fixtures.tenants import ORIGIN, TABLES, Fleet, Project
 
-NAME = "delta_20250315_add_last_login"
 HALF = (
     "CREATE TABLE one (id integer);\nCREATE SCHEMA more;\nCREATE TABLE more.two (id integer);\n"
     "-- Reversible delta\n-- DROP TABLE one;\n-- DROP TABLE more.two;\n"
 )
 PROOFS = "SELECT id, proof FROM pdelta_applied ORDER BY id"
+ROWS = "delta_20250320_rows"
+LOSES = "UPDATE users SET name = upper(name);\n-- Reversible delta\n-- UPDATE users SET name = lower(name);\n"
+KEEPS = (
+    "DELETE FROM users WHERE id = 2;\nINSERT INTO users (id, name) VALUES (3, 'cyd');\n-- Reversible delta\n"
+    "-- DELETE FROM users WHERE id = 3;\n-- INSERT INTO users (id, name) VALUES (2, 'bob');\n"
+)
 
 
 @pytest.mark.integration
@@ -39,3 +46,133 @@ def test_proof_when_tenants_are_whole_databases_then_all_of_their_schemas_are_co
         assert f"after forward and reverse {names[0]} is another: additional schema more" in told
         proved = [[NAME, "schema"], ["delta_20250316_derived", "schema"], ["delta_20250323_half", ""]]
         assert postgresql.sql(PROOFS, names[0]) == proved
+
+
+@pytest.fixture
+def desk(fleet: Fleet, cli: Cli) -> Desk:
+    """An operator whose fleet has the first delta."""
+    desk = Desk(fleet, cli)
+    desk.done("apply")
+    return desk
+
+
+def results(told: Any, field: str) -> dict[str, Any]:
+    return {result["tenant"]: result[field] for result in told["results"]}
+
+
+def test_rehearse_when_a_reverse_brings_every_row_back_then_it_is_proved_everywhere(desk: Desk) -> None:
+    desk.project.write(ROWS, KEEPS)
+    told = desk.done("apply", "--rehearse")
+    assert (told["proved"], told["not_proved"], told["exit_status"]) == (12, 0, 0)
+    assert set(results(told, "proof").values()) == {"rows"}
+    assert "12 of them without failure; the way back proved in 12 of 12" in desk("apply", "--rehearse").out
+    assert desk.fleet.sql(desk.fleet.names[0], "SELECT name FROM users ORDER BY id") == [("ada",), ("bob",)]
+    assert desk.had() == {NAME: 12, ROWS: 0}
+
+
+def test_rehearse_when_a_reverse_loses_rows_somewhere_then_the_tenants_and_tables_are_told(desk: Desk) -> None:
+    first, second, third = desk.fleet.names[2:5]
+    desk.fleet.sql(first, "INSERT INTO users (id, name) VALUES (3, 'Cyd'), (4, 'Dot'), (5, 'eve')")
+    desk.fleet.sql(second, "INSERT INTO users (id, name) VALUES (3, 'Cyd')")
+    desk.fleet.sql(third, "CREATE TABLE log (entry varchar(9))")
+    desk.fleet.sql(third, "INSERT INTO log VALUES ('a'), ('a'), (NULL)")
+    desk.project.write(ROWS, LOSES)
+    told = desk.done("apply", "--rehearse", status=3)
+    assert (told["proved"], told["not_proved"]) == (10, 2)
+    assert {name: lost for name, lost in results(told, "lost").items() if lost} == {
+        first: ["table users: 2 rows differ after the reverse"],
+        second: ["table users: 1 row differs after the reverse"],
+    }
+    assert results(told, "error") == dict.fromkeys(desk.fleet.names)
+    result = desk("apply", "--rehearse", status=3)
+    assert "not brought back in 1 tenant: table users: 2 rows differ after the reverse" in result.out
+    assert "the way back proved in 10 of 12" in result.out
+    assert "the way back does not bring 2 of 12 tenants back; nothing was changed" in result.err
+    assert desk.fleet.sql(second, "SELECT name FROM users WHERE id = 3") == [("Cyd",)]
+
+
+def test_rehearse_when_a_table_without_a_key_gets_another_number_of_equal_rows_then_they_are_counted(
+    desk: Desk,
+) -> None:
+    name = desk.fleet.names[7]
+    for tenant in desk.fleet.names:
+        desk.fleet.sql(tenant, "CREATE TABLE log (entry varchar(9))")
+    desk.fleet.sql(name, "INSERT INTO log VALUES ('a'), ('a'), ('b')")
+    text = "INSERT INTO log VALUES ('a');\n-- Reversible delta\n-- DELETE FROM log WHERE entry = 'a';\n"
+    desk.project.write(ROWS, text)
+    told = desk.done("apply", "--rehearse", status=3)
+    assert {one: lost for one, lost in results(told, "lost").items() if lost} == {
+        name: ["table log: 2 rows are missing after the reverse"]
+    }
+    desk.project.write(ROWS, text.replace("INSERT INTO log VALUES ('a')", "DELETE FROM users WHERE id = 9"))
+    desk.fleet.sql(name, "DELETE FROM log")
+    assert desk.done("apply", "--rehearse")["proved"] == 12
+
+
+def test_rehearse_when_a_reverse_fails_or_there_is_none_then_that_is_told(desk: Desk) -> None:
+    name = desk.fleet.names[0]
+    desk.project.write(ROWS, LOSES.replace("SET name = lower(name)", "SET nick = 'x'"))
+    told = desk.done("apply", "--rehearse", "--only", name, status=3)
+    assert (told["proved"], told["not_proved"]) == (0, 1)
+    assert "the reverse fails: " in results(told, "lost")[name][0]
+    assert "nick" in results(told, "lost")[name][0]
+    desk.project.write(ROWS, '-- pdelta: irreversible="names have no case"\n' + LOSES.partition("--")[0])
+    told = desk.done("apply", "--rehearse", "--only", name)
+    assert (told["proved"], told["not_proved"], told["exit_status"]) == (0, 1, 0)
+    assert "can't be taken back: names have no case" in results(told, "untried")[name]
+    told = desk("apply", "--rehearse", "--only", name).out
+    assert f"the way back was not tried in 1 tenant: {ROWS} can't be taken back" in told
+
+
+def test_rehearse_when_the_reverse_of_ddl_brings_columns_back_without_their_values_then_rows_differ(
+    desk: Desk,
+) -> None:
+    if desk.fleet.engine == "mysql":
+        pytest.skip("nothing can be tried where each statement commits")
+    text = (
+        "ALTER TABLE orders DROP COLUMN total;\n-- Reversible delta\n-- ALTER TABLE orders ADD COLUMN total integer;\n"
+    )
+    desk.project.write(ROWS, text)
+    name = desk.fleet.names[3]
+    desk.fleet.sql(name, "INSERT INTO orders VALUES (1, 1, 7), (2, 1, NULL), (3, 2, 8)")
+    told = desk.done("apply", "--rehearse", status=3)
+    assert {one: lost for one, lost in results(told, "lost").items() if lost} == {
+        name: ["table orders: 2 rows differ after the reverse"]
+    }
+    desk.project.write(ROWS, "ALTER TABLE orders DROP COLUMN total;\n")
+    if desk.fleet.engine == "postgresql":
+        # Which would not bring it back to its place, were it not only parked.
+        assert desk.done("apply", "--rehearse")["proved"] == 12
+
+
+def test_rehearse_when_mysql_goes_back_by_ddl_then_it_says_that_it_can_not_be_tried(desk: Desk) -> None:
+    if desk.fleet.engine != "mysql":
+        pytest.skip("DDL has transactions")
+    text = "DELETE FROM users WHERE id = 9;\n-- Reversible delta\n-- ALTER TABLE users DROP COLUMN last_login;\n"
+    desk.project.write(ROWS, text)
+    told = desk.done("apply", "--rehearse")
+    assert (told["proved"], told["not_proved"]) == (0, 12)
+    assert set(results(told, "untried").values()) == {"the reverse runs without a transaction"}
+    assert desk.having() == desk.fleet.names
+
+
+def test_rehearse_when_deltas_are_taken_back_then_nothing_is_said_of_the_way_back(desk: Desk) -> None:
+    if desk.fleet.engine == "mysql":
+        pytest.skip("nothing can be tried where each statement commits")
+    told = desk.done("rollback", "--to", "0", "--rehearse")
+    assert (told["proved"], told["not_proved"], len(told["results"])) == (0, 0, 12)
+    assert "the way back" not in desk("rollback", "--to", "0", "--rehearse").out
+
+
+def test_proof_when_rows_come_back_in_the_first_tenant_then_its_ledger_alone_says_so(desk: Desk) -> None:
+    if desk.fleet.engine == "mysql":
+        pytest.skip("nothing can be tried where each statement commits")
+    desk.project.write(ROWS, "UPDATE users SET name = upper(name);\nDELETE FROM users WHERE id = 2;\n")
+    desk.done("apply")
+    said = [desk.fleet.sql(name, PROOFS)[1] for name in desk.fleet.names]
+    assert said == [(ROWS, "rows"), *[(ROWS, "schema")] * 11]
+    desk.done("rollback", "--to", NAME)
+    desk.project.write(ROWS, LOSES)
+    desk.fleet.sql(desk.fleet.names[0], "INSERT INTO users (id, name) VALUES (3, 'Cyd')")
+    told = desk("apply").out
+    assert f"after forward and reverse {desk.fleet.names[0]} is another: table users: " in told

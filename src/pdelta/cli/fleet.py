@@ -182,7 +182,7 @@ def rollout(function: Function) -> Function:
         default=True,
         help="Try the way back in one tenant first, in a transaction that is rolled back (the default).",
     )
-    @click.option("--rehearse", is_flag=True, help="Do all of it in every tenant, roll it back, and tell what failed.")
+    @click.option("--rehearse", is_flag=True, help="Do all of it and the way back in every tenant, roll it back, and tell what failed.")
     @click.option("-n", "--dry-run", is_flag=True, help="Show what would be done where, and change nothing.")
     @click.option("--note", default="", metavar="TEXT", help="Remember this text with the run.")
     @functools.wraps(function)
@@ -261,9 +261,16 @@ def _objection(outcome: RolloutOutcome) -> PdeltaError:
     failed = len(outcome.failures)
     unread = f"{counted(outcome.unread, 'tenant')} could not be read" if outcome.unread else ""
     if outcome.rehearsed:
-        would = f"{failed:,} of {counted(len(outcome.results), 'tenant')} would fail" if failed else ""
+        of = counted(len(outcome.results), "tenant")
+        would = f"{failed:,} of {of} would fail" if failed else ""
+        lost = f"the way back does not bring {len(outcome.changed):,} of {of} back" if outcome.changed else ""
+        if lost and not (would or unread):
+            return PdeltaError(
+                f"{lost}; nothing was changed",
+                hint="correct the reverse; or say in the delta's header why nothing takes it back: irreversible",
+            )
         return PdeltaError(
-            f"{' and '.join(filter(None, (would, unread)))}; nothing was changed",
+            f"{' and '.join(filter(None, (would, lost, unread)))}; nothing was changed",
             hint="correct the delta or those tenants; --on-failure continue leaves them out",
         )
     told = f"{failed:,} of {counted(outcome.tenants, 'tenant')} failed" if failed else outcome.reason

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import msgspec
 
-from pdelta.databases.rows import RowsAsked
 from pdelta.sql.ledger import Applied, Head, Way
 from pdelta.sql.piece import Piece
 from pdelta.sql.token import Dialect, Mode
 
 if TYPE_CHECKING:
+    from pdelta.databases.rows import RowsAsked
     from pdelta.sql.catalogue import Catalogue
 
 
@@ -160,7 +160,7 @@ class Session(Protocol):
         """
         ...
 
-    def rehearse(self, works: Sequence[Work], texts: Sequence[str | RowsAsked], *, lock_timeout_ms: int) -> list[Any]:
+    def rehearse(self, works: Sequence[Work], texts: "Sequence[str | RowsAsked]", *, lock_timeout_ms: int) -> list[Any]:
         """Do these works in transactions that are rolled back at the end whatever happens; a tenant's share one.
 
         After each work the texts (SELECTs of one value, or what asks for ``RowsHeld``) are evaluated in its tenant.

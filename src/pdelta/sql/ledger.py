@@ -29,6 +29,15 @@ class Way(StrEnum):
     REVERSE = "reverse"
 
 
+class Proved(StrEnum):
+    """What a reverse was seen to bring back."""
+
+    SCHEMA = "schema"
+    """What the tenant is made of."""
+    ROWS = "rows"
+    """Its rows as well."""
+
+
 class Applied(msgspec.Struct, frozen=True):
     """One row of ``pdelta_applied``: a delta that the tenant has.
 
@@ -41,7 +50,7 @@ class Applied(msgspec.Struct, frozen=True):
         reverse: The SQL that takes it back in this tenant; empty where nothing does.
         captured: What was found in the tenant before each step without a transaction, as JSON; empty for nothing.
         irreversible: Why nothing takes it back; empty where ``reverse`` does.
-        proof: How the reverse was proved: ``schema``, ``rows``, or empty for not at all.
+        proof: How the reverse was proved, as ``Proved`` says; empty for not at all.
         run: The run that applied it.
         who: Who asked for that.
         at: When, in UTC, as ``2026-01-31T23:59:59Z``.

@@ -54,6 +54,9 @@ class TenantResult(msgspec.Struct, frozen=True):
         duration_s: How long that took; 0 where nothing was done.
         found: Deltas whose effect was there already, so that they were only recorded.
         error: Why it is not where it should be; None where it is, or was not begun.
+        proof: Of a rehearsal: what the way back brings back, ``schema`` or ``rows`` as well; empty for not all of that.
+        lost: Of a rehearsal: what it does not bring back, in words.
+        untried: Of a rehearsal: why the way back could not be tried.
     """
 
     tenant: str
@@ -64,6 +67,9 @@ class TenantResult(msgspec.Struct, frozen=True):
     duration_s: float = 0.0
     found: tuple[str, ...] = ()
     error: PdeltaError | None = None
+    proof: str = ""
+    lost: tuple[str, ...] = ()
+    untried: str = ""
 
 
 class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,3 +111,18 @@ class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
     def failures(self) -> tuple[TenantResult, ...]:
         """Those that did not get where they should."""
         return tuple(result for result in self.results if result.error is not None)
+
+    @property
+    def changed(self) -> tuple[TenantResult, ...]:
+        """Those that the way back would leave as another, of a rehearsal."""
+        return tuple(result for result in self.results if result.lost)
+
+    @property
+    def untried(self) -> tuple[TenantResult, ...]:
+        """Those in which the way back could not be tried, of a rehearsal."""
+        return tuple(result for result in self.results if result.untried)
+
+    @property
+    def proved(self) -> int:
+        """In how many the way back was seen to bring all back, of a rehearsal."""
+        return sum(bool(result.proof) for result in self.results)

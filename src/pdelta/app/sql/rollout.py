@@ -231,9 +231,9 @@ class _Attempt:
         for proof in self._operation.prove_all(planned.steps):
             told = ", ".join(proof.deltas)
             blocks = not derived.isdisjoint(proof.deltas) and not proof.reason
-            if proof.differences:
-                lost = "; ".join(proof.differences[:_DIFFERENCES_TOLD])
-                more = len(proof.differences) - _DIFFERENCES_TOLD
+            if differences := (*proof.differences, *proof.rows):
+                lost = "; ".join(differences[:_DIFFERENCES_TOLD])
+                more = len(differences) - _DIFFERENCES_TOLD
                 findings.append(
                     Finding(
                         "reverse",
@@ -325,7 +325,7 @@ class _Attempt:
                 arrival = arrivals[step.id]
                 report = StepReport(step, arrival.standing, facts=arrival.facts, error=arrival.error)
                 results.append(_result(report, wave.name))
-        failed = before.unread or any(result.error is not None for result in results)
+        failed = before.unread or any(result.error is not None or result.lost for result in results)
         return msgspec.structs.replace(
             before,
             rehearsed=True,
@@ -445,4 +445,7 @@ def _result(report: StepReport, wave: str) -> TenantResult:
         float(report.facts.get("duration_s", 0.0)),
         tuple(report.facts.get("found", ())),
         report.error,
+        str(report.facts.get("proof", "")),
+        tuple(report.facts.get("lost", ())),
+        str(report.facts.get("untried", "")),
     )

@@ -33,6 +33,8 @@ def fields(outcome: RolloutOutcome) -> dict[str, Any]:
         "tenants": outcome.tenants,
         "settled": outcome.settled,
         "unread": outcome.unread,
+        "proved": outcome.proved,
+        "not_proved": len(outcome.changed) + len(outcome.untried),
         "waves": [{"name": name, "tenants": count} for name, count in outcome.waves],
         "results": [_result(result) for result in outcome.results],
         "findings": outcome.findings,
@@ -55,6 +57,8 @@ def lines(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
     if outcome.failures:
         yield ""
         yield from _failures(outcome.failures, verbose=verbose)
+    if outcome.rehearsed:
+        yield from _not_proved(outcome, verbose=verbose)
     yield ""
     yield _summary(outcome)
 
@@ -132,6 +136,22 @@ def _failures(failures: Sequence[TenantResult], *, verbose: bool) -> Iterator[st
             yield click.style(f"    {shown(hint)}", fg="bright_black")
 
 
+def _not_proved(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
+    """Say what the way back does not bring back, and where that could not be tried, once for all that are alike."""
+    alike: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for result in outcome.changed:
+        alike["red", "not brought back in", "; ".join(result.lost)].append(result.tenant)
+    for result in outcome.untried:
+        alike["yellow", "the way back was not tried in", result.untried].append(result.tenant)
+    for (colour, what, why), held in sorted(alike.items(), key=lambda item: -len(item[1])):
+        yield ""
+        yield f"{click.style(f'{what} ' + counted(len(held), 'tenant'), fg=colour)}: {shown_text(why)}"
+        named = held if verbose else held[:NAMED]
+        yield from (f"    {shown(name)}" for name in named)
+        if len(held) > len(named):
+            yield f"    and {len(held) - len(named):,} more; -v names all"
+
+
 def _cause(error: PdeltaError | None) -> str:
     if isinstance(error, DatabaseError):
         return error.reason
@@ -162,6 +182,8 @@ def _summary(outcome: RolloutOutcome) -> str:
     if outcome.rehearsed:
         good = len(results) - len(outcome.failures)
         told = f"rehearsed in {counted(len(results), 'tenant')}, {good:,} of them without failure"
+        if tried := outcome.proved + len(outcome.changed) + len(outcome.untried):
+            told += f"; the way back proved in {outcome.proved:,} of {tried:,}"
         return f"{told}, in {duration(outcome.duration_s)}; nothing was changed"
     done = sum(result.standing is Standing.AFTER and result.error is None for result in results)
     tail = f"{duration(outcome.duration_s)}; {outcome.run}"
@@ -185,4 +207,7 @@ def _result(result: TenantResult) -> dict[str, Any]:
         "duration_s": result.duration_s,
         "found": list(result.found),
         "error": None if error is None else {"code": error.code, "message": error.message, "hint": error.hint},
+        "proof": result.proof,
+        "lost": list(result.lost),
+        "untried": result.untried,
     }

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from itertools import groupby
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -27,13 +27,15 @@ from pdelta.databases.mysql.connection import Limit, MysqlConnection, kill
 from pdelta.databases.mysql.quoting import literal
 from pdelta.databases.mysql.server import Server
 from pdelta.databases.mysql.statement import names_in, refused_alone, refused_as_query, refused_inside
-from pdelta.databases.rows import RowsAsked
 from pdelta.errors import Cause, DatabaseError, GuardError, StaleError
 from pdelta.model.failpoint import FailPoint
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, State, Way
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
 from pdelta.sql.token import Mode
+
+if TYPE_CHECKING:
+    from pdelta.databases.rows import RowsAsked
 
 LOCK_TIMEOUT_MS: Final = 5_000
 """Where the caller names none: for the journal's rows and for questions."""
@@ -151,7 +153,7 @@ class MysqlSession:
         finally:
             _roll_back(connection)
 
-    def rehearse(self, works: Sequence[Work], texts: Sequence[str | RowsAsked], *, lock_timeout_ms: int) -> list[Any]:
+    def rehearse(self, works: Sequence[Work], texts: "Sequence[str | RowsAsked]", *, lock_timeout_ms: int) -> list[Any]:
         """Do these works in transactions that are rolled back, one for those of a tenant, and give what the texts say.
 
         The empty tables of the ledger, where there was none, stay.
@@ -489,7 +491,7 @@ def _roll_back(connection: MysqlConnection) -> None:
             connection.run("ROLLBACK", about=connection.database)
 
 
-def _asked(connection: MysqlConnection, tenant: str, asked: str | RowsAsked) -> Any:  # noqa: ANN401 - whatever it holds
+def _asked(connection: MysqlConnection, tenant: str, asked: "str | RowsAsked") -> Any:  # noqa: ANN401 - whatever it holds
     if isinstance(asked, str):
         return _value(connection.rows(asked, about=tenant))
     from pdelta.databases.mysql.rows import rows_held

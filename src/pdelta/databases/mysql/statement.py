@@ -8,9 +8,10 @@ from functools import lru_cache
 from typing import Final
 
 from pdelta.errors import ScriptError
+from pdelta.sql import naming
 from pdelta.sql.alone import controls_transaction, needs_no_transaction
 from pdelta.sql.split import Statement, split
-from pdelta.sql.token import Dialect, Kind, Mode
+from pdelta.sql.token import Dialect, Mode
 
 _KNOWN: Final = frozenset(
     {"DELETE", "DO", "INSERT", "REPLACE", "SELECT", "SET", "TABLE", "UPDATE", "VALUES", "WITH", "("}
@@ -73,12 +74,7 @@ def refused_as_query(text: str, modes: frozenset[Mode]) -> str:
 @lru_cache(maxsize=1024)
 def names_in(text: str, modes: frozenset[Mode]) -> frozenset[str]:
     """Give every word and quoted name of a statement, in small letters and without quotes."""
-    return frozenset(
-        token.text.strip('`"').lower()
-        for statement in _statements(text, modes)
-        for token in statement.tokens
-        if token.kind in {Kind.WORD, Kind.QUOTED}
-    )
+    return naming.names_in(_statements(text, modes))
 
 
 def _statements(text: str, modes: frozenset[Mode]) -> tuple[Statement, ...]:

@@ -5,10 +5,10 @@ Behind a pooler that hands sessions on after each transaction nothing goes wrong
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pdelta.databases.base import Glance, Work
-from pdelta.databases.postgresql import catalogue, failure, ledger, rows
+from pdelta.databases.postgresql import catalogue, failure, ledger
 from pdelta.databases.postgresql.connection import BrokenError, Connection, Result, StatementError
 from pdelta.databases.postgresql.layout import Layout, look_up
 from pdelta.databases.postgresql.ledger import Place
@@ -17,10 +17,12 @@ from pdelta.databases.postgresql.script import UNCOMPILED, WAIT_MS, Line, Role, 
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.statement import single
 from pdelta.databases.postgresql.transaction import Transaction, record_lines
-from pdelta.databases.rows import RowsAsked
 from pdelta.errors import Cause, DatabaseError, ScriptError
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, Way
+
+if TYPE_CHECKING:
+    from pdelta.databases.rows import RowsAsked
 
 TENANTS_A_CONNECTION: Final = 1000
 """A backend remembers every table that it has met: measured, 21 MB after 1,000 tenants. Then it is let go."""
@@ -141,7 +143,7 @@ class PostgresqlSession:
         (result,) = _asked(script, self._send(script, [tenant]))
         return result.rows
 
-    def rehearse(self, works: Sequence[Work], texts: Sequence[str | RowsAsked], *, lock_timeout_ms: int) -> list[Any]:
+    def rehearse(self, works: Sequence[Work], texts: "Sequence[str | RowsAsked]", *, lock_timeout_ms: int) -> list[Any]:
         """Do these works in one transaction that is rolled back; give what the texts say after each.
 
         Raises:
@@ -149,7 +151,7 @@ class PostgresqlSession:
             GuardError: As ``commit``.
             DatabaseError: As ``commit``.
         """
-        about_rows = [isinstance(text, RowsAsked) for text in texts]
+        about_rows = [not isinstance(text, str) for text in texts]
         writing = Transaction(lock_timeout_ms=lock_timeout_ms, is_steady=any(about_rows))
 
         def look(_work: Work, place: Place) -> list[Line]:
@@ -160,14 +162,20 @@ class PostgresqlSession:
         writing.script.add(*roll_back())
         results = self._send(writing.script, [work.tenant for work in works], _before(works, places))
         values = [result.rows[0][0] if result.rows else None for result in _asked(writing.script, results)]
-        for number, is_one in enumerate(about_rows * len(works)):
-            if is_one:
-                values[number] = rows.answer(str(values[number]))
+        if any(about_rows):
+            from pdelta.databases.postgresql.rows import answer
+
+            values = [
+                answer(str(value)) if told else value
+                for value, told in zip(values, about_rows * len(works), strict=True)
+            ]
         return [values[number * len(texts) : (number + 1) * len(texts)] for number in range(len(works))]
 
-    def _question(self, text: str | RowsAsked, place: Place) -> Iterator[Line]:
+    def _question(self, text: "str | RowsAsked", place: Place) -> Iterator[Line]:
         """Give the statements that ask for one value in a tenant."""
-        if isinstance(text, RowsAsked):
+        if not isinstance(text, str):
+            from pdelta.databases.postgresql import rows
+
             asked = rows.question(text, place.tenant if self._layout.by_schema else "")
             yield from (Line(frame, Role.FRAME, place.tenant) for frame in rows.BEFORE)
             yield Line(asked, Role.VALUE, place.tenant)

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from itertools import groupby
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pdelta.databases.base import Glance, Move, Work
-from pdelta.databases.rows import RowsAsked
 from pdelta.databases.sqlite import ledger
 from pdelta.databases.sqlite.connection import SqliteConnection
 from pdelta.databases.sqlite.files import Facts, Files
@@ -33,6 +32,9 @@ from pdelta.model.failpoint import FailPoint
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, State, Way
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
+
+if TYPE_CHECKING:
+    from pdelta.databases.rows import RowsAsked
 
 LOCK_TIMEOUT_MS: Final = 5_000
 """Where the caller names none: for the journal's rows and for reading."""
@@ -133,7 +135,7 @@ class SqliteSession:
         with self._connection(tenant, LOCK_TIMEOUT_MS, to_write=False) as connection:
             return _query(connection, text, statement_timeout_ms)
 
-    def rehearse(self, works: Sequence[Work], texts: Sequence[str | RowsAsked], *, lock_timeout_ms: int) -> list[Any]:
+    def rehearse(self, works: Sequence[Work], texts: "Sequence[str | RowsAsked]", *, lock_timeout_ms: int) -> list[Any]:
         """Do these works in transactions that are rolled back, one for those of a file, and give what the texts say.
 
         Raises:
@@ -394,7 +396,7 @@ def _query(connection: SqliteConnection, text: str, statement_timeout_ms: int) -
         connection.roll_back()
 
 
-def _asked(connection: SqliteConnection, asked: str | RowsAsked) -> Any:  # noqa: ANN401 - whatever the database holds
+def _asked(connection: SqliteConnection, asked: "str | RowsAsked") -> Any:  # noqa: ANN401 - whatever the database holds
     if isinstance(asked, str):
         return _value(connection, asked)
     from pdelta.databases.sqlite.rows import rows_held

@@ -11,51 +11,15 @@ from pdelta.errors import Cause, DatabaseError, GuardError, NeedsOperatorError, 
 from pdelta.formats.sql_moves import PlannedMove
 from pdelta.model.fleet import Arrival
 from pdelta.model.operation import Standing
-from pdelta.model.plan import Step
-from pdelta.model.run import Direction
 from pdelta.operations.sql.lanes import Job, standing_of
 from pdelta.operations.sql.reckon import head_after, remaining, standing
 from pdelta.operations.sql.stepwise import Stepwise
+from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.work import CHECK, Workshop, holds, lock_timeout_ms, segments
-from pdelta.sql.ledger import Applied, Head, Way, head_of
+from pdelta.sql.ledger import Applied, Head, Proved, Way, head_of
 
 _READ_AHEAD: Final = 100
 """Ledgers that are read at once: a round trip for a hundred costs little more than one, and rows may be large."""
-
-_FLIPPED: Final = {Standing.BEFORE: Standing.AFTER, Standing.AFTER: Standing.BEFORE}
-
-
-class Task(msgspec.Struct):
-    """What is to happen in one tenant.
-
-    Attributes:
-        step: Of the plan.
-        tenant: Its name.
-        direction: Which way the step goes.
-        moves: What takes it there, in order.
-        start: The head that it should have now.
-        goal: The head that it has at the end.
-        glance: What was seen of it; None where nothing was.
-        rows: Its ledger, where the moves need it and it was read.
-    """
-
-    step: Step
-    tenant: str
-    direction: Direction
-    moves: tuple[PlannedMove, ...]
-    start: Head
-    goal: Head
-    glance: Glance | None
-    rows: Sequence[Applied] | None = None
-
-    @property
-    def needs_rows(self) -> bool:
-        """Whether only the tenant's own ledger says what is to be done."""
-        return any(move.way is Way.REVERSE or move.former for move in self.moves)
-
-    def told(self, where: Standing) -> Standing:
-        """Give, relative to the step's delta, what is said relative to the moves."""
-        return where if self.direction is Direction.EXECUTE else _FLIPPED.get(where, where)
 
 
 class Carrier:
@@ -95,10 +59,6 @@ class Carrier:
                 # What was read becomes old, and thousands of ledgers are large.
                 task.rows = None
 
-    def rehearse(self, session: Session, jobs: Sequence[Job], lock_ms: int) -> Sequence[Arrival | DatabaseError]:
-        """Do these jobs one by one, and roll each back: what fails now would fail then."""
-        return [self._rehearsed(session, self._tasks[job.number], lock_ms) for job in jobs]
-
     def look(self, tenant: str) -> Sequence[Applied]:
         """Read one ledger.
 
@@ -111,25 +71,36 @@ class Carrier:
             raise rows
         return rows
 
-    def _rehearsed(self, session: Session, task: Task, lock_ms: int) -> Arrival | DatabaseError:
-        began = self._clock()
-        before = task.told(Standing.BEFORE)
-        if self._steps(task):
-            error = PdeltaError(f"{task.tenant}: what runs without a transaction can't be rehearsed")
-            return Arrival(task.step, before, touched=False, error=error)
-        try:
-            rows = self.look(task.tenant)
-            had = {row.id: row for row in rows}
-            moves = remaining(rows, task.moves)
-            made = [self._move(session, move, had.get(move.id), task, found=False) for move in moves]
-            glance = task.glance or Glance(managed=bool(rows), head=None)
-            work = Work(task.tenant, _head(rows), head_after(rows, moves), tuple(made), glance)
-            session.rehearse([work], (), lock_timeout_ms=lock_timeout_ms(moves, lock_ms))
-        except PdeltaError as failure:
-            if isinstance(failure, DatabaseError) and failure.cause is Cause.BUSY:
-                return failure
-            return Arrival(task.step, before, touched=False, error=failure)
-        return Arrival(task.step, before, touched=False, facts={"duration_s": self._clock() - began})
+    def move(self, session: Session, planned: PlannedMove, row: Applied | None, task: Task, *, found: bool) -> Move:
+        """Give the move that one tenant makes.
+
+        Args:
+            session: On the tenant's lane.
+            planned: As it was planned.
+            row: The tenant's of that delta; None for none.
+            task: What is to happen there.
+            found: Whether its effect was there already, so that it is only recorded.
+
+        Raises:
+            PdeltaError: The tenant's row can't be taken back.
+        """
+        if found:
+            return self._workshop.recording(planned)
+        if planned.way is Way.APPLY:
+            move = self._workshop.applying(planned)
+            if row is not None and planned.former and not planned.pieces:
+                # The same delta, edited: what takes it back stays what was recorded when it was applied.
+                kept = msgspec.structs.replace(row, digest=planned.digest)
+                move = msgspec.structs.replace(move, row=kept)
+            elif planned.id in task.proved:
+                move = msgspec.structs.replace(move, row=msgspec.structs.replace(move.row, proof=Proved.ROWS.value))
+            return move
+        if row is None:
+            raise PdeltaError(f"{task.tenant} has no row of {planned.id} to take back")
+        if planned.former:
+            former = self._former(session, task.tenant, planned)
+            return self._workshop.restoring(planned, row, former)
+        return self._workshop.reversing(planned, row, task.tenant)
 
     def _read_ahead(self, jobs: Sequence[Job]) -> None:
         """Read the ledgers that these jobs need, and those of the next ones, many a round trip."""
@@ -154,7 +125,7 @@ class Carrier:
             return None
         had = {row.id: row for row in rows}
         try:
-            made = [self._move(session, move, had.get(move.id), task, found=False) for move in task.moves]
+            made = [self.move(session, move, had.get(move.id), task, found=False) for move in task.moves]
         except PdeltaError:
             return None
         return Work(task.tenant, task.start, task.goal, tuple(made), glance)
@@ -293,7 +264,7 @@ class Carrier:
         glance = task.glance or Glance(managed=bool(rows), head=None)
         found: set[str] = set()
         while True:
-            made = [self._move(session, move, had.get(move.id), task, found=move.id in found) for move in moves]
+            made = [self.move(session, move, had.get(move.id), task, found=move.id in found) for move in moves]
             work = Work(task.tenant, _head(rows), head_after(rows, moves), tuple(made), glance)
             try:
                 session.commit([work], lock_timeout_ms=wait_ms)
@@ -311,23 +282,6 @@ class Carrier:
             else:
                 had.pop(one.row.id, None)
         return list(had.values())
-
-    def _move(self, session: Session, planned: PlannedMove, row: Applied | None, task: Task, *, found: bool) -> Move:
-        if found:
-            return self._workshop.recording(planned)
-        if planned.way is Way.APPLY:
-            move = self._workshop.applying(planned)
-            if row is not None and planned.former and not planned.pieces:
-                # The same delta, edited: what takes it back stays what was recorded when it was applied.
-                kept = msgspec.structs.replace(row, digest=planned.digest)
-                move = msgspec.structs.replace(move, row=kept)
-            return move
-        if row is None:
-            raise PdeltaError(f"{task.tenant} has no row of {planned.id} to take back")
-        if planned.former:
-            former = self._former(session, task.tenant, planned)
-            return self._workshop.restoring(planned, row, former)
-        return self._workshop.reversing(planned, row, task.tenant)
 
     def _former(self, session: Session, tenant: str, planned: PlannedMove) -> Applied:
         """Give the row that a delta's newer version replaced."""

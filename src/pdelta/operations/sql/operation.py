@@ -16,11 +16,13 @@ from pdelta.model.operation import Notes, Outcome, Standing
 from pdelta.model.plan import Step
 from pdelta.model.run import Direction
 from pdelta.model.target import Target
-from pdelta.operations.sql.carry import Carrier, Task
+from pdelta.operations.sql.carry import Carrier
 from pdelta.operations.sql.lanes import Job, Lanes, Patience, Surroundings
 from pdelta.operations.sql.proof import Proof, prove
 from pdelta.operations.sql.reckon import Reckoning, head_after, opposite, reckon, standing
+from pdelta.operations.sql.rehearsal import Rehearsal
 from pdelta.operations.sql.target import KIND, tenant_of
+from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.work import Imprint, Workshop
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way, head_of
 
@@ -82,6 +84,7 @@ class SqlOperation:
         self._glances: dict[Target, Glance] = {}
         self._given = dict(glances or {})
         self._surveyed: dict[Target, tuple[Head, tuple[Applied, ...]] | PdeltaError] = {}
+        self._proved: dict[Target, frozenset[str]] = {}
         self._bodies: dict[int, tuple[Delta, SqlBody, tuple[PlannedMove, ...]]] = {}
 
     def calculate(self, target: Target, desired: bytes) -> Delta:
@@ -212,9 +215,10 @@ class SqlOperation:
             yield from self._carry(database, [by_target[target] for target in group], direction, halted)
 
     def rehearse_all(self, steps: Sequence[Step]) -> Iterator[Arrival]:
-        """Do what executing these steps would, tenant by tenant in a transaction that is rolled back.
+        """Do what executing these steps would, and then the way back, tenant by tenant in transactions that go nowhere.
 
-        An arrival with an error says what would have failed; every target stands as before.
+        An arrival with an error says what would have failed; its facts say what the way back brings back, as
+        ``Rehearsal`` tells. Every target stands as before.
         """
         by_target = {step.target: step for step in steps}
         for database, group in self._by_database(by_target):
@@ -224,7 +228,8 @@ class SqlOperation:
     def prove_all(self, steps: Sequence[Step]) -> list[Proof]:
         """Try the reverse of every distinct delta once, in the first target that is to get it, and roll it back.
 
-        What is proved, the rows of this run say.
+        What is proved, the rows of this run say: of what tenants are made of, in all of them; of their rows, in those
+        in which it was tried.
         """
         first: dict[int, Step] = {}
         for step in steps:
@@ -240,7 +245,10 @@ class SqlOperation:
             session = database.session(database.lane(task.tenant))
             try:
                 workshop = Workshop(database.dialect, database.modes, self._imprint)
-                proofs.append(prove(session, workshop, task, found[1], self._patience.lock_timeout_ms))
+                proof = prove(session, workshop, task, found[1], self._patience.lock_timeout_ms)
+                proofs.append(proof)
+                if proof.keeps_rows:
+                    self._proved[step.target] = frozenset(proof.deltas)
             finally:
                 session.close()
         proved = [id for proof in proofs if proof.holds for id in proof.deltas]
@@ -261,14 +269,15 @@ class SqlOperation:
             self._glance(database, unseen)
         tasks = [self._task(step, direction) for step in steps]
         workshop = Workshop(database.dialect, database.modes, self._imprint)
-        carrier = Carrier(database, workshop, tasks, self._surroundings.clock)
+        clock = self._surroundings.clock
+        carrier = Carrier(database, workshop, tasks, clock)
 
         def finish(job: Job, error: DatabaseError | None) -> Arrival:
             return _left(tasks[job.number], carrier, database, job.attempt, error)
 
         lanes = Lanes(
             database,
-            handle=carrier.rehearse if rehearsing else carrier.handle,
+            handle=Rehearsal(database, workshop, tasks, carrier, clock).handle if rehearsing else carrier.handle,
             finish=finish,
             patience=self._patience,
             batch=min(self._batch, database.batch_limit or self._batch),
@@ -299,6 +308,7 @@ class SqlOperation:
             start=before if forward else after,
             goal=after if forward else before,
             glance=self._glances.get(step.target),
+            proved=self._proved.get(step.target, frozenset()),
         )
 
     def _body(self, delta: Delta) -> tuple[SqlBody, tuple[PlannedMove, ...]]:

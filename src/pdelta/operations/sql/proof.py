@@ -1,27 +1,29 @@
 """Whether a delta's reverse brings a tenant back: tried in the tenant itself, in a transaction that is rolled back.
 
-What is compared is what the tenant is made of, before and after going forward and back; rows are not, so that a
-reverse that depends on them is proved for its schema alone. The result stands in the ledger of every tenant that gets
-the delta.
+What is compared is what the tenant is made of, before and after going forward and back, and what rows its tables hold.
+Before an apply that is done once, in the first tenant that is to get a delta, and with rows only where the delta may
+change some; a rehearsal does it in every tenant. The result of the first stands in the ledger: what a tenant is made of
+is alike in all of them, what rows it holds is its own.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from pdelta.databases.base import Move, Session, Work
-from pdelta.errors import PdeltaError
+from pdelta.databases.base import Glance, Move, Session, Work
+from pdelta.databases.rows import Rows, RowsAsked, RowsHeld
+from pdelta.errors import Cause, DatabaseError, PdeltaError, StaleError
 from pdelta.formats.sql_moves import PlannedMove
-from pdelta.operations.sql.carry import Task
 from pdelta.operations.sql.reckon import head_after
+from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.work import Workshop
 from pdelta.sql.difference import difference
-from pdelta.sql.ledger import Applied, Way, head_of
+from pdelta.sql.ledger import Applied, Head, Way, head_of
 
-PROVED = "schema"
-"""What the ledger says of a reverse that was proved so."""
-
+LISTED: Final = 100_000
+"""Rows that are told one by one where a table's differ; of more is only said that they do."""
 
 _REVERSE: Final = "SELECT reverse FROM pdelta_applied WHERE id = '{}'"
 """An id is letters, digits and a few signs that need no quoting."""
@@ -33,19 +35,72 @@ class Proof(msgspec.Struct, frozen=True):
     Attributes:
         deltas: The ids of those that were tried together.
         tenant: Where.
-        differences: What did not come back, in words; empty where all did.
+        differences: What the tenant is made of that did not come back, in words; empty where all did.
+        rows: The tables whose rows did not, likewise.
+        compared: Whether the rows were compared of all tables that the deltas name.
         reason: Why nothing could be tried; empty where it could.
     """
 
     deltas: tuple[str, ...]
     tenant: str
     differences: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
+    compared: bool = False
     reason: str = ""
 
     @property
     def holds(self) -> bool:
-        """Whether the reverse was proved."""
+        """Whether what the tenant is made of comes back."""
         return not self.differences and not self.reason
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether its rows do as well."""
+        return self.holds and self.compared and not self.rows
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """The deltas of one tenant, to be tried forward and back.
+
+    Attributes:
+        tenant: Its name.
+        moves: All of them forward.
+        forward: What makes them.
+        before: The head of its ledger.
+        after: The head that it has then.
+        glance: What was seen of it.
+        is_transactional: Whether DDL can be tried there, and so can have changed anything.
+    """
+
+    tenant: str
+    moves: tuple[PlannedMove, ...]
+    forward: tuple[Move, ...]
+    before: Head
+    after: Head
+    glance: Glance
+    is_transactional: bool = True
+
+    @property
+    def work(self) -> Work:
+        """What goes forward."""
+        return Work(self.tenant, self.before, self.after, self.forward, self.glance)
+
+    @property
+    def asked(self) -> list[str]:
+        """The SELECTs of what takes each delta back, asked behind ``work``; none where the deltas say it."""
+        return [_REVERSE.format(move.id) for move in self.moves] if any(move.derived for move in self.moves) else []
+
+
+def untried(moves: Sequence[PlannedMove]) -> str:
+    """Give why moves can't be tried forward and back; empty where they can."""
+    for move in moves:
+        if move.irreversible:
+            return f"{move.id} can't be taken back: {move.irreversible}"
+    if any(move.way is Way.REVERSE or move.former for move in moves):
+        return "not all of it is a delta that the tenant gets for the first time"
+    if any(not move.pieces for move in moves):
+        return "some of it is only recorded"
+    return "some of it runs without a transaction" if any(move.alone for move in moves) else ""
 
 
 def prove(session: Session, workshop: Workshop, task: Task, rows: Sequence[Applied], lock_ms: int) -> Proof:
@@ -58,44 +113,134 @@ def prove(session: Session, workshop: Workshop, task: Task, rows: Sequence[Appli
         rows: The tenant's ledger.
         lock_ms: How long a statement waits for a lock.
     """
-    moves = [move for move in task.moves if move.way is Way.APPLY and not move.former]
-    ids = tuple(move.id for move in moves)
+    moves = task.moves
+    ids = tuple(move.id for move in moves if move.way is Way.APPLY and not move.former)
+    glance = task.glance
+    assert glance is not None, "it was seen when it was calculated"  # noqa: S101 - the caller's choice
+    if reason := untried(moves):
+        return Proof(ids, task.tenant, reason=reason)
+    # A table that is large is not worth reading before each apply: what a delta names is a rehearsal's to read.
+    asked = RowsAsked() if any(workshop.may_change_rows(move) for move in moves) else None
     try:
-        return _tried(session, workshop, task, moves, rows, lock_ms)
+        before = head_of((row.id, row.digest, row.state.value) for row in rows)
+        forward = tuple(workshop.applying(move) for move in moves)
+        trial = Trial(task.tenant, moves, forward, before, head_after(rows, moves), glance)
+        told = session.rehearse([trial.work], trial.asked, lock_timeout_ms=lock_ms)[0] if trial.asked else []
+        return _compared(session, workshop, trial, told, lock_ms, asked)
     except PdeltaError as error:
         return Proof(ids, task.tenant, reason=error.message)
 
 
-def _tried(
+def take_back(session: Session, workshop: Workshop, trial: Trial, told: Sequence[object], lock_ms: int) -> Proof:
+    """Try what went forward once more, and back; compare all tables, large ones where the deltas name them.
+
+    Args:
+        session: On the tenant's lane.
+        workshop: Makes the moves.
+        trial: What went forward, and can.
+        told: What was given for ``trial.asked``.
+        lock_ms: How long a statement waits for a lock.
+
+    Raises:
+        StaleError: Somebody changed the tenant meanwhile.
+        DatabaseError: ``BUSY`` or ``LOST``; any other failure is one of the reverse.
+    """
+    ids = tuple(move.id for move in trial.moves)
+    if reason := untried(trial.moves):
+        return Proof(ids, trial.tenant, reason=reason)
+    named = frozenset[str]().union(*(workshop.names(move) for move in trial.moves))
+    try:
+        return _compared(session, workshop, trial, told, lock_ms, RowsAsked(named=named))
+    except StaleError:
+        raise
+    except PdeltaError as error:
+        if isinstance(error, DatabaseError) and error.cause in {Cause.BUSY, Cause.LOST}:
+            raise
+        why = error.reason if isinstance(error, DatabaseError) else error.message
+        return Proof(ids, trial.tenant, differences=(f"the reverse fails: {why}",))
+
+
+def _compared(
     session: Session,
     workshop: Workshop,
-    task: Task,
-    moves: Sequence[PlannedMove],
-    rows: Sequence[Applied],
+    trial: Trial,
+    told: Sequence[object],
     lock_ms: int,
+    asked: RowsAsked | None,
 ) -> Proof:
-    ids = tuple(move.id for move in moves)
-    if len(moves) < len(task.moves) or any(move.alone or move.irreversible for move in moves):
-        return Proof(ids, task.tenant, reason="not all of it can be tried in a transaction, or taken back")
-    glance = task.glance
-    assert glance is not None, "it was seen when it was calculated"  # noqa: S101 - the caller's choice
-    text, read = session.made_of(task.tenant)
-    before = head_of((row.id, row.digest, row.state.value) for row in rows)
-    forward = tuple(workshop.applying(move) for move in moves)
-    after = head_after(rows, moves)
-    reverses = [move.reverse for move in moves]
-    if any(move.derived for move in moves):
-        asked = [_REVERSE.format(move.id) for move in moves]
-        work = Work(task.tenant, before, after, forward, glance)
-        (reverses,) = session.rehearse([work], asked, lock_timeout_ms=lock_ms)
+    ids = tuple(move.id for move in trial.moves)
+    back = _back(workshop, trial, told)
+    if not trial.is_transactional and workshop.commits(piece for move in back for piece in move.pieces):
+        return Proof(ids, trial.tenant, reason="the reverse runs without a transaction")
+    works = [
+        Work(trial.tenant, trial.before, trial.before, (), trial.glance),
+        Work(trial.tenant, trial.before, trial.before, (*trial.forward, *back), trial.glance),
+    ]
+    differences: tuple[str, ...] = ()
+    questions: list[str | RowsAsked] = [] if asked is None else [asked]
+    if trial.is_transactional:
+        text, read = session.made_of(trial.tenant)
+        held, returned = session.rehearse(works, [*questions, text], lock_timeout_ms=lock_ms)
+        if held[-1] != returned[-1]:
+            differences = tuple(one.words for one in difference(read(held[-1]), read(returned[-1])))
+    else:
+        held, returned = session.rehearse(works, questions, lock_timeout_ms=lock_ms)
+    if asked is None:
+        return Proof(ids, trial.tenant, differences)
+    names = frozenset[str]().union(*(workshop.names(move) for move in trial.moves))
+    return Proof(
+        ids,
+        trial.tenant,
+        differences,
+        _lost_rows(session, works, held[0], returned[0], lock_ms),
+        all(rows is not None or not _is_named(table, names) for table, rows in held[0].items()),
+    )
+
+
+def _back(workshop: Workshop, trial: Trial, told: Sequence[object]) -> list[Move]:
+    reverses = told or [move.reverse for move in trial.moves]
     back: list[Move] = []
-    for planned, move, reverse in zip(moves, forward, reverses, strict=True):
+    for planned, move, reverse in zip(trial.moves, trial.forward, reverses, strict=True):
         row = msgspec.structs.replace(move.row, reverse=str(reverse))
-        back.insert(0, workshop.reversing(msgspec.structs.replace(planned, accept_loss=True), row, task.tenant))
-    still = Work(task.tenant, before, before, (), glance)
-    whole = Work(task.tenant, before, before, (*forward, *back), glance)
-    (held,), (returned,) = session.rehearse([still, whole], [text], lock_timeout_ms=lock_ms)
-    if held == returned:
-        return Proof(ids, task.tenant)
-    told = difference(read(held), read(returned))
-    return Proof(ids, task.tenant, tuple(one.words for one in told))
+        back.insert(0, workshop.reversing(msgspec.structs.replace(planned, accept_loss=True), row, trial.tenant))
+    return back
+
+
+def _is_named(table: str, names: frozenset[str]) -> bool:
+    return not names.isdisjoint({table.lower(), table.rpartition(".")[2].lower()})
+
+
+def _lost_rows(
+    session: Session, works: Sequence[Work], before: RowsHeld, after: RowsHeld, lock_ms: int
+) -> tuple[str, ...]:
+    """Say of which tables rows differ, and how many; that is asked for anew, for those tables alone."""
+    pairs = {table: (rows, after.get(table)) for table, rows in before.items()}
+    # A table that is gone is told with what the tenant is made of; one may have grown beyond what is read.
+    other = {table: (one, two) for table, (one, two) in pairs.items() if one and two and one != two}
+    if not other:
+        return ()
+    listed = frozenset(table for table, pair in other.items() if all(rows.count <= LISTED for rows in pair))
+    asked = RowsAsked(below_bytes=-1, named=frozenset(other), listed=listed)
+    (held,), (returned,) = session.rehearse(works, [asked], lock_timeout_ms=lock_ms)
+    return tuple(
+        f"table {table}: {_words(held.get(table), returned.get(table)) or 'its rows differ'} after the reverse"
+        for table in sorted(other)
+    )
+
+
+def _words(before: Rows | None, after: Rows | None) -> str:
+    """Say how many rows differ; nothing where that is not known."""
+    if not before or not after or not (before.hashes or not before.count) or not (after.hashes or not after.count):
+        return ""
+    gone, new = Counter(before.hashes), Counter(after.hashes)
+    lost, more = (gone - new).total(), (new - gone).total()
+    both, rest = min(lost, more), abs(lost - more)
+    parts = [
+        f"{_count(both)} {'differs' if both == 1 else 'differ'}" if both else "",
+        f"{_count(rest)} {'is' if rest == 1 else 'are'} {'missing' if lost > more else 'too many'}" if rest else "",
+    ]
+    return " and ".join(filter(None, parts))
+
+
+def _count(number: int) -> str:
+    return "1 row" if number == 1 else f"{number:,} rows"

@@ -7,8 +7,10 @@ import msgspec
 from pdelta.databases.base import Move
 from pdelta.errors import PdeltaError
 from pdelta.formats.sql_moves import PlannedMove
-from pdelta.sql.ledger import Applied, State, Way
+from pdelta.sql.alone import needs_no_transaction
+from pdelta.sql.ledger import Applied, Proved, State, Way
 from pdelta.sql.mark import Mark, encode_mark
+from pdelta.sql.naming import may_change_rows, names_in
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
 from pdelta.sql.split import split
 from pdelta.sql.token import Dialect, Mode
@@ -50,6 +52,7 @@ class Workshop:
         self._modes = modes
         self._imprint = imprint
         self._made: dict[int, tuple[PlannedMove, Move]] = {}
+        self._named: dict[int, tuple[PlannedMove, frozenset[str], bool]] = {}
 
     @property
     def run(self) -> str:
@@ -122,6 +125,32 @@ class Workshop:
             pieces[-1:] = [msgspec.structs.replace(last, after=(*last.after, *guards))]
         return tuple(pieces)
 
+    def names(self, planned: PlannedMove) -> frozenset[str]:
+        """Give all that a delta and its written reverse name, in small letters."""
+        return self._told(planned)[0]
+
+    def may_change_rows(self, planned: PlannedMove) -> bool:
+        """Say whether a delta may change, or lose, rows that were there before."""
+        return planned.derived == "rows" or self._told(planned)[1]
+
+    def commits(self, pieces: Iterable[Piece]) -> str:
+        """Give what about these pieces can't stand in a transaction; empty where all can."""
+        statements = (one for piece in pieces for one in split(piece.statement, self._dialect, modes=self._modes))
+        return next((why for one in statements if (why := needs_no_transaction(one, self._dialect))), "")
+
+    def _told(self, planned: PlannedMove) -> tuple[frozenset[str], bool]:
+        kept = self._named.get(id(planned))
+        if kept is None:
+            texts = [*(piece.statement for piece in planned.pieces), planned.reverse]
+            held = [one for text in texts for one in split(text, self._dialect, modes=self._modes)]
+            changes = any(
+                may_change_rows(one)
+                for piece in planned.pieces
+                for one in split(piece.statement, self._dialect, modes=self._modes)
+            )
+            kept = self._named[id(planned)] = (planned, names_in(held), changes)
+        return kept[1:]
+
     def _reverse_pieces(self, planned: PlannedMove, row: Applied) -> tuple[Piece, ...]:
         if planned.recorded:
             return ()
@@ -146,7 +175,7 @@ class Workshop:
             reverse=reverse,
             captured=planned.captured,
             irreversible=planned.irreversible,
-            proof="schema" if planned.id in imprint.proved else "",
+            proof=Proved.SCHEMA.value if planned.id in imprint.proved else "",
             run=imprint.run,
             who=imprint.who,
             at=imprint.at,

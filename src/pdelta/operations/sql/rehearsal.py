@@ -1,0 +1,101 @@
+"""Tenants that rehearse: forward and back in a transaction that is rolled back, so that what would fail is known."""
+
+from collections.abc import Callable, Sequence
+
+from pdelta.databases.base import Database, Glance, Session
+from pdelta.errors import Cause, DatabaseError, PdeltaError
+from pdelta.model.fleet import Arrival
+from pdelta.model.operation import Standing
+from pdelta.operations.sql.carry import Carrier
+from pdelta.operations.sql.lanes import Job
+from pdelta.operations.sql.proof import Proof, Trial, take_back
+from pdelta.operations.sql.reckon import head_after, remaining
+from pdelta.operations.sql.task import Task
+from pdelta.operations.sql.work import Workshop, lock_timeout_ms
+from pdelta.sql.ledger import Proved, Way, head_of
+
+
+class Rehearsal:
+    """Handles the jobs of one database: see ``lanes.Handle``.
+
+    Args:
+        database: Whose tenants.
+        workshop: Makes the moves.
+        tasks: By the number of their job.
+        carrier: Knows what would be done.
+        clock: Seconds, for how long things took.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        workshop: Workshop,
+        tasks: Sequence[Task],
+        carrier: Carrier,
+        clock: Callable[[], float],
+    ) -> None:
+        """Know what to do."""
+        self._database = database
+        self._workshop = workshop
+        self._tasks = tasks
+        self._carrier = carrier
+        self._clock = clock
+
+    def handle(self, session: Session, jobs: Sequence[Job], lock_ms: int) -> Sequence[Arrival | DatabaseError]:
+        """Do these jobs one by one, and roll each back: what fails now would fail then.
+
+        An arrival's facts say what of the tenant the reverse brings back (``proof``), what it does not (``lost``), and
+        why that could not be tried (``untried``).
+        """
+        return [self._rehearsed(session, self._tasks[job.number], lock_ms) for job in jobs]
+
+    def _rehearsed(self, session: Session, task: Task, lock_ms: int) -> Arrival | DatabaseError:
+        began = self._clock()
+        before = task.told(Standing.BEFORE)
+        try:
+            proof = self._tried(session, task, lock_ms)
+        except PdeltaError as failure:
+            if isinstance(failure, DatabaseError) and failure.cause is Cause.BUSY:
+                return failure
+            return Arrival(task.step, before, touched=False, error=failure)
+        facts: dict[str, object] = {"duration_s": self._clock() - began}
+        if proof is not None:
+            facts["proof"] = _told(proof)
+            facts["lost"] = (*proof.differences, *proof.rows)
+            facts["untried"] = proof.reason
+        return Arrival(task.step, before, touched=False, facts=facts)
+
+    def _tried(self, session: Session, task: Task, lock_ms: int) -> Proof | None:
+        """Go forward, then forward and back; give what came back, None where nothing is applied.
+
+        Raises:
+            PdeltaError: Going forward fails, or can't be tried.
+        """
+        rows = self._carrier.look(task.tenant)
+        had = {row.id: row for row in rows}
+        moves = remaining(rows, task.moves)
+        made = [self._carrier.move(session, move, had.get(move.id), task, found=False) for move in moves]
+        is_transactional = self._database.transactional
+        pieces = [piece for one in made for piece in one.pieces]
+        if any(move.alone for move in moves) or (not is_transactional and self._workshop.commits(pieces)):
+            raise PdeltaError(f"{task.tenant}: what runs without a transaction can't be rehearsed")
+        trial = Trial(
+            task.tenant,
+            moves,
+            tuple(made),
+            head_of((row.id, row.digest, row.state.value) for row in rows),
+            head_after(rows, moves),
+            task.glance or Glance(managed=bool(rows), head=None),
+            is_transactional,
+        )
+        wait_ms = lock_timeout_ms(moves, lock_ms)
+        (told,) = session.rehearse([trial.work], trial.asked, lock_timeout_ms=wait_ms)
+        if all(move.way is Way.REVERSE for move in moves):
+            return None
+        return take_back(session, self._workshop, trial, told, wait_ms)
+
+
+def _told(proof: Proof) -> str:
+    if proof.keeps_rows:
+        return Proved.ROWS.value
+    return Proved.SCHEMA.value if proof.holds and not proof.rows else ""
