@@ -182,7 +182,11 @@ def rollout(function: Function) -> Function:
         default=True,
         help="Try the way back in one tenant first, in a transaction that is rolled back (the default).",
     )
-    @click.option("--rehearse", is_flag=True, help="Do all of it and the way back in every tenant, roll it back, and tell what failed.")
+    @click.option(
+        "--rehearse",
+        is_flag=True,
+        help="Do all of it and the way back in every tenant, roll it back, and tell what failed.",
+    )
     @click.option("-n", "--dry-run", is_flag=True, help="Show what would be done where, and change nothing.")
     @click.option("--note", default="", metavar="TEXT", help="Remember this text with the run.")
     @functools.wraps(function)

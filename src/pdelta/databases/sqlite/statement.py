@@ -53,6 +53,7 @@ def refused_alone(text: str) -> str:
     return ""
 
 
+@lru_cache(maxsize=1024)
 def refused_as_query(text: str) -> str:
     """Give why this is no query; empty where it is one, which may still want to write."""
     first = next(words(text), "")

@@ -39,6 +39,7 @@ class Proof(msgspec.Struct, frozen=True):
         rows: The tables whose rows did not, likewise.
         compared: Whether the rows were compared of all tables that the deltas name.
         reason: Why nothing could be tried; empty where it could.
+        fails: Why the reverse fails, or going forward does where that was not tried before; empty where neither does.
     """
 
     deltas: tuple[str, ...]
@@ -47,11 +48,12 @@ class Proof(msgspec.Struct, frozen=True):
     rows: tuple[str, ...] = ()
     compared: bool = False
     reason: str = ""
+    fails: str = ""
 
     @property
     def holds(self) -> bool:
         """Whether what the tenant is made of comes back."""
-        return not self.differences and not self.reason
+        return not (self.differences or self.reason or self.fails)
 
     @property
     def keeps_rows(self) -> bool:
@@ -132,18 +134,18 @@ def prove(session: Session, workshop: Workshop, task: Task, rows: Sequence[Appli
 
 
 def take_back(session: Session, workshop: Workshop, trial: Trial, told: Sequence[object], lock_ms: int) -> Proof:
-    """Try what went forward once more, and back; compare all tables, large ones where the deltas name them.
+    """Try to go forward and back; compare all tables, large ones where the deltas name them.
 
     Args:
         session: On the tenant's lane.
         workshop: Makes the moves.
-        trial: What went forward, and can.
+        trial: What is to be tried.
         told: What was given for ``trial.asked``.
         lock_ms: How long a statement waits for a lock.
 
     Raises:
         StaleError: Somebody changed the tenant meanwhile.
-        DatabaseError: ``BUSY`` or ``LOST``; any other failure is one of the reverse.
+        DatabaseError: ``BUSY`` or ``LOST``; any other failure the result tells.
     """
     ids = tuple(move.id for move in trial.moves)
     if reason := untried(trial.moves):
@@ -157,7 +159,7 @@ def take_back(session: Session, workshop: Workshop, trial: Trial, told: Sequence
         if isinstance(error, DatabaseError) and error.cause in {Cause.BUSY, Cause.LOST}:
             raise
         why = error.reason if isinstance(error, DatabaseError) else error.message
-        return Proof(ids, trial.tenant, differences=(f"the reverse fails: {why}",))
+        return Proof(ids, trial.tenant, fails=why)
 
 
 def _compared(

@@ -61,12 +61,13 @@ class Rehearsal:
         facts: dict[str, object] = {"duration_s": self._clock() - began}
         if proof is not None:
             facts["proof"] = _told(proof)
-            facts["lost"] = (*proof.differences, *proof.rows)
+            fails = (f"the reverse fails: {proof.fails}",) if proof.fails else ()
+            facts["lost"] = (*fails, *proof.differences, *proof.rows)
             facts["untried"] = proof.reason
         return Arrival(task.step, before, touched=False, facts=facts)
 
     def _tried(self, session: Session, task: Task, lock_ms: int) -> Proof | None:
-        """Go forward, then forward and back; give what came back, None where nothing is applied.
+        """Go forward and back; give what came back, None where nothing is applied.
 
         Raises:
             PdeltaError: Going forward fails, or can't be tried.
@@ -89,10 +90,14 @@ class Rehearsal:
             is_transactional,
         )
         wait_ms = lock_timeout_ms(moves, lock_ms)
+        # Who gets there and back gets there: only where a reverse is not known yet, or that fails, is it tried alone.
+        proof = take_back(session, self._workshop, trial, (), wait_ms) if not trial.asked else None
+        if proof is not None and not (proof.fails or proof.reason):
+            return proof
         (told,) = session.rehearse([trial.work], trial.asked, lock_timeout_ms=wait_ms)
         if all(move.way is Way.REVERSE for move in moves):
             return None
-        return take_back(session, self._workshop, trial, told, wait_ms)
+        return proof or take_back(session, self._workshop, trial, told, wait_ms)
 
 
 def _told(proof: Proof) -> str:
