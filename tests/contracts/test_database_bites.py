@@ -44,8 +44,8 @@ class Around:
     def fingerprint(self, tenant: str) -> str:
         return self.inner.fingerprint(tenant)
 
-    def made_of(self, tenant: str) -> Any:
-        return self.inner.made_of(tenant)
+    def made_of(self, tenants: Sequence[str]) -> Any:
+        return self.inner.made_of(tenants)
 
     def broken(self, tenant: str) -> Sequence[str]:
         return self.inner.broken(tenant)

@@ -1,5 +1,6 @@
 """Fingerprints of PostgreSQL's schemas: what changes them, what does not, and what is said of the difference."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +10,9 @@ from pdelta.databases.catalogue.postgresql import (
     SETTINGS_BEFORE,
     catalogues,
     database_catalogue,
+    database_statement,
     fingerprints,
-    read,
+    read_database,
     statement,
 )
 from pdelta.databases.postgresql import reading
@@ -307,11 +309,12 @@ CREATE TABLE v (a timestamptz DEFAULT '2025-01-31 12:00+00', b interval DEFAULT 
 def test_statement_when_the_session_has_settings_then_they_do_not_matter_and_are_left(
     postgresql: PostgreSQL, fleet: str
 ) -> None:
-    look = statement(150000, "tenant_1")
+    look = statement(150000, ["tenant_1"])
     names = ("DateStyle", "TimeZone", "search_path", "quote_all_identifiers", "standard_conforming_strings")
     shown = "SELECT " + " || '|' || ".join(f"current_setting('{name}')" for name in names)
     script = f"BEGIN; SET LOCAL search_path TO tenant_1; {VALUES}; {look}; {SETTINGS}{shown}; {look}; {shown}; ROLLBACK"
-    plain, former, text, now = (row[0] for row in postgresql.sql(script, fleet))
+    told, former, again, now = (row[0] for row in postgresql.sql(script, fleet))
+    plain, text = (json.loads(one)["tenant_1"] for one in (told, again))
     assert sorted(plain.split("\n\n")) == sorted(text.split("\n\n"))
     assert former == now
     for said in (
@@ -417,11 +420,11 @@ def test_adapter_when_the_server_compiles_what_looks_expensive_then_questions_ab
         assert isinstance(read, Catalogue)
         assert fingerprint(read) == found["one"]
         session = database.session(database.lane("one"))
-        text, reader = session.made_of("one")
-        assert reader(session.query("one", text)[0][0]) == read
+        text, reader = session.made_of(["one"])
+        assert reader(session.query("one", text)[0][0]) == {"one": read}
         work = Work("one", EMPTY_HEAD, EMPTY_HEAD, (), database.glance(["one"])["one"])  # type: ignore[arg-type]
         ((value,),) = session.rehearse([work], [text], lock_timeout_ms=1000)
-        assert reader(value) == read
+        assert reader(value) == {"one": read}
         session.close()
 
 
@@ -433,8 +436,8 @@ def test_statement_when_a_whole_database_is_asked_then_it_says_what_its_catalogu
     postgresql.sql(script, pg_database)
     ask = query(postgresql, pg_database)
     ((version,),) = ask("SELECT current_setting('server_version_num')::int")
-    ((text,),) = ask(statement(int(version), ""))
-    assert read(text, "") == database_catalogue(ask)
+    ((text,),) = ask(database_statement(int(version)))
+    assert read_database(text) == database_catalogue(ask)
     assert "more.t" in text
 
 

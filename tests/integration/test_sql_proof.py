@@ -176,3 +176,23 @@ def test_proof_when_rows_come_back_in_the_first_tenant_then_its_ledger_alone_say
     desk.fleet.sql(desk.fleet.names[0], "INSERT INTO users (id, name) VALUES (3, 'Cyd')")
     told = desk("apply").out
     assert f"after forward and reverse {desk.fleet.names[0]} is another: table users: " in told
+
+
+def test_rehearse_when_tenants_share_a_transaction_then_the_same_is_told_of_each(desk: Desk) -> None:
+    first, second = desk.fleet.names[2], desk.fleet.names[8]
+    desk.fleet.sql(first, "INSERT INTO users (id, name) VALUES (3, 'Cyd'), (4, 'Dot')")
+    desk.project.write(ROWS, LOSES)
+    if desk.fleet.engine != "mysql":
+        half = (
+            "CREATE TABLE one (id integer);\nCREATE TABLE two (id integer);\n-- Reversible delta\n-- DROP TABLE one;\n"
+        )
+        desk.project.write("delta_20250321_half", half)
+        desk.fleet.sql(second, "CREATE TABLE two (id integer)")
+    fields = ("error", "lost", "proof", "untried", "standing")
+    alone, together = (desk.done("apply", "--rehearse", *words, status=3) for words in ((), ("--batch", "5")))
+    for field in fields:
+        assert results(alone, field) == results(together, field)
+    assert "table users: 2 rows differ after the reverse" in results(together, "lost")[first]
+    if desk.fleet.engine != "mysql":
+        assert results(together, "lost")[desk.fleet.names[0]] == ["additional table two"]
+        assert "two" in results(together, "error")[second]["message"]

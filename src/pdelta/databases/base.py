@@ -92,6 +92,7 @@ class Work(msgspec.Struct, frozen=True):
         after: The head that it has at the end.
         moves: In order.
         glance: What was seen of it.
+        asks: What a rehearsal asks behind it, after the texts that it asks behind every work.
     """
 
     tenant: str
@@ -99,6 +100,7 @@ class Work(msgspec.Struct, frozen=True):
     after: Head
     moves: tuple[Move, ...]
     glance: Glance
+    asks: "tuple[str | RowsAsked, ...]" = ()
 
 
 class Session(Protocol):
@@ -167,7 +169,7 @@ class Session(Protocol):
         Where rows are asked for, no row that others commit meanwhile is seen between two works of one tenant.
 
         Returns:
-            The values, one list a work.
+            The values, one list a work: those of the texts, then those that the work asks for.
 
         Raises:
             StaleError: As ``commit``.
@@ -184,8 +186,10 @@ class Session(Protocol):
         """
         ...
 
-    def made_of(self, tenant: str) -> "tuple[str, Callable[[Any], Catalogue]]":
-        """Give a SELECT of one value for ``rehearse``, and what reads the tenant's catalogue from that value.
+    def made_of(self, tenants: Sequence[str]) -> "tuple[str, Callable[[Any], Mapping[str, Catalogue]]]":
+        """Give a SELECT of one value for ``rehearse``, and what reads the catalogues of these tenants from that value.
+
+        There are several only where one transaction can hold works of them.
 
         Raises:
             DatabaseError: As its ``cause`` says; ``REFUSED`` where the engine can't be asked so.

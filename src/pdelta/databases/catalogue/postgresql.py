@@ -12,6 +12,8 @@ for the transaction that they run in.
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from pdelta.databases.catalogue import postgresql_others as others
 from pdelta.databases.catalogue import postgresql_rights as rights
 from pdelta.databases.catalogue import postgresql_tables as tables
@@ -87,29 +89,39 @@ def database_catalogue(query: Query, *, parked: bool = False) -> Catalogue:
     return Catalogue.parse(text for _schema, text in rows)
 
 
-def statement(version: int, schema: str, *, parked: bool = False) -> str:
-    """Give a SELECT of one text, all that a schema holds, for a transaction that goes on afterwards; ``read`` reads it.
+def statement(version: int, schemas: Collection[str], *, parked: bool = False) -> str:
+    """Give a SELECT of one text, all that schemas hold, for a transaction that goes on afterwards; ``read`` reads it.
 
     Args:
         version: The server's ``server_version_num``.
-        schema: Its name; empty for the whole database.
-        parked: Whether what pdelta parked or kept counts as the tenant's.
+        schemas: Their names.
+        parked: Whether what pdelta parked or kept counts as the tenants'.
     """
-    if schema:
-        texts = _texts(version, _SELDOM, _schemas((schema,)), parked=parked)
-    else:
-        texts = _texts(version, _SELDOM, _DATABASE, event_triggers(), parked=parked)
-    return rf"SELECT string_agg(text, E'\n\n') FROM ({texts}) AS x (schema, text)"
+    return _one_value(_texts(version, _SELDOM, _schemas(schemas), parked=parked))
 
 
-def read(text: str, schema: str) -> Catalogue:
-    """Give the catalogue that the text of a ``statement`` says.
+def read(text: str | None) -> dict[str, Catalogue]:
+    """Give the catalogues that the text of a ``statement`` says, by schema; one that is gone is missing."""
+    return {schema: Catalogue.of(_neutral((held,), schema)) for schema, held in _by_schema(text).items()}
 
-    Args:
-        text: The value.
-        schema: The schema's name; empty for the whole database.
-    """
-    return Catalogue.of(_neutral((text,), schema)) if schema else Catalogue.parse((text,))
+
+def database_statement(version: int, *, parked: bool = False) -> str:
+    """Give the same of all schemas of a database, for ``read_database``."""
+    return _one_value(_texts(version, _SELDOM, _DATABASE, event_triggers(), parked=parked))
+
+
+def read_database(text: str | None) -> Catalogue:
+    """Give the catalogue that the text of a ``database_statement`` says."""
+    return Catalogue.parse(_by_schema(text).values())
+
+
+def _one_value(texts: str) -> str:
+    each = rf"SELECT schema, string_agg(text, E'\n\n') AS text FROM ({texts}) AS x (schema, text) GROUP BY schema"
+    return f"SELECT json_object_agg(schema, text ORDER BY schema)::text FROM ({each}) AS y"
+
+
+def _by_schema(text: str | None) -> dict[str, str]:
+    return msgspec.json.decode(text or "{}", type=dict[str, str])
 
 
 def _look(query: Query, schemas: Collection[str]) -> tuple[int, Container[str]]:

@@ -13,7 +13,7 @@ Between two deltas the connection forgets all that statements have set.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from itertools import groupby
@@ -167,12 +167,12 @@ class MysqlSession:
         for tenant, group in groupby(works, lambda work: work.tenant):
             held = list(group)
             with self._transaction(tenant, held, lock_timeout_ms) as connection:
-                for text in texts:
+                for text in (*texts, *(text for work in held for text in work.asks)):
                     if isinstance(text, str) and (reason := refused_as_query(text, connection.modes)):
                         raise failure.refused(tenant, reason)
                 for work in held:
                     _Mover(self._server, connection, work, 0).make()
-                    values.append([_asked(connection, tenant, text) for text in texts])
+                    values.append([_asked(connection, tenant, text) for text in (*texts, *work.asks)])
         return values
 
     def fingerprint(self, tenant: str) -> str:
@@ -183,14 +183,14 @@ class MysqlSession:
         """
         return catalogue.fingerprint(self._enter(tenant, LOCK_TIMEOUT_MS), tenant)
 
-    def made_of(self, tenant: str) -> tuple[str, Callable[[Any], Catalogue]]:
+    def made_of(self, tenants: Sequence[str]) -> tuple[str, Callable[[Any], Mapping[str, Catalogue]]]:
         """Refuse: there is no transaction in which something could be tried.
 
         Raises:
             DatabaseError: Always.
         """
         reason = "nothing can be tried where each statement commits"
-        raise DatabaseError(f"{tenant}: {reason}", reason=reason)
+        raise DatabaseError(f"{', '.join(tenants)}: {reason}", reason=reason)
 
     def broken(self, tenant: str) -> Sequence[str]:  # noqa: ARG002 - of the port
         """Give nothing: what a statement of DDL leaves behind when it fails, the server itself takes away."""

@@ -5,6 +5,7 @@ Behind a pooler that hands sessions on after each transaction nothing goes wrong
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from pdelta.databases.base import Glance, Work
@@ -151,12 +152,13 @@ class PostgresqlSession:
             GuardError: As ``commit``.
             DatabaseError: As ``commit``.
         """
-        about_rows = [not isinstance(text, str) for text in texts]
+        asked = [(*texts, *work.asks) for work in works]
+        about_rows = [not isinstance(text, str) for held in asked for text in held]
         writing = Transaction(lock_timeout_ms=lock_timeout_ms, is_steady=any(about_rows))
 
-        def look(_work: Work, place: Place) -> list[Line]:
-            asked = (line for text in texts for line in self._question(text, place))
-            return [*enter(place), Line(UNCOMPILED, Role.FRAME, place.tenant), *asked]
+        def look(work: Work, place: Place) -> list[Line]:
+            lines = (line for text in (*texts, *work.asks) for line in self._question(text, place))
+            return [*enter(place), Line(UNCOMPILED, Role.FRAME, place.tenant), *lines]
 
         places = self._write(works, writing, look)
         writing.script.add(*roll_back())
@@ -165,11 +167,9 @@ class PostgresqlSession:
         if any(about_rows):
             from pdelta.databases.postgresql.rows import answer
 
-            values = [
-                answer(str(value)) if told else value
-                for value, told in zip(values, about_rows * len(works), strict=True)
-            ]
-        return [values[number * len(texts) : (number + 1) * len(texts)] for number in range(len(works))]
+            values = [answer(str(value)) if told else value for value, told in zip(values, about_rows, strict=True)]
+        given = iter(values)
+        return [list(islice(given, len(held))) for held in asked]
 
     def _question(self, text: "str | RowsAsked", place: Place) -> Iterator[Line]:
         """Give the statements that ask for one value in a tenant."""
@@ -202,18 +202,21 @@ class PostgresqlSession:
         ((text,),) = self.query(tenant, catalogue.versions(tenant if self._layout.by_schema else ""))
         return str(text)
 
-    def made_of(self, tenant: str) -> tuple[str, Callable[[Any], Catalogue]]:
-        """Give a SELECT of all that a schema, or a database, holds, and what reads it.
+    def made_of(self, tenants: Sequence[str]) -> tuple[str, Callable[[Any], Mapping[str, Catalogue]]]:
+        """Give a SELECT of all that schemas, or a database, hold, and what reads it.
 
         Raises:
             DatabaseError: As its ``cause`` says.
         """
         from pdelta.databases.catalogue import postgresql
 
-        ((version,),) = self.query(tenant, "SELECT current_setting('server_version_num')::int")
-        schema = tenant if self._layout.by_schema else ""
-        self._made = postgresql.statement(version, schema)
-        return self._made, lambda text: postgresql.read(text or "", schema)
+        ((version,),) = self.query(tenants[0], "SELECT current_setting('server_version_num')::int")
+        if self._layout.by_schema:
+            self._made = postgresql.statement(version, tenants)
+            return self._made, postgresql.read
+        (tenant,) = tenants
+        self._made = postgresql.database_statement(version)
+        return self._made, lambda text: {tenant: postgresql.read_database(text)}
 
     def broken(self, tenant: str) -> Sequence[str]:
         """Give what drops the indexes that were never finished.

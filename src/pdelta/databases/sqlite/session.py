@@ -9,7 +9,7 @@ the commit. A delta whose first ``PRAGMA foreign_keys`` says ON has them enforce
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from itertools import groupby
@@ -154,7 +154,7 @@ class SqliteSession:
                     if _may_orphan(work):
                         _refuse_orphans(connection, before, _orphans(connection))
                     connection.run("PRAGMA query_only = ON")
-                    values.append([_asked(connection, text) for text in texts])
+                    values.append([_asked(connection, text) for text in (*texts, *work.asks)])
                 connection.roll_back()
         return values
 
@@ -166,12 +166,13 @@ class SqliteSession:
         """
         return sha256(repr(self.query(tenant, _SCHEMA)).encode()).hexdigest()
 
-    def made_of(self, tenant: str) -> tuple[str, Callable[[Any], Catalogue]]:  # noqa: ARG002 - of the port
+    def made_of(self, tenants: Sequence[str]) -> tuple[str, Callable[[Any], Mapping[str, Catalogue]]]:
         """Give a SELECT of the file's schema, and what reads it."""
         from pdelta.databases.catalogue import sqlite
 
         text = "SELECT json_group_array(json_array(type, name, tbl_name, sql)) FROM sqlite_schema"
-        return text, lambda value: sqlite.read(json.loads(value))
+        (tenant,) = tenants
+        return text, lambda value: {tenant: sqlite.read(json.loads(value))}
 
     def broken(self, tenant: str) -> Sequence[str]:  # noqa: ARG002 - of the port
         """Give nothing: no statement of SQLite leaves half of itself."""

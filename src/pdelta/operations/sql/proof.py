@@ -19,11 +19,14 @@ from pdelta.formats.sql_moves import PlannedMove
 from pdelta.operations.sql.reckon import head_after
 from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.work import Workshop
+from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.difference import difference
 from pdelta.sql.ledger import Applied, Head, Way, head_of
 
 LISTED: Final = 100_000
 """Rows that are told one by one where a table's differ; of more is only said that they do."""
+
+_NOTHING: Final = Catalogue.parse(())
 
 _REVERSE: Final = "SELECT reverse FROM pdelta_applied WHERE id = '{}'"
 """An id is letters, digits and a few signs that need no quoting."""
@@ -83,6 +86,11 @@ class Trial(msgspec.Struct, frozen=True):
     is_transactional: bool = True
 
     @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the deltas."""
+        return tuple(move.id for move in self.moves)
+
+    @property
     def work(self) -> Work:
         """What goes forward."""
         return Work(self.tenant, self.before, self.after, self.forward, self.glance)
@@ -128,7 +136,7 @@ def prove(session: Session, workshop: Workshop, task: Task, rows: Sequence[Appli
         forward = tuple(workshop.applying(move) for move in moves)
         trial = Trial(task.tenant, moves, forward, before, head_after(rows, moves), glance)
         told = session.rehearse([trial.work], trial.asked, lock_timeout_ms=lock_ms)[0] if trial.asked else []
-        return _compared(session, workshop, trial, told, lock_ms, asked)
+        return _compared(session, workshop, [(trial, told, asked)], lock_ms)[0]
     except PdeltaError as error:
         return Proof(ids, task.tenant, reason=error.message)
 
@@ -147,56 +155,75 @@ def take_back(session: Session, workshop: Workshop, trial: Trial, told: Sequence
         StaleError: Somebody changed the tenant meanwhile.
         DatabaseError: ``BUSY`` or ``LOST``; any other failure the result tells.
     """
-    ids = tuple(move.id for move in trial.moves)
     if reason := untried(trial.moves):
-        return Proof(ids, trial.tenant, reason=reason)
-    named = frozenset[str]().union(*(workshop.names(move) for move in trial.moves))
+        return Proof(trial.ids, trial.tenant, reason=reason)
     try:
-        return _compared(session, workshop, trial, told, lock_ms, RowsAsked(named=named))
+        return take_back_all(session, workshop, [(trial, told)], lock_ms)[0]
     except StaleError:
         raise
     except PdeltaError as error:
         if isinstance(error, DatabaseError) and error.cause in {Cause.BUSY, Cause.LOST}:
             raise
         why = error.reason if isinstance(error, DatabaseError) else error.message
-        return Proof(ids, trial.tenant, fails=why)
+        return Proof(trial.ids, trial.tenant, fails=why)
+
+
+def take_back_all(
+    session: Session, workshop: Workshop, trials: Sequence[tuple[Trial, Sequence[object]]], lock_ms: int
+) -> list[Proof]:
+    """Do the same for several tenants in one transaction; none of them is ``untried``.
+
+    Raises:
+        PdeltaError: Something fails in one of them.
+    """
+    named = [frozenset[str]().union(*map(workshop.names, trial.moves)) for trial, _ in trials]
+    parts = [(trial, told, RowsAsked(named=names)) for (trial, told), names in zip(trials, named, strict=True)]
+    return _compared(session, workshop, parts, lock_ms)
 
 
 def _compared(
     session: Session,
     workshop: Workshop,
-    trial: Trial,
-    told: Sequence[object],
+    parts: Sequence[tuple[Trial, Sequence[object], RowsAsked | None]],
     lock_ms: int,
-    asked: RowsAsked | None,
-) -> Proof:
-    ids = tuple(move.id for move in trial.moves)
-    back = _back(workshop, trial, told)
-    if not trial.is_transactional and workshop.commits(piece for move in back for piece in move.pieces):
-        return Proof(ids, trial.tenant, reason="the reverse runs without a transaction")
-    works = [
-        Work(trial.tenant, trial.before, trial.before, (), trial.glance),
-        Work(trial.tenant, trial.before, trial.before, (*trial.forward, *back), trial.glance),
-    ]
-    differences: tuple[str, ...] = ()
-    questions: list[str | RowsAsked] = [] if asked is None else [asked]
-    if trial.is_transactional:
-        text, read = session.made_of(trial.tenant)
-        held, returned = session.rehearse(works, [*questions, text], lock_timeout_ms=lock_ms)
-        if held[-1] != returned[-1]:
-            differences = tuple(one.words for one in difference(read(held[-1]), read(returned[-1])))
+) -> list[Proof]:
+    """Compare what is found before any of the tenants goes forward with what is found when all of them came back."""
+    there, back = [], []
+    for trial, told, asked in parts:
+        returning = _back(workshop, trial, told)
+        if not trial.is_transactional and workshop.commits(piece for move in returning for piece in move.pieces):
+            return [Proof(trial.ids, trial.tenant, reason="the reverse runs without a transaction")]
+        asks = () if asked is None else (asked,)
+        there.append(Work(trial.tenant, trial.before, trial.before, (), trial.glance, asks))
+        moves = (*trial.forward, *returning)
+        back.append(Work(trial.tenant, trial.before, trial.before, moves, trial.glance, asks))
+    works, differences = [*there, *back], {}
+    if parts[0][0].is_transactional:
+        text, read = session.made_of([trial.tenant for trial, _, _ in parts])
+        for place in (0, -1):
+            works[place] = msgspec.structs.replace(works[place], asks=(*works[place].asks, text))
+        values = session.rehearse(works, (), lock_timeout_ms=lock_ms)
+        if values[0][-1] != values[-1][-1]:
+            held, returned = read(values[0][-1]), read(values[-1][-1])
+            differences = {
+                tenant: tuple(one.words for one in difference(found, returned.get(tenant, _NOTHING)))
+                for tenant, found in held.items()
+            }
     else:
-        held, returned = session.rehearse(works, questions, lock_timeout_ms=lock_ms)
-    if asked is None:
-        return Proof(ids, trial.tenant, differences)
-    names = frozenset[str]().union(*(workshop.names(move) for move in trial.moves))
-    return Proof(
-        ids,
-        trial.tenant,
-        differences,
-        _lost_rows(session, works, held[0], returned[0], lock_ms),
-        all(rows is not None or not _is_named(table, names) for table, rows in held[0].items()),
-    )
+        values = session.rehearse(works, (), lock_timeout_ms=lock_ms)
+    proofs = []
+    for place, (trial, _, asked) in enumerate(parts):
+        proof = Proof(trial.ids, trial.tenant, differences.get(trial.tenant, ()))
+        if asked is not None:
+            before, after = values[place][0], values[len(parts) + place][0]
+            names = frozenset[str]().union(*map(workshop.names, trial.moves))
+            proof = msgspec.structs.replace(
+                proof,
+                rows=_lost_rows(session, [there[place], back[place]], before, after, lock_ms),
+                compared=all(rows is not None or not _is_named(table, names) for table, rows in before.items()),
+            )
+        proofs.append(proof)
+    return proofs
 
 
 def _back(workshop: Workshop, trial: Trial, told: Sequence[object]) -> list[Move]:
@@ -223,7 +250,8 @@ def _lost_rows(
         return ()
     listed = frozenset(table for table, pair in other.items() if all(rows.count <= LISTED for rows in pair))
     asked = RowsAsked(below_bytes=-1, named=frozenset(other), listed=listed)
-    (held,), (returned,) = session.rehearse(works, [asked], lock_timeout_ms=lock_ms)
+    again = [msgspec.structs.replace(work, asks=(asked,)) for work in works]
+    (held,), (returned,) = session.rehearse(again, (), lock_timeout_ms=lock_ms)
     return tuple(
         f"table {table}: {_words(held.get(table), returned.get(table)) or 'its rows differ'} after the reverse"
         for table in sorted(other)

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from pdelta.databases.base import Database, Glance, Session
 from pdelta.errors import Cause, DatabaseError, PdeltaError
 from pdelta.model.fleet import Arrival
 from pdelta.model.operation import Standing
 from pdelta.operations.sql.carry import Carrier
 from pdelta.operations.sql.lanes import Job
-from pdelta.operations.sql.proof import Proof, Trial, take_back
+from pdelta.operations.sql.proof import Proof, Trial, take_back, take_back_all, untried
 from pdelta.operations.sql.reckon import head_after, remaining
 from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.work import Workshop, lock_timeout_ms
@@ -47,7 +49,26 @@ class Rehearsal:
         An arrival's facts say what of the tenant the reverse brings back (``proof``), what it does not (``lost``), and
         why that could not be tried (``untried``).
         """
-        return [self._rehearsed(session, self._tasks[job.number], lock_ms) for job in jobs]
+        tasks = [self._tasks[job.number] for job in jobs]
+        together = self._together(session, tasks, lock_ms) if len(tasks) > 1 else None
+        return together or [self._rehearsed(session, task, lock_ms) for task in tasks]
+
+    def _together(self, session: Session, tasks: Sequence[Task], lock_ms: int) -> list[Arrival] | None:
+        """Try all in one transaction; None where that can't be or fails, so that each is to be tried alone."""
+        began = self._clock()
+        try:
+            trials = [self._trial(session, task) for task in tasks]
+            if any(untried(trial.moves) for trial in trials):
+                return None
+            wait_ms = lock_timeout_ms(trials[0].moves, lock_ms)
+            works = [msgspec.structs.replace(trial.work, asks=tuple(trial.asked)) for trial in trials]
+            needed = any(trial.asked for trial in trials)
+            told = session.rehearse(works, (), lock_timeout_ms=wait_ms) if needed else [()] * len(trials)
+            proofs = take_back_all(session, self._workshop, list(zip(trials, told, strict=True)), wait_ms)
+        except PdeltaError:
+            return None
+        took_s = (self._clock() - began) / len(tasks)
+        return [_arrival(task, took_s, proof) for task, proof in zip(tasks, proofs, strict=True)]
 
     def _rehearsed(self, session: Session, task: Task, lock_ms: int) -> Arrival | DatabaseError:
         began = self._clock()
@@ -58,13 +79,7 @@ class Rehearsal:
             if isinstance(failure, DatabaseError) and failure.cause is Cause.BUSY:
                 return failure
             return Arrival(task.step, before, touched=False, error=failure)
-        facts: dict[str, object] = {"duration_s": self._clock() - began}
-        if proof is not None:
-            facts["proof"] = _told(proof)
-            fails = (f"the reverse fails: {proof.fails}",) if proof.fails else ()
-            facts["lost"] = (*fails, *proof.differences, *proof.rows)
-            facts["untried"] = proof.reason
-        return Arrival(task.step, before, touched=False, facts=facts)
+        return _arrival(task, self._clock() - began, proof)
 
     def _tried(self, session: Session, task: Task, lock_ms: int) -> Proof | None:
         """Go forward and back; give what came back, None where nothing is applied.
@@ -72,23 +87,8 @@ class Rehearsal:
         Raises:
             PdeltaError: Going forward fails, or can't be tried.
         """
-        rows = self._carrier.look(task.tenant)
-        had = {row.id: row for row in rows}
-        moves = remaining(rows, task.moves)
-        made = [self._carrier.move(session, move, had.get(move.id), task, found=False) for move in moves]
-        is_transactional = self._database.transactional
-        pieces = [piece for one in made for piece in one.pieces]
-        if any(move.alone for move in moves) or (not is_transactional and self._workshop.commits(pieces)):
-            raise PdeltaError(f"{task.tenant}: what runs without a transaction can't be rehearsed")
-        trial = Trial(
-            task.tenant,
-            moves,
-            tuple(made),
-            head_of((row.id, row.digest, row.state.value) for row in rows),
-            head_after(rows, moves),
-            task.glance or Glance(managed=bool(rows), head=None),
-            is_transactional,
-        )
+        trial = self._trial(session, task)
+        moves = trial.moves
         wait_ms = lock_timeout_ms(moves, lock_ms)
         # Who gets there and back gets there: only where a reverse is not known yet, or that fails, is it tried alone.
         proof = take_back(session, self._workshop, trial, (), wait_ms) if not trial.asked else None
@@ -98,6 +98,40 @@ class Rehearsal:
         if all(move.way is Way.REVERSE for move in moves):
             return None
         return proof or take_back(session, self._workshop, trial, told, wait_ms)
+
+    def _trial(self, session: Session, task: Task) -> Trial:
+        """Give what a tenant is to try.
+
+        Raises:
+            PdeltaError: It can't be read, or can't be tried in a transaction.
+        """
+        rows = self._carrier.look(task.tenant)
+        had = {row.id: row for row in rows}
+        moves = remaining(rows, task.moves)
+        made = [self._carrier.move(session, move, had.get(move.id), task, found=False) for move in moves]
+        is_transactional = self._database.transactional
+        pieces = [piece for one in made for piece in one.pieces]
+        if any(move.alone for move in moves) or (not is_transactional and self._workshop.commits(pieces)):
+            raise PdeltaError(f"{task.tenant}: what runs without a transaction can't be rehearsed")
+        return Trial(
+            task.tenant,
+            moves,
+            tuple(made),
+            head_of((row.id, row.digest, row.state.value) for row in rows),
+            head_after(rows, moves),
+            task.glance or Glance(managed=bool(rows), head=None),
+            is_transactional,
+        )
+
+
+def _arrival(task: Task, duration_s: float, proof: Proof | None) -> Arrival:
+    facts: dict[str, object] = {"duration_s": duration_s}
+    if proof is not None:
+        fails = (f"the reverse fails: {proof.fails}",) if proof.fails else ()
+        facts["proof"] = _told(proof)
+        facts["lost"] = (*fails, *proof.differences, *proof.rows)
+        facts["untried"] = proof.reason
+    return Arrival(task.step, task.told(Standing.BEFORE), touched=False, facts=facts)
 
 
 def _told(proof: Proof) -> str:
