@@ -129,9 +129,9 @@ def prove(session: Session, workshop: Workshop, task: Task, rows: Sequence[Appli
     assert glance is not None, "it was seen when it was calculated"  # noqa: S101 - the caller's choice
     if reason := untried(moves):
         return Proof(ids, task.tenant, reason=reason)
-    # A table that is large is not worth reading before each apply: what a delta names is a rehearsal's to read.
-    asked = RowsAsked() if any(workshop.may_change_rows(move) for move in moves) else None
     try:
+        # A table that is large is not worth reading before each apply: what a delta names is a rehearsal's to read.
+        asked = RowsAsked() if any(workshop.may_change_rows(move) for move in moves) else None
         before = head_of((row.id, row.digest, row.state.value) for row in rows)
         forward = tuple(workshop.applying(move) for move in moves)
         trial = Trial(task.tenant, moves, forward, before, head_after(rows, moves), glance)
