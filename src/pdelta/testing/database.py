@@ -16,18 +16,13 @@ A bench looks at tenants, and changes them, through a connection of its own, beh
 has no transactions for its DDL (``Database.transactional``), the suite keeps to INSERT, UPDATE and DELETE in them.
 """
 
-import tempfile
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from pdelta.databases.base import Move
-from pdelta.databases.rows import RowsAsked
 from pdelta.errors import Cause, DatabaseError, GuardError, StaleError
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
@@ -37,12 +32,9 @@ from pdelta.testing.bench import (
     INSERT_ONE,
     INSERT_TWO,
     LOCK_TIMEOUT_MS,
-    NOTES,
     RENAME_BACK,
     RENAME_ONE,
     SELECT_NOTES,
-    Bench,
-    Stage,
     at_step,
     back,
     forward,
@@ -54,6 +46,7 @@ from pdelta.testing.bench import (
     staleness,
     within_s,
 )
+from pdelta.testing.rehearsal import RehearsalContract
 
 SHORT_MS: Final = 300
 RACES: Final = 8
@@ -68,12 +61,8 @@ def _counted(label: str) -> str:
     return f"(SELECT CASE WHEN count(*) > 0 THEN '{label}: some;' ELSE '{label}: none;' END FROM notes)"  # noqa: S608 - a literal of ours
 
 
-class DatabaseContract(ABC):
+class DatabaseContract(RehearsalContract):
     """What every adapter keeps; derive from it and give it ``bench``."""
-
-    @abstractmethod
-    def bench(self, folder: Path) -> Bench:
-        """Give fresh tenants; the folder is empty, and of nobody else."""
 
     def test_tenants_when_asked_then_sorted_and_all_there(self) -> None:
         """Names are in order, each once."""
@@ -392,63 +381,6 @@ class DatabaseContract(ABC):
             session.close()
             assert stage.notes(tenant) == [(1, "one")]
 
-    def test_rehearse_when_done_then_values_and_nothing_changed(self) -> None:
-        """The texts see what the work did; afterwards nobody does."""
-        with self._stage() as stage, stage.bench.database() as database:
-            session = database.session(database.lane(stage.tenant))
-            work = stage.work(stage.tenant, [forward("a", INSERT_ONE, INSERT_TWO)])
-            texts = ["SELECT count(*) FROM notes", "SELECT max(body) FROM notes"]
-            values = session.rehearse([work], texts, lock_timeout_ms=LOCK_TIMEOUT_MS)
-            assert [list(one) for one in values] == [[2, "two"]]
-            stage.untouched(stage.tenant)
-            bad = stage.work(stage.tenant, [forward("a", INSERT_ONE, "DELETE FROM nowhere")])
-            refusal(session.rehearse, [bad], texts, lock_timeout_ms=LOCK_TIMEOUT_MS)
-            late = msgspec.structs.replace(work, before=Head(7, "0" * 64))
-            staleness(session.rehearse, [late], texts, lock_timeout_ms=LOCK_TIMEOUT_MS)
-            stage.untouched(stage.tenant)
-            session.commit([work], lock_timeout_ms=LOCK_TIMEOUT_MS)
-            session.close()
-            assert stage.ledger(stage.tenant) == [row("a")]
-
-    def test_rehearse_when_rows_are_asked_for_then_their_digests_tell_what_differs_and_what_does_not(self) -> None:
-        """Neither their order matters nor pdelta's own tables; a row that differs does, and is told by its hash."""
-        with self._stage() as stage, stage.bench.database() as database:
-            tenant = stage.tenant
-            session = database.session(database.lane(tenant))
-            stage.bench.run(tenant, INSERT_ONE)
-            stage.bench.run(tenant, INSERT_TWO)
-            there = stage.work(tenant, [])
-            twice = stage.work(tenant, [forward("a", DELETE_ONE, INSERT_ONE)])
-            works = [there, twice, stage.work(tenant, [forward("b", RENAME_ONE)], rows=[row("a")])]
-            (first,), (same,), (changed,) = session.rehearse(works, [RowsAsked()], lock_timeout_ms=LOCK_TIMEOUT_MS)
-            assert first == same
-            assert first["notes"].count == changed["notes"].count == 2
-            assert first["notes"].digest != changed["notes"].digest
-            assert not [table for table in first if table.startswith("pdelta_")]
-            for named in ("notes", "nothing"):
-                asked = RowsAsked(below_bytes=-1, named=frozenset({named}), listed=frozenset({"notes"}))
-                (held,), (later,) = session.rehearse([there, twice], [asked], lock_timeout_ms=LOCK_TIMEOUT_MS)
-                assert (held["notes"] is None) == (named == "nothing")
-                assert held["notes"] is None or len({*held["notes"].hashes, *later["notes"].hashes}) == 2
-            session.close()
-            assert stage.ledger(tenant) == []
-            assert stage.notes(tenant) == [(1, "one"), (2, "two")]
-
-    def test_rehearse_when_there_is_ddl_then_gone_with_the_rest_or_refused(self) -> None:
-        """Where DDL would commit by itself nothing is rehearsed, rather than done."""
-        with self._stage() as stage, stage.bench.database() as database:
-            session = database.session(database.lane(stage.tenant))
-            work = stage.work(stage.tenant, [forward("a", "CREATE TABLE others (id INTEGER)")])
-            if database.transactional:
-                texts = ["SELECT count(*) FROM others"]
-                assert list(session.rehearse([work], texts, lock_timeout_ms=LOCK_TIMEOUT_MS)[0]) == [0]
-            else:
-                error = refusal(session.rehearse, [work], [], lock_timeout_ms=LOCK_TIMEOUT_MS)
-                assert error.cause is Cause.REFUSED
-            session.close()
-            stage.untouched(stage.tenant)
-            stage.bench.run(stage.tenant, "CREATE TABLE others (id INTEGER)")
-
     def test_commit_when_two_race_then_exactly_once(self) -> None:
         """Two runners with the same work: one does it, the other learns of that."""
         with self._stage() as stage:
@@ -547,14 +479,3 @@ class DatabaseContract(ABC):
             stage.commit(stage.work(tenant, [forward("c")]))
             assert stage.ledger(tenant) == [row("b"), row("c")]
             stage.agrees(tenant)
-
-    @contextmanager
-    def _stage(self) -> Iterator["Stage"]:
-        with tempfile.TemporaryDirectory() as folder:
-            bench = self.bench(Path(folder))
-            try:
-                for tenant in bench.tenants:
-                    bench.run(tenant, NOTES)
-                yield Stage(bench)
-            finally:
-                bench.close()
