@@ -162,10 +162,18 @@ class Session(Protocol):
         """
         ...
 
-    def rehearse(self, works: Sequence[Work], texts: "Sequence[str | RowsAsked]", *, lock_timeout_ms: int) -> list[Any]:
+    def rehearse(
+        self,
+        works: Sequence[Work],
+        texts: "Sequence[str | RowsAsked]",
+        *,
+        lock_timeout_ms: int,
+        statement_timeout_ms: int = 0,
+    ) -> list[Any]:
         """Do these works in transactions that are rolled back at the end whatever happens; a tenant's share one.
 
         After each work the texts (SELECTs of one value, or what asks for ``RowsHeld``) are evaluated in its tenant.
+        The limits are those of the works; what is asked of pdelta's own takes as long as it does.
         Where rows are asked for, no row that others commit meanwhile is seen between two works of one tenant.
 
         Returns:

@@ -432,7 +432,15 @@ class DatabaseContract(RehearsalContract):
             )
             assert error.cause in {Cause.REFUSED, Cause.BUSY}
             assert session.query(stage.tenant, "SELECT 1") == [(1,)]
+            error = within_s(
+                PATIENCE_S,
+                lambda: refusal(
+                    session.rehearse, [work], [], lock_timeout_ms=LOCK_TIMEOUT_MS, statement_timeout_ms=SHORT_MS
+                ),
+            )
+            assert error.cause in {Cause.REFUSED, Cause.BUSY}
             session.close()
+            stage.untouched(stage.tenant)
 
     def test_cancel_when_a_statement_runs_then_it_ends_and_nothing_changed(self) -> None:
         """What another thread executes is ended, and its session goes on to serve."""

@@ -1,6 +1,7 @@
 """``pdelta sql purge``: what deltas have parked and kept in tenants is removed, and with it the way back."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -8,10 +9,13 @@ from pdelta.app.context import Context
 from pdelta.app.sql.fleet import open_fleet
 from pdelta.databases.base import Database, Glance, Move, Session, Work
 from pdelta.errors import PdeltaError
+from pdelta.formats.database import DatabaseSection
 from pdelta.sql.derive.kept import key_of
 from pdelta.sql.derive.purge import purge_query
 from pdelta.sql.ledger import Applied, Way, head_of
 from pdelta.sql.piece import Piece
+
+LOCK_TIMEOUT_MS: Final = 2000
 
 GONE = "what it had parked or kept was purged"
 """Why a delta can't be taken back any more; stands in its row of the ledger."""
@@ -25,14 +29,14 @@ class PurgeOptions(msgspec.Struct, frozen=True, kw_only=True):
         only: Names, globs and ``tag:NAME`` of tenants; empty for all.
         delta: The only delta whose things go; empty for all.
         dry_run: Whether only to tell what would go.
-        lock_timeout_ms: How long a statement waits for a lock.
+        lock_timeout_ms: How long a statement waits for a lock; 0 for what the project file says, else two seconds.
     """
 
     database: str = ""
     only: tuple[str, ...] = ()
     delta: str = ""
     dry_run: bool = False
-    lock_timeout_ms: int = 2000
+    lock_timeout_ms: int = 0
 
 
 class Purged(msgspec.Struct, frozen=True):
@@ -72,6 +76,13 @@ class PurgeOutcome(msgspec.Struct, frozen=True):
         return sum(one.error is not None for one in self.purged)
 
 
+class _Limits(NamedTuple):
+    """How long a statement waits for a lock, and how long it may take; 0 for as long as it does."""
+
+    lock_timeout_ms: int
+    statement_timeout_ms: int
+
+
 def purge(options: PurgeOptions, context: Context) -> PurgeOutcome:
     """Remove what was parked and kept.
 
@@ -83,6 +94,7 @@ def purge(options: PurgeOptions, context: Context) -> PurgeOutcome:
     with open_fleet(context, options.database, options.only) as fleet:
         names = [member.tenant.name for member in fleet.members.values()]
         database = fleet.database
+        limits = _limits(fleet.section, options)
         sessions: dict[str, Session] = {}
         purged: list[Purged] = []
         try:
@@ -90,7 +102,7 @@ def purge(options: PurgeOptions, context: Context) -> PurgeOutcome:
                 lane = database.lane(name)
                 if lane not in sessions:
                     sessions[lane] = database.session(lane)
-                one = _purge_one(database, sessions[lane], name, options)
+                one = _purge_one(database, sessions[lane], name, options, limits)
                 if one is not None:
                     purged.append(one)
         finally:
@@ -99,7 +111,15 @@ def purge(options: PurgeOptions, context: Context) -> PurgeOutcome:
     return PurgeOutcome(fleet.section.name, len(names), tuple(purged), options.dry_run)
 
 
-def _purge_one(database: Database, session: Session, name: str, options: PurgeOptions) -> Purged | None:
+def _limits(section: DatabaseSection, options: PurgeOptions) -> _Limits:
+    return _Limits(
+        options.lock_timeout_ms or section.lock_timeout_ms or LOCK_TIMEOUT_MS, section.statement_timeout_ms or 0
+    )
+
+
+def _purge_one(
+    database: Database, session: Session, name: str, options: PurgeOptions, limits: _Limits
+) -> Purged | None:
     try:
         found = session.query(name, purge_query(database.dialect, delta=options.delta))
         if not found:
@@ -115,7 +135,7 @@ def _purge_one(database: Database, session: Session, name: str, options: PurgeOp
     if options.dry_run:
         return Purged(name, things, deltas)
     try:
-        _remove(database, session, name, found, owners, rows, options.lock_timeout_ms)
+        _remove(database, session, name, found, owners, rows, limits)
     except PdeltaError as error:
         return Purged(name, things, deltas, error)
     return Purged(name, things, deltas)
@@ -128,7 +148,7 @@ def _remove(
     found: Sequence[Sequence[str]],
     owners: Mapping[str, Applied],
     rows: Sequence[Applied],
-    lock_ms: int,
+    limits: _Limits,
 ) -> None:
     moves: list[Move] = []
     for key, owner in owners.items():
@@ -140,13 +160,13 @@ def _remove(
     if moves and database.transactional:
         head = head_of((row.id, row.digest, row.state.value) for row in rows)
         glance = Glance(managed=True, head=None)
-        session.commit([Work(name, head, head, tuple(moves), glance)], lock_timeout_ms=lock_ms)
+        session.commit([Work(name, head, head, tuple(moves), glance)], **limits._asdict())
     elif moves:
         for move in moves:
             former = next(row for row in rows if row.id == move.row.id)
             # First the word that there is no way back, then what makes it true.
             session.record(name, move.row, former=former, glance=Glance(managed=True, head=None))
             for piece in move.pieces:
-                session.alone(name, piece.statement, lock_timeout_ms=lock_ms)
+                session.alone(name, piece.statement, **limits._asdict())
     for statement in strangers:
-        session.alone(name, statement, lock_timeout_ms=lock_ms)
+        session.alone(name, statement, **limits._asdict())

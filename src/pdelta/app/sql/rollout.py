@@ -368,6 +368,7 @@ def operation_for(fleet: Fleet, run: str, options: RolloutOptions, context: Cont
     usual = Patience()
     patience = Patience(
         lock_timeout_ms=options.lock_timeout_ms or section.lock_timeout_ms or usual.lock_timeout_ms,
+        statement_timeout_ms=section.statement_timeout_ms or 0,
         attempts=usual.attempts if section.retries is None else section.retries + 1,
     )
     at = datetime.fromtimestamp(context.clock() / 1e9, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

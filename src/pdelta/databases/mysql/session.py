@@ -153,7 +153,14 @@ class MysqlSession:
         finally:
             _roll_back(connection)
 
-    def rehearse(self, works: Sequence[Work], texts: "Sequence[str | RowsAsked]", *, lock_timeout_ms: int) -> list[Any]:
+    def rehearse(
+        self,
+        works: Sequence[Work],
+        texts: "Sequence[str | RowsAsked]",
+        *,
+        lock_timeout_ms: int,
+        statement_timeout_ms: int = 0,
+    ) -> list[Any]:
         """Do these works in transactions that are rolled back, one for those of a tenant, and give what the texts say.
 
         The empty tables of the ledger, where there was none, stay.
@@ -171,7 +178,7 @@ class MysqlSession:
                     if isinstance(text, str) and (reason := refused_as_query(text, connection.modes)):
                         raise failure.refused(tenant, reason)
                 for work in held:
-                    _Mover(self._server, connection, work, 0).make()
+                    _Mover(self._server, connection, work, statement_timeout_ms).make()
                     values.append([_asked(connection, tenant, text) for text in (*texts, *work.asks)])
         return values
 

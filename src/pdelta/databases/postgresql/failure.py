@@ -15,6 +15,7 @@ _UNDEFINED_TABLE: Final = "42P01"
 _SHOWN: Final = 60
 _NOT_AS_SAID: Final = frozenset({"23505", "23502"})
 """A row that arrives was there; of one that goes there is nothing to be copied."""
+_HINTS: Final = {"57014": "it was cancelled, or took longer than it may"}
 _TAMPERED: Final = "a statement of a delta changed the ledger"
 _ENDED: Final = "a statement of a delta ended the transaction"
 _SAID: Final = re.compile(f"{REFUSED}(\\d+) (.*)", re.DOTALL)
@@ -122,7 +123,7 @@ def statement(error: StatementError, line: Line, position: int, *, state: str = 
         cause=cause,
         sqlstate=error.sqlstate,
         reason=_without_names(error.message, line.tenant),
-        hint=error.hint,
+        hint=error.hint or _HINTS.get(error.sqlstate, ""),
     )
 
 

@@ -144,7 +144,14 @@ class PostgresqlSession:
         (result,) = _asked(script, self._send(script, [tenant]))
         return result.rows
 
-    def rehearse(self, works: Sequence[Work], texts: "Sequence[str | RowsAsked]", *, lock_timeout_ms: int) -> list[Any]:
+    def rehearse(
+        self,
+        works: Sequence[Work],
+        texts: "Sequence[str | RowsAsked]",
+        *,
+        lock_timeout_ms: int,
+        statement_timeout_ms: int = 0,
+    ) -> list[Any]:
         """Do these works in one transaction that is rolled back; give what the texts say after each.
 
         Raises:
@@ -154,13 +161,17 @@ class PostgresqlSession:
         """
         asked = [(*texts, *work.asks) for work in works]
         about_rows = [not isinstance(text, str) for held in asked for text in held]
-        writing = Transaction(lock_timeout_ms=lock_timeout_ms, is_steady=any(about_rows))
+        writing = Transaction(
+            lock_timeout_ms=lock_timeout_ms, statement_timeout_ms=statement_timeout_ms, is_steady=any(about_rows)
+        )
+        unlimited, limited = (f"SET LOCAL statement_timeout = {one}" for one in (0, statement_timeout_ms))
 
         prepared: set[str] = set()
 
         def look(work: Work, place: Place) -> list[Line]:
             lines = (line for text in (*texts, *work.asks) for line in self._question(text, place, prepared))
-            return [*enter(place), Line(UNCOMPILED, Role.FRAME, place.tenant), *lines]
+            before = (Line(text, Role.FRAME, place.tenant) for text in (unlimited, UNCOMPILED))
+            return [*enter(place), *before, *lines, Line(limited, Role.FRAME, place.tenant)]
 
         places = self._write(works, writing, look)
         writing.script.add(*roll_back())

@@ -135,7 +135,14 @@ class SqliteSession:
         with self._connection(tenant, LOCK_TIMEOUT_MS, to_write=False) as connection:
             return _query(connection, text, statement_timeout_ms)
 
-    def rehearse(self, works: Sequence[Work], texts: "Sequence[str | RowsAsked]", *, lock_timeout_ms: int) -> list[Any]:
+    def rehearse(
+        self,
+        works: Sequence[Work],
+        texts: "Sequence[str | RowsAsked]",
+        *,
+        lock_timeout_ms: int,
+        statement_timeout_ms: int = 0,
+    ) -> list[Any]:
         """Do these works in transactions that are rolled back, one for those of a file, and give what the texts say.
 
         Raises:
@@ -150,7 +157,8 @@ class SqliteSession:
                 for work in held:
                     connection.run("PRAGMA query_only = OFF")
                     before = _orphans(connection) if _may_orphan(work) else _NO_ORPHANS
-                    self._move(connection, work, statement_timeout_ms=0)
+                    self._move(connection, work, statement_timeout_ms)
+                    connection.limit(0)
                     if _may_orphan(work):
                         _refuse_orphans(connection, before, _orphans(connection))
                     connection.run("PRAGMA query_only = ON")

@@ -29,18 +29,25 @@ class Carrier:
         database: Whose tenants.
         workshop: Makes the moves.
         tasks: By the number of their job.
-        usual_lock_ms: How long a delta that says nothing waits for a lock.
         clock: Seconds, for how long things took.
+        statement_ms: How long a statement of a delta may take; 0 for as long as it does.
     """
 
     def __init__(
-        self, database: Database, workshop: Workshop, tasks: Sequence[Task], clock: Callable[[], float]
+        self,
+        database: Database,
+        workshop: Workshop,
+        tasks: Sequence[Task],
+        clock: Callable[[], float],
+        *,
+        statement_ms: int = 0,
     ) -> None:
         """Know what to do."""
         self._database = database
         self._workshop = workshop
         self._tasks = tasks
         self._clock = clock
+        self.statement_ms = statement_ms
         self._reading = threading.Lock()
 
     def handle(self, session: Session, jobs: Sequence[Job], lock_ms: int) -> Sequence[Arrival | DatabaseError]:
@@ -138,7 +145,7 @@ class Carrier:
             return None
         began = self._clock()
         try:
-            session.commit(works, lock_timeout_ms=lock_timeout_ms(tasks[0].moves, lock_ms))
+            self._execute(session, works, lock_timeout_ms(tasks[0].moves, lock_ms))
         except PdeltaError as error:
             if isinstance(error, DatabaseError) and error.cause is Cause.LOST:
                 return [self._after_loss(task, error) for task in tasks]
@@ -167,7 +174,7 @@ class Carrier:
         work = self._known_work(session, task)
         if work is not None:
             try:
-                session.commit([work], lock_timeout_ms=lock_timeout_ms(task.moves, lock_ms))
+                self._execute(session, [work], lock_timeout_ms(task.moves, lock_ms))
             except StaleError:
                 # Somebody was here since: the ledger itself tells what is left.
                 pass
@@ -242,11 +249,15 @@ class Carrier:
             tenant=task.tenant,
             rows=rows,
             lock_ms=lock_timeout_ms([move], lock_ms),
+            statement_ms=self.statement_ms,
         )
         return stepwise.carry(msgspec.structs.replace(move, check=()))
 
+    def _execute(self, session: Session, works: Sequence[Work], wait_ms: int) -> None:
+        session.commit(works, lock_timeout_ms=wait_ms, statement_timeout_ms=self.statement_ms)
+
     def _holds(self, session: Session, tenant: str, text: str) -> bool:
-        answer = session.query(tenant, holds(text))
+        answer = session.query(tenant, holds(text), statement_timeout_ms=self.statement_ms)
         return bool(answer and answer[0][0])
 
     def _commit(
@@ -267,7 +278,7 @@ class Carrier:
             made = [self.move(session, move, had.get(move.id), task, found=move.id in found) for move in moves]
             work = Work(task.tenant, _head(rows), head_after(rows, moves), tuple(made), glance)
             try:
-                session.commit([work], lock_timeout_ms=wait_ms)
+                self._execute(session, [work], wait_ms)
                 break
             except GuardError as error:
                 settled = self._settled(session, task, moves, error)

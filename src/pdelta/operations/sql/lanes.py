@@ -28,12 +28,14 @@ class Patience(msgspec.Struct, frozen=True):
     Attributes:
         first_ms: The first time, so that one locked tenant holds up a connection no longer than that.
         lock_timeout_ms: Each time after that, unless a delta says otherwise.
+        statement_timeout_ms: How long a statement of a delta may take; 0 for as long as it does.
         attempts: How often in all.
         pause_s: The longest pause after the first attempt; it doubles with each.
     """
 
     first_ms: int = 100
     lock_timeout_ms: int = 2000
+    statement_timeout_ms: int = 0
     attempts: int = 5
     pause_s: float = 0.5
 

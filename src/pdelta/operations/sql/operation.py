@@ -23,7 +23,7 @@ from pdelta.operations.sql.reckon import Reckoning, head_after, opposite, reckon
 from pdelta.operations.sql.rehearsal import Rehearsal
 from pdelta.operations.sql.target import KIND, tenant_of
 from pdelta.operations.sql.task import Task
-from pdelta.operations.sql.work import Imprint, Workshop
+from pdelta.operations.sql.work import Imprint, Limits, Workshop
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way, head_of
 
 RESUMED: Final = "resume"
@@ -245,7 +245,8 @@ class SqlOperation:
             session = database.session(database.lane(task.tenant))
             try:
                 workshop = Workshop(database.dialect, database.modes, self._imprint)
-                proof = prove(session, workshop, task, found[1], self._patience.lock_timeout_ms)
+                limits = Limits(self._patience.lock_timeout_ms, self._patience.statement_timeout_ms)
+                proof = prove(session, workshop, task, found[1], limits)
                 proofs.append(proof)
                 if proof.keeps_rows:
                     self._proved[step.target] = frozenset(proof.deltas)
@@ -270,7 +271,7 @@ class SqlOperation:
         tasks = [self._task(step, direction) for step in steps]
         workshop = Workshop(database.dialect, database.modes, self._imprint)
         clock = self._surroundings.clock
-        carrier = Carrier(database, workshop, tasks, clock)
+        carrier = Carrier(database, workshop, tasks, clock, statement_ms=self._patience.statement_timeout_ms)
 
         def finish(job: Job, error: DatabaseError | None) -> Arrival:
             return _left(tasks[job.number], carrier, database, job.attempt, error)

@@ -18,7 +18,7 @@ from pdelta.errors import Cause, DatabaseError, PdeltaError, StaleError
 from pdelta.formats.sql_moves import PlannedMove
 from pdelta.operations.sql.reckon import head_after
 from pdelta.operations.sql.task import Task
-from pdelta.operations.sql.work import Workshop
+from pdelta.operations.sql.work import Limits, Workshop
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.difference import difference
 from pdelta.sql.ledger import Applied, Head, Way, head_of
@@ -113,7 +113,7 @@ def untried(moves: Sequence[PlannedMove]) -> str:
     return "some of it runs without a transaction" if any(move.alone for move in moves) else ""
 
 
-def prove(session: Session, workshop: Workshop, task: Task, rows: Sequence[Applied], lock_ms: int) -> Proof:
+def prove(session: Session, workshop: Workshop, task: Task, rows: Sequence[Applied], limits: Limits) -> Proof:
     """Try the deltas of a task forward and back in its tenant; nothing is changed there.
 
     Args:
@@ -121,7 +121,7 @@ def prove(session: Session, workshop: Workshop, task: Task, rows: Sequence[Appli
         workshop: Makes the moves.
         task: Forward, in a tenant that stands before it.
         rows: The tenant's ledger.
-        lock_ms: How long a statement waits for a lock.
+        limits: How long a statement waits for a lock, and may take.
     """
     moves = task.moves
     ids = tuple(move.id for move in moves if move.way is Way.APPLY and not move.former)
@@ -135,13 +135,13 @@ def prove(session: Session, workshop: Workshop, task: Task, rows: Sequence[Appli
         before = head_of((row.id, row.digest, row.state.value) for row in rows)
         forward = tuple(workshop.applying(move) for move in moves)
         trial = Trial(task.tenant, moves, forward, before, head_after(rows, moves), glance)
-        told = session.rehearse([trial.work], trial.asked, lock_timeout_ms=lock_ms)[0] if trial.asked else []
-        return _compared(session, workshop, [(trial, told, asked)], lock_ms)[0]
+        told = session.rehearse([trial.work], trial.asked, **limits._asdict())[0] if trial.asked else []
+        return _compared(session, workshop, [(trial, told, asked)], limits)[0]
     except PdeltaError as error:
         return Proof(ids, task.tenant, reason=error.message)
 
 
-def take_back(session: Session, workshop: Workshop, trial: Trial, told: Sequence[object], lock_ms: int) -> Proof:
+def take_back(session: Session, workshop: Workshop, trial: Trial, told: Sequence[object], limits: Limits) -> Proof:
     """Try to go forward and back; compare all tables, large ones where the deltas name them.
 
     Args:
@@ -149,7 +149,7 @@ def take_back(session: Session, workshop: Workshop, trial: Trial, told: Sequence
         workshop: Makes the moves.
         trial: What is to be tried.
         told: What was given for ``trial.asked``.
-        lock_ms: How long a statement waits for a lock.
+        limits: How long a statement waits for a lock, and may take.
 
     Raises:
         StaleError: Somebody changed the tenant meanwhile.
@@ -158,7 +158,7 @@ def take_back(session: Session, workshop: Workshop, trial: Trial, told: Sequence
     if reason := untried(trial.moves):
         return Proof(trial.ids, trial.tenant, reason=reason)
     try:
-        return take_back_all(session, workshop, [(trial, told)], lock_ms)[0]
+        return take_back_all(session, workshop, [(trial, told)], limits)[0]
     except StaleError:
         raise
     except PdeltaError as error:
@@ -169,7 +169,7 @@ def take_back(session: Session, workshop: Workshop, trial: Trial, told: Sequence
 
 
 def take_back_all(
-    session: Session, workshop: Workshop, trials: Sequence[tuple[Trial, Sequence[object]]], lock_ms: int
+    session: Session, workshop: Workshop, trials: Sequence[tuple[Trial, Sequence[object]]], limits: Limits
 ) -> list[Proof]:
     """Do the same for several tenants in one transaction; none of them is ``untried``.
 
@@ -178,14 +178,14 @@ def take_back_all(
     """
     named = [frozenset[str]().union(*map(workshop.names, trial.moves)) for trial, _ in trials]
     parts = [(trial, told, RowsAsked(named=names)) for (trial, told), names in zip(trials, named, strict=True)]
-    return _compared(session, workshop, parts, lock_ms)
+    return _compared(session, workshop, parts, limits)
 
 
 def _compared(
     session: Session,
     workshop: Workshop,
     parts: Sequence[tuple[Trial, Sequence[object], RowsAsked | None]],
-    lock_ms: int,
+    limits: Limits,
 ) -> list[Proof]:
     """Compare what is found before any of the tenants goes forward with what is found when all of them came back."""
     there, back = [], []
@@ -202,7 +202,7 @@ def _compared(
         text, read = session.made_of([trial.tenant for trial, _, _ in parts])
         for place in (0, -1):
             works[place] = msgspec.structs.replace(works[place], asks=(*works[place].asks, text))
-        values = session.rehearse(works, (), lock_timeout_ms=lock_ms)
+        values = session.rehearse(works, (), **limits._asdict())
         if values[0][-1] != values[-1][-1]:
             held, returned = read(values[0][-1]), read(values[-1][-1])
             differences = {
@@ -210,7 +210,7 @@ def _compared(
                 for tenant, found in held.items()
             }
     else:
-        values = session.rehearse(works, (), lock_timeout_ms=lock_ms)
+        values = session.rehearse(works, (), **limits._asdict())
     proofs = []
     for place, (trial, _, asked) in enumerate(parts):
         proof = Proof(trial.ids, trial.tenant, differences.get(trial.tenant, ()))
@@ -219,7 +219,7 @@ def _compared(
             names = frozenset[str]().union(*map(workshop.names, trial.moves))
             proof = msgspec.structs.replace(
                 proof,
-                rows=_lost_rows(session, [there[place], back[place]], before, after, lock_ms),
+                rows=_lost_rows(session, [there[place], back[place]], before, after, limits),
                 compared=all(rows is not None or not _is_named(table, names) for table, rows in before.items()),
             )
         proofs.append(proof)
@@ -240,7 +240,7 @@ def _is_named(table: str, names: frozenset[str]) -> bool:
 
 
 def _lost_rows(
-    session: Session, works: Sequence[Work], before: RowsHeld, after: RowsHeld, lock_ms: int
+    session: Session, works: Sequence[Work], before: RowsHeld, after: RowsHeld, limits: Limits
 ) -> tuple[str, ...]:
     """Say of which tables rows differ, and how many; that is asked for anew, for those tables alone."""
     pairs = {table: (rows, after.get(table)) for table, rows in before.items()}
@@ -251,7 +251,7 @@ def _lost_rows(
     listed = frozenset(table for table, pair in other.items() if all(rows.count <= LISTED for rows in pair))
     asked = RowsAsked(below_bytes=-1, named=frozenset(other), listed=listed)
     again = [msgspec.structs.replace(work, asks=(asked,)) for work in works]
-    (held,), (returned,) = session.rehearse(again, (), lock_timeout_ms=lock_ms)
+    (held,), (returned,) = session.rehearse(again, (), **limits._asdict())
     return tuple(
         f"table {table}: {_words(held.get(table), returned.get(table)) or 'its rows differ'} after the reverse"
         for table in sorted(other)

@@ -13,7 +13,7 @@ from pdelta.operations.sql.lanes import Job
 from pdelta.operations.sql.proof import Proof, Trial, take_back, take_back_all, untried
 from pdelta.operations.sql.reckon import head_after, remaining
 from pdelta.operations.sql.task import Task
-from pdelta.operations.sql.work import Workshop, lock_timeout_ms
+from pdelta.operations.sql.work import Limits, Workshop, lock_timeout_ms
 from pdelta.sql.ledger import Proved, Way, head_of
 
 
@@ -60,11 +60,11 @@ class Rehearsal:
             trials = [self._trial(session, task) for task in tasks]
             if any(untried(trial.moves) for trial in trials):
                 return None
-            wait_ms = lock_timeout_ms(trials[0].moves, lock_ms)
+            limits = Limits(lock_timeout_ms(trials[0].moves, lock_ms), self._carrier.statement_ms)
             works = [msgspec.structs.replace(trial.work, asks=tuple(trial.asked)) for trial in trials]
             needed = any(trial.asked for trial in trials)
-            told = session.rehearse(works, (), lock_timeout_ms=wait_ms) if needed else [()] * len(trials)
-            proofs = take_back_all(session, self._workshop, list(zip(trials, told, strict=True)), wait_ms)
+            told = session.rehearse(works, (), **limits._asdict()) if needed else [()] * len(trials)
+            proofs = take_back_all(session, self._workshop, list(zip(trials, told, strict=True)), limits)
         except PdeltaError:
             return None
         took_s = (self._clock() - began) / len(tasks)
@@ -89,15 +89,15 @@ class Rehearsal:
         """
         trial = self._trial(session, task)
         moves = trial.moves
-        wait_ms = lock_timeout_ms(moves, lock_ms)
+        limits = Limits(lock_timeout_ms(moves, lock_ms), self._carrier.statement_ms)
         # Who gets there and back gets there: only where a reverse is not known yet, or that fails, is it tried alone.
-        proof = take_back(session, self._workshop, trial, (), wait_ms) if not trial.asked else None
+        proof = take_back(session, self._workshop, trial, (), limits) if not trial.asked else None
         if proof is not None and not (proof.fails or proof.reason):
             return proof
-        (told,) = session.rehearse([trial.work], trial.asked, lock_timeout_ms=wait_ms)
+        (told,) = session.rehearse([trial.work], trial.asked, **limits._asdict())
         if all(move.way is Way.REVERSE for move in moves):
             return None
-        return proof or take_back(session, self._workshop, trial, told, wait_ms)
+        return proof or take_back(session, self._workshop, trial, told, limits)
 
     def _trial(self, session: Session, task: Task) -> Trial:
         """Give what a tenant is to try.

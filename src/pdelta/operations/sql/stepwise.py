@@ -47,6 +47,7 @@ class Stepwise:
         tenant: Its name.
         rows: The tenant's ledger.
         lock_ms: How long a statement waits for a lock.
+        statement_ms: How long a statement may take; 0 for as long as it does.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Stepwise:
         tenant: str,
         rows: Sequence[Applied],
         lock_ms: int,
+        statement_ms: int = 0,
     ) -> None:
         """Stand where the ledger says."""
         self._database = database
@@ -66,6 +68,7 @@ class Stepwise:
         self._tenant = tenant
         self._rows = {row.id: row for row in rows}
         self._lock_ms = lock_ms
+        self._statement_ms = statement_ms
 
     def carry(self, planned: PlannedMove) -> list[Applied]:
         """Make one move, or what is left of it; give the ledger's rows then.
@@ -101,6 +104,8 @@ class Stepwise:
             # Says why, and raises.
             self._workshop.reversing(planned, row, self._tenant)
         if row.state is State.APPLYING:
+            # What stopped half-way, perhaps for being too slow, comes back however long that takes.
+            self._statement_ms = 0
             row = self._turn(row, planned)
         elif row.state is State.APPLIED:
             steps = len(self._workshop.reverse_pieces(row.reverse, accept_loss=planned.accept_loss))
@@ -174,7 +179,7 @@ class Stepwise:
         )
         row = self._record(msgspec.structs.replace(row, captured=_encode(captured)), former=row)
         try:
-            self._session.alone(self._tenant, piece.statement, lock_timeout_ms=self._lock_ms)
+            self._execute(piece.statement)
         except PdeltaError:
             self._clean(captured)
             raise
@@ -197,7 +202,11 @@ class Stepwise:
         after = msgspec.structs.replace(row, step=row.step + 1, captured=_encode(_Captured(_decode(row).explicit)))
         head = head_of((one.id, one.digest, one.state.value) for one in self._rows.values())
         move = Move(Way.APPLY, after, (piece,), replaces=True)
-        self._session.commit([Work(self._tenant, head, head, (move,), self._glance())], lock_timeout_ms=self._lock_ms)
+        self._session.commit(
+            [Work(self._tenant, head, head, (move,), self._glance())],
+            lock_timeout_ms=self._lock_ms,
+            statement_timeout_ms=self._statement_ms,
+        )
         if piece.undo or piece.late_undo:
             found = self._database.ledgers([self._tenant])[self._tenant]
             if isinstance(found, Exception):
@@ -217,23 +226,28 @@ class Stepwise:
         """Remove what a failed step left broken, and nothing that lay there before."""
         for remedy in self._session.broken(self._tenant):
             if remedy not in captured.left:
+                # However long that takes: what a statement that was too slow has left must not stay.
                 self._session.alone(self._tenant, remedy, lock_timeout_ms=self._lock_ms)
+
+    def _execute(self, text: str) -> None:
+        self._session.alone(self._tenant, text, lock_timeout_ms=self._lock_ms, statement_timeout_ms=self._statement_ms)
 
     def _surround(self, texts: Sequence[str]) -> None:
         """Ask guards, and execute what else stands around a statement."""
         for text in texts:
             if text.startswith((GUARD, LOSS_GUARD)):
-                rows = self._session.query(self._tenant, text)
+                rows = self._session.query(self._tenant, text, statement_timeout_ms=self._statement_ms)
                 refusal = str(rows[0][0] or "") if rows else ""
                 if refusal:
                     raise GuardError(f"{self._tenant}: {refusal}")
             else:
-                self._session.alone(self._tenant, text, lock_timeout_ms=self._lock_ms)
+                self._execute(text)
 
     def _evaluated(self, expression: str) -> str:
         if not expression:
             return ""
-        rows = self._session.query(self._tenant, f"SELECT {expression}")
+        text = f"SELECT {expression}"
+        rows = self._session.query(self._tenant, text, statement_timeout_ms=self._statement_ms)
         return str(rows[0][0] or "")
 
     def _record(self, row: Applied, *, former: Applied | None) -> Applied:

@@ -1,6 +1,7 @@
 """Planned moves -> what a database executes in one tenant: checks become guards, and reverses are cut into pieces."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,6 +18,16 @@ from pdelta.sql.token import Dialect, Mode
 
 CHECK: str = "its check does not hold before"
 VERIFY: str = "its verify does not hold after"
+
+
+class Limits(NamedTuple):
+    """How long a statement waits for a lock, and how long it may take; 0 for as long as it does.
+
+    By the names that sessions have for them.
+    """
+
+    lock_timeout_ms: int
+    statement_timeout_ms: int = 0
 
 
 class Imprint(msgspec.Struct, frozen=True):
