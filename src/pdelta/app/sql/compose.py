@@ -1,11 +1,14 @@
 """The composition root of databases: the only module that names their adapters."""
 
+import os
+from collections.abc import Sequence
+from functools import partial
 from typing import assert_never
 
 import msgspec
 
 from pdelta.app.context import Context
-from pdelta.databases.base import Database
+from pdelta.databases.base import Database, Tenant
 from pdelta.errors import UsageError
 from pdelta.formats.database import DatabaseSection, Of, Tenants
 from pdelta.formats.database_url import Lookup, dialect_of, resolve
@@ -30,18 +33,15 @@ def open_database(section: DatabaseSection, context: Context, *, trust_stamps: b
     if section.tenants.of is Of.FILES:
         return _files(section, context)
     urls = [resolve(url, _lookup(context)) for url in section.urls]
-    dialect = section.dialect or next(filter(None, map(dialect_of, urls)), None)
-    match dialect:
+    match _dialect(section, urls):
         case Dialect.POSTGRESQL:
             return _postgresql(section, urls, trust_stamps=trust_stamps)
         case Dialect.SQLITE:
             return _file(section, urls, context)
         case Dialect.MYSQL:
             return _mysql(section, urls)
-        case None:
-            raise UsageError(f"the URL of databases.{section.name} leads to no engine that is known")
-        case _:
-            assert_never(dialect)
+        case _ as never:
+            assert_never(never)
 
 
 def open_servers(section: DatabaseSection, context: Context) -> list[Database]:
@@ -62,6 +62,14 @@ def open_servers(section: DatabaseSection, context: Context) -> list[Database]:
     ]
 
 
+def _dialect(section: DatabaseSection, urls: list[str]) -> Dialect:
+    """Give the engine that the URLs of a section lead to."""
+    dialect = next(filter(None, map(dialect_of, urls)), None)
+    if dialect is None:
+        raise UsageError(f"the URL of databases.{section.name} leads to no engine that is known")
+    return dialect
+
+
 def _lookup(context: Context) -> Lookup:
     if context.lookup is None:
         raise UsageError("references of URLs can't be looked up here")
@@ -76,8 +84,32 @@ def _files(section: DatabaseSection, context: Context) -> Database:
         context.folder or ".",
         section.tenants.patterns,
         exclude=section.tenants.exclude,
+        listing=partial(_listed_files, section, context) if section.tenants.query else None,
         cache=context.cache / "sqlite",
     )
+
+
+def _listed_files(section: DatabaseSection, context: Context) -> Sequence[Tenant]:
+    """Give the files that a section's query lists, asked of whatever engine its URL leads to."""
+    urls = [resolve(url, _lookup(context)) for url in section.urls]
+    # Listing is all that it is asked for, and nobody looks whether such databases are there.
+    asked = msgspec.structs.replace(section, tenants=Tenants(Of.DATABASES, query=section.tenants.query))
+    database: Database
+    match _dialect(section, urls):
+        case Dialect.SQLITE:
+            from pdelta.databases.sqlite.listing import list_by_query
+
+            folder = os.path.abspath(context.folder or ".")
+            paths = [url.removeprefix("sqlite:///") for url in urls]
+            return [one for path in paths for one in list_by_query(folder, path, section.tenants.query)]
+        case Dialect.POSTGRESQL:
+            database = _postgresql(asked, urls, trust_stamps=False)
+        case Dialect.MYSQL:
+            database = _mysql(asked, urls)
+        case _ as never:
+            assert_never(never)
+    with database:
+        return database.tenants()
 
 
 def _file(section: DatabaseSection, urls: list[str], context: Context) -> Database:

@@ -121,6 +121,16 @@ class SqliteConnection:
         finally:
             self.raw.text_factory = str
 
+    def table(self, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Give the names of the columns of a question, and its rows.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+        with self._cursor(text, ()) as cursor:
+            rows = cursor.fetchall()
+            return [column[0] for column in cursor.description or ()], rows
+
     def begin(self) -> None:
         """Take the file's one lock for writers.
 

@@ -7,7 +7,7 @@ finding out that there is nothing to do does not pay for it (24 ms, measured).
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from types import TracebackType
@@ -26,7 +26,7 @@ from pdelta.databases.sqlite.files import (
     unreachable,
 )
 from pdelta.databases.sqlite.heads import Heads
-from pdelta.errors import Cause, DatabaseError
+from pdelta.errors import Cause, DatabaseError, UsageError
 from pdelta.formats.tenants import matches
 from pdelta.model.failpoint import FailPoint, never
 from pdelta.sql.ledger import Applied
@@ -57,6 +57,7 @@ class SqliteDatabase:
         patterns: Names and globs below the folder; ``**`` reaches into folders. A name is a tenant even where there is
             no file, so that a misspelled one is not passed over; a glob gives only files.
         exclude: Names and globs of those that are no tenants.
+        listing: Gives the tenants instead of patterns, as a query lists them; their names begin at the folder, too.
         cache: A folder for what may be lost; empty to keep nothing.
         failpoint: Passed before and after each commit.
     """
@@ -73,6 +74,7 @@ class SqliteDatabase:
         patterns: Sequence[str],
         *,
         exclude: Sequence[str] = (),
+        listing: Callable[[], Sequence[Tenant]] | None = None,
         cache: str | os.PathLike[str] = "",
         failpoint: FailPoint = never,
     ) -> None:
@@ -81,6 +83,7 @@ class SqliteDatabase:
         self._files = Files(os.path.abspath(folder))
         self._patterns = patterns
         self._exclude = exclude
+        self._listing = listing
         self._heads = Heads(_cache_file(os.fspath(cache), self._files.folder))
         self._failpoint = failpoint
 
@@ -99,7 +102,10 @@ class SqliteDatabase:
 
         Raises:
             DatabaseError: A file's name is no text, which no record could hold; or a folder can't be read.
+            PdeltaError: A query is to list them, and fails or gives one twice.
         """
+        if self._listing is not None:
+            return self._listed_tenants(self._listing())
         found: dict[str, int] = {}
         for pattern in self._patterns:
             found.update(self._matching(pattern))
@@ -180,11 +186,17 @@ class SqliteDatabase:
         return SqliteSession(self._files, self._heads, self._failpoint)
 
     def covers(self, name: str) -> bool:
-        """Say whether a file of this name would be among the tenants."""
+        """Say whether a file of this name would be among the tenants.
+
+        Raises:
+            PdeltaError: Only a query tells, and it fails.
+        """
         from pdelta.databases.sqlite.covering import covers
 
         if not name or name.endswith(_BESIDE) or matches(name, self._exclude) or self._name(name) != name:
             return False
+        if self._listing is not None:
+            return any(tenant.name == name for tenant in self.tenants())
         path = os.path.normpath(self._files.path(name))
         patterns = [os.path.normpath(self._files.path(pattern)) for pattern in self._patterns]
         if _MAGIC & set(name) and path in patterns and not os.path.lexists(path):
@@ -208,6 +220,20 @@ class SqliteDatabase:
         from pdelta.databases.sqlite.locks import holders
 
         return holders(self._files.path(name))
+
+    def _listed_tenants(self, listed: Iterable[Tenant]) -> list[Tenant]:
+        """Give what a query lists, sorted by name, each with its file's size unless the query says one."""
+        found: dict[str, Tenant] = {}
+        for tenant in listed:
+            name = self._name(tenant.name)
+            if name in found:
+                raise UsageError(f"the query for tenants of databases.{self.name} gives {name} twice")
+            size = tenant.size
+            if not size:
+                with suppress(OSError):
+                    size = os.stat(self._files.path(name)).st_size
+            found[name] = Tenant(name, tenant.tags, size, tenant.values)
+        return [tenant for name, tenant in sorted(found.items()) if not matches(name, self._exclude)]
 
     def _matching(self, pattern: str) -> Iterator[tuple[str, int]]:
         """Give the names that a pattern means, relative to the folder, with the files' sizes."""
