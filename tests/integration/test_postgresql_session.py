@@ -143,6 +143,17 @@ def test_alone_when_a_pooler_stands_between_then_it_is_refused_unless_there_is_a
     assert postgresql.sql("SELECT schemaname FROM pg_indexes WHERE indexname = 'i'", pg_database) == [["t1"]]
 
 
+def test_alone_when_the_way_past_the_pooler_leads_elsewhere_then_it_is_refused(
+    postgresql: PostgreSQL, pgbouncer: PgBouncer, pg_database: str
+) -> None:
+    make_schemas(postgresql, pg_database, "t1")
+    past = (Address(postgresql.url("postgres")),)
+    with schemas(pgbouncer.url(pg_database), direct=past) as database, session_of(database) as session:
+        with pytest.raises(DatabaseError, match="leads to another database than url; nothing was changed"):
+            session.alone("t1", "CREATE TABLE stray (id integer)", lock_timeout_ms=1000)
+        assert postgresql.sql("SELECT to_regclass('stray')") == [[""]]
+
+
 @pytest.mark.parametrize("text", ["SELECT 1; SELECT 2", "", "COMMIT", "SELECT 'open"])
 def test_alone_when_it_is_not_one_statement_then_it_is_not_sent(
     postgresql: PostgreSQL, pg_database: str, text: str

@@ -193,3 +193,31 @@ def test_tables_when_somebody_holds_them_for_a_while_then_the_tenant_is_tried_ag
         desk("apply", "--waves", "all", "--lock-timeout", "3s")
         psql.stdin.close()
     desk.check_once()
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_delta_when_no_transaction_takes_it_then_a_direct_url_leads_past_the_pooler(
+    desk: Desk, postgresql: PostgreSQL, pgbouncer: PgBouncer, pg_database: str, once: bool
+) -> None:
+    desk("apply")
+    table = "public.shared" if once else "users"
+    postgresql.sql("CREATE TABLE public.shared (id integer)", pg_database)
+    header = "-- pdelta: scope=once\n" if once else ""
+    name = "delta_20250401_index"
+    index = f"{header}CREATE INDEX CONCURRENTLY by_id ON {table} (id);\n-- Reversible delta\n-- DROP INDEX"
+    desk.project.write(name, f"{index} {'public.' if once else ''}by_id;\n")
+    desk.address(pgbouncer.url(pg_database))
+    refused = desk("apply", status=8)
+    assert "behind a pooler" in refused.out
+    assert "direct_url" in refused.out + refused.err
+    count = "SELECT count(*) FROM pg_indexes WHERE indexname = 'by_id'"
+    assert postgresql.sql(count, pg_database) == [["0"]]
+    project = desk.fleet.folder / "pdelta.toml"
+    (desk.fleet.folder / "direct").write_text(postgresql.url(pg_database))
+    project.write_text(project.read_text().replace("[databases.app]", '[databases.app]\ndirect_url = "file:direct"'))
+    expected = "1" if once else str(len(desk.fleet.names))
+    for _ in range(2):
+        desk("apply")
+        assert postgresql.sql(count, pg_database) == [[expected]]
+        desk("rollback", "--to", "delta_20250316_visits")
+        assert postgresql.sql(count, pg_database) == [["0"]]

@@ -61,6 +61,8 @@ class DatabaseSection(msgspec.Struct, frozen=True):
     Attributes:
         name: NAME.
         urls: URLs or references to them, one a server; empty where the tenants are files.
+        direct_urls: The same servers in the same order past their poolers, for what stands in no transaction; empty
+            where ``urls`` leads there already.
         deltas: Folder of delta files, relative to the project file; empty where none was named.
         style: Whose form they have; None to tell by their names.
         tenants: How they are found.
@@ -76,6 +78,7 @@ class DatabaseSection(msgspec.Struct, frozen=True):
 
     name: str
     urls: tuple[str, ...] = ()
+    direct_urls: tuple[str, ...] = ()
     deltas: str = ""
     style: Style | None = None
     tenants: Tenants = Tenants()
@@ -96,6 +99,16 @@ class DatabaseSection(msgspec.Struct, frozen=True):
         if self.tenants.of is Of.SCHEMAS:
             return Dialect.POSTGRESQL
         return next(filter(None, map(dialect_of, self.urls)), None)
+
+
+_RENAMED: Final = {
+    "urls": "url",
+    "direct_urls": "direct_url",
+    "lock_timeout_ms": "lock_timeout",
+    "statement_timeout_ms": "statement_timeout",
+}
+_KEYS: Final = {_RENAMED.get(field, field) for field in DatabaseSection.__struct_fields__} - {"name"}
+"""Of a section, as they are written."""
 
 
 def parse_database(name: str, fields: object, file: str) -> DatabaseSection:
@@ -127,11 +140,11 @@ class _Reader:
         self._fields: dict[str, Any] = fields
 
     def section(self, name: str) -> DatabaseSection:
-        known = set(DatabaseSection.__struct_fields__) - {"name", "urls", "lock_timeout_ms", "statement_timeout_ms"}
-        self._refuse_unknown(self._fields, known | {"url", "lock_timeout", "statement_timeout"}, "")
+        self._refuse_unknown(self._fields, _KEYS, "")
         section = DatabaseSection(
             name=name,
-            urls=self._urls(),
+            urls=self._urls("url"),
+            direct_urls=self._urls("direct_url"),
             deltas=self._text("deltas"),
             style=self._choice("style", Style),
             tenants=self._tenants(),
@@ -196,13 +209,14 @@ class _Reader:
             raise self._error(f"{key!r} is {text!r}", f"known are: {', '.join(choices)}")
         return choices(text) if text else None
 
-    def _urls(self) -> tuple[str, ...]:
-        urls = tuple(url.strip() for url in self._texts(self._fields, "url"))
+    def _urls(self, key: str) -> tuple[str, ...]:
+        urls = tuple(url.strip() for url in self._texts(self._fields, key))
         for url in urls:
             try:
                 check_url(url)
             except FormatError as error:
-                raise self._error(error.message, error.hint) from error
+                told = error.message if key == "url" else f"{key}: {error.message}"
+                raise self._error(told, error.hint) from error
         return urls
 
     def _tenants(self) -> Tenants:
@@ -281,6 +295,22 @@ class _Reader:
             raise self._error("the urls are of several engines", "give each engine a section of its own")
         if section.search_path and found - {Dialect.POSTGRESQL}:
             raise self._error("only PostgreSQL has a search_path")
+        self._check_direct(section, found)
+
+    def _check_direct(self, section: DatabaseSection, found: set[Dialect]) -> None:
+        """Refuse ways past poolers that lead past none."""
+        if not section.direct_urls:
+            return
+        past = {dialect for dialect in map(dialect_of, section.direct_urls) if dialect}
+        if section.tenants.of is Of.FILES or (found | past) - {Dialect.POSTGRESQL}:
+            raise self._error(
+                "only PostgreSQL has a direct_url", "leave it out: nothing there needs a way past a pooler"
+            )
+        if len(section.direct_urls) != len(section.urls):
+            raise self._error(
+                f"there are {len(section.urls)} urls and {len(section.direct_urls)} direct urls",
+                "name each server once in both, in the same order",
+            )
 
 
 def plain_text(value: object) -> str:

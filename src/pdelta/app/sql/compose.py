@@ -33,15 +33,19 @@ def open_database(section: DatabaseSection, context: Context, *, trust_stamps: b
     if section.tenants.of is Of.FILES:
         return _files(section, context)
     urls = [resolve(url, _lookup(context)) for url in section.urls]
-    match _dialect(section, urls):
+    dialect = _dialect(section, urls)
+    if section.direct_urls and dialect is not Dialect.POSTGRESQL:
+        raise UsageError(f"databases.{section.name} has a direct_url, which only PostgreSQL needs", hint="leave it out")
+    match dialect:
         case Dialect.POSTGRESQL:
-            return _postgresql(section, urls, trust_stamps=trust_stamps)
+            direct = [resolve(url, _lookup(context)) for url in section.direct_urls]
+            return _postgresql(section, urls, direct, trust_stamps=trust_stamps)
         case Dialect.SQLITE:
             return _file(section, urls, context)
         case Dialect.MYSQL:
             return _mysql(section, urls)
-        case _ as never:
-            assert_never(never)
+        case _:
+            assert_never(dialect)
 
 
 def open_servers(section: DatabaseSection, context: Context) -> list[Database]:
@@ -56,7 +60,14 @@ def open_servers(section: DatabaseSection, context: Context) -> list[Database]:
         )
     return [
         open_database(
-            msgspec.structs.replace(section, name=f"{section.name}@{number}", urls=(url,), tenants=Tenants()), context
+            msgspec.structs.replace(
+                section,
+                name=f"{section.name}@{number}",
+                urls=(url,),
+                direct_urls=section.direct_urls[number - 1 : number],
+                tenants=Tenants(),
+            ),
+            context,
         )
         for number, url in enumerate(section.urls, start=1)
     ]
@@ -103,7 +114,7 @@ def _listed_files(section: DatabaseSection, context: Context) -> Sequence[Tenant
             paths = [url.removeprefix("sqlite:///") for url in urls]
             return [one for path in paths for one in list_by_query(folder, path, section.tenants.query)]
         case Dialect.POSTGRESQL:
-            database = _postgresql(asked, urls, trust_stamps=False)
+            database = _postgresql(asked, urls)
         case Dialect.MYSQL:
             database = _mysql(asked, urls)
         case _ as never:
@@ -119,7 +130,9 @@ def _file(section: DatabaseSection, urls: list[str], context: Context) -> Databa
     return SqliteDatabase(section.name, context.folder or ".", paths, cache=context.cache / "sqlite")
 
 
-def _postgresql(section: DatabaseSection, urls: list[str], *, trust_stamps: bool) -> Database:
+def _postgresql(
+    section: DatabaseSection, urls: Sequence[str], direct: Sequence[str] = (), *, trust_stamps: bool = False
+) -> Database:
     from pdelta.databases.postgresql.address import Address
     from pdelta.databases.postgresql.database import PostgresqlDatabase
     from pdelta.databases.postgresql.settings import Kind, Settings
@@ -130,6 +143,7 @@ def _postgresql(section: DatabaseSection, urls: list[str], *, trust_stamps: bool
         Settings(
             section.name,
             tuple(map(Address, urls)),
+            direct=tuple(map(Address, direct)),
             kind=kinds[tenants.of],
             names=tuple(name for name in tenants.patterns if _GLOB.isdisjoint(name)),
             patterns=tuple(name for name in tenants.patterns if not _GLOB.isdisjoint(name)),

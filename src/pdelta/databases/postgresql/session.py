@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 TENANTS_A_CONNECTION: Final = 1000
 """A backend remembers every table that it has met: measured, 21 MB after 1,000 tenants. Then it is let go."""
 
+_WHERE: Final = (
+    "SELECT pg_backend_pid(), (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, oid"
+    " FROM pg_database WHERE datname = current_database()"
+)
+"""Who answers, and of which server and database: names may differ, for a pooler may have its own."""
 _UNCHANGED: Final = "nothing was changed"
 _NO_TRANSACTION: Final = "there was no transaction, so that a part of it may be left"
 
@@ -310,20 +315,23 @@ class PostgresqlSession:
 
     def _own(self, tenant: str) -> Connection:
         """Give a connection to a tenant's database that no pooler shares with others."""
-        if self._server.direct is None:
-            connection = self._reach(tenant)
-        else:
+        usual = connection = self._reach(tenant)
+        if self._server.direct is not None:
             if self._direct:
                 self._direct.close()
             connection = self._direct = self._server.connect(self._layout.database(tenant), directly=True)
         try:
-            answering = connection.run("SELECT pg_backend_pid()")[0].rows[0][0]
+            answering, *where = connection.run(_WHERE)[0].rows[0]
+            if usual is not connection and usual.run(_WHERE)[0].rows[0][1:] != tuple(where):
+                reason = "direct_url leads to another database than url"
+                raise DatabaseError(f"{tenant}: {reason}; {_UNCHANGED}", reason=reason)
         except BrokenError as error:
             raise failure.lost(error, [tenant], state=_UNCHANGED) from error
         if answering != connection.backend:
+            reason = "a statement without a transaction can't be executed behind a pooler"
             raise DatabaseError(
-                f"{tenant}: a statement without a transaction can't be executed behind a pooler; {_UNCHANGED}",
-                reason="a statement without a transaction can't be executed behind a pooler",
+                f"{tenant}: {reason}; {_UNCHANGED}",
+                reason=reason,
                 hint="give the URL that leads to the server itself as direct_url",
             )
         return connection
