@@ -72,10 +72,10 @@ RULES: Final = (
     ),
     Rule(
         "needs-no-transaction",
-        Severity.ERROR,
+        Severity.WARNING,
         _EVERY,
-        "the server refuses it in a transaction, or passes it over",
-        "a delta of its own with transaction=none, of which every step is journalled",
+        "no transaction takes it, so the delta goes step by step: what fails half-way is taken back by its reverse",
+        "a delta of its own; transaction=none in its header says that this is meant",
     ),
     Rule(
         "mixed-change",
