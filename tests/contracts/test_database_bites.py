@@ -14,6 +14,7 @@ from pdelta.databases.rows import RowsAsked
 from pdelta.databases.sqlite.database import SqliteDatabase
 from pdelta.errors import DatabaseError, PdeltaError, StaleError
 from pdelta.sql.ledger import Applied, Head
+from pdelta.sql.lint.finding import TableSize
 from pdelta.testing.bench import Bench
 from pdelta.testing.database import DatabaseContract
 from tests.contracts.test_sqlite import COUNTING, SqliteBench
@@ -254,6 +255,20 @@ def _recorded(session: Session, name: str, row: Applied) -> Applied:
     return row
 
 
+class SizesOfTheFirst(Broken):
+    kind = Around
+
+    def table_sizes(self, names: Sequence[str]) -> Mapping[str, TableSize]:
+        return super().table_sizes(names[:1])
+
+
+class SizesOfItsOwn(Broken):
+    kind = Around
+
+    def table_sizes(self, names: Sequence[str]) -> Mapping[str, TableSize]:
+        return {**super().table_sizes(names), "pdelta_applied": TableSize(1, 1)}
+
+
 class BrokenBench(SqliteBench):
     def __init__(self, folder: Path, make: Callable[[Path], Database]) -> None:
         super().__init__(folder)
@@ -302,6 +317,8 @@ CASES: Final[list[tuple[type[Around] | type[Broken], str]]] = [
     (NamesTheTenantInTheReason, "test_commit_when_two_tenants_fail_alike_then_their_reasons_are_equal"),
     (RemembersHeads, "test_commit_when_applied_then_row_data_and_head_agree"),
     (RemembersHeads, "test_record_when_a_delta_goes_step_by_step_then_the_row_is_its_journal"),
+    (SizesOfTheFirst, "test_table_sizes_when_asked_then_each_table_as_where_it_is_largest"),
+    (SizesOfItsOwn, "test_table_sizes_when_asked_then_each_table_as_where_it_is_largest"),
     (MakesLedgersWhenAsked, "test_glance_when_nothing_was_done_then_unmanaged_and_no_ledger"),
 ]
 

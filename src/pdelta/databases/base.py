@@ -27,6 +27,7 @@ from pdelta.sql.token import Dialect, Mode
 if TYPE_CHECKING:
     from pdelta.databases.rows import RowsAsked
     from pdelta.sql.catalogue import Catalogue
+    from pdelta.sql.lint.finding import TableSize
 
 
 class Tenant(msgspec.Struct, frozen=True):
@@ -290,6 +291,18 @@ class Database(Protocol):
 
     def catalogues(self, names: Sequence[str]) -> "Mapping[str, Catalogue | Exception]":
         """Give what these tenants are made of, likewise."""
+        ...
+
+    def table_sizes(self, names: Sequence[str]) -> "Mapping[str, TableSize]":
+        """Give how large the tables of these tenants are, by their names: each as where it is largest.
+
+        At least as large as they are, as far as the engine's statistics know; read without reading rows, with one
+        query for all tenants that share a connection. pdelta's own tables are left out, and those of which nothing
+        can be said; a tenant that is gone has none.
+
+        Raises:
+            DatabaseError: One of the tenants can't be asked.
+        """
         ...
 
     def lane(self, name: str) -> str:

@@ -18,6 +18,7 @@ has no transactions for its DDL (``Database.transactional``), the suite keeps to
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -49,6 +50,7 @@ from pdelta.testing.bench import (
 from pdelta.testing.rehearsal import RehearsalContract
 
 SHORT_MS: Final = 300
+MANY_NOTES: Final = 400
 RACES: Final = 8
 PATIENCE_S = 10.0
 """Within this time ends what must end; generous, for machines that are busy."""
@@ -368,6 +370,23 @@ class DatabaseContract(RehearsalContract):
                 stage.commit(stage.work(tenant, [back("a", DELETE_ONE)]))
                 assert stage.fingerprint(tenant) == after
 
+    def test_table_sizes_when_asked_then_each_table_as_where_it_is_largest(self) -> None:
+        """Of several tenants' tables the largest is told, and none of pdelta's own; who is gone has none."""
+        with self._stage() as stage:
+            small, large, _ = stage.bench.tenants
+            stage.commit(stage.work(small, [forward("a", INSERT_ONE)]))
+            notes = ", ".join(f"({number}, 'a note of {number}')" for number in range(MANY_NOTES))
+            stage.bench.run(large, f"INSERT INTO notes VALUES {notes}")  # noqa: S608 - numbers of ours
+            with stage.bench.database() as database:
+                every, alone = database.table_sizes(stage.bench.tenants), database.table_sizes([small])
+            assert set(every) == set(alone) == {"notes"}
+            assert every["notes"].rows >= MANY_NOTES * 0.8
+            assert every["notes"].bytes >= MANY_NOTES * 10
+            assert alone["notes"].rows < MANY_NOTES
+            stage.bench.drop(large)
+            with stage.bench.database() as database:
+                assert database.table_sizes(stage.bench.tenants)["notes"].rows < MANY_NOTES
+
     def test_query_when_it_selects_then_rows_and_when_it_writes_then_refused(self) -> None:
         """A question changes nothing, however it is asked."""
         with self._stage() as stage, stage.bench.database() as database:
@@ -420,27 +439,17 @@ class DatabaseContract(RehearsalContract):
         with self._stage() as stage, stage.bench.database() as database:
             session = database.session(database.lane(stage.tenant))
             work = stage.work(stage.tenant, [forward("a", INSERT_ONE, stage.bench.slow)])
-            error = within_s(
-                PATIENCE_S,
-                lambda: refusal(session.commit, [work], lock_timeout_ms=LOCK_TIMEOUT_MS, statement_timeout_ms=SHORT_MS),
-            )
-            assert error.cause in {Cause.REFUSED, Cause.BUSY}
-            stage.untouched(stage.tenant)
-            slow = stage.bench.slow
-            error = within_s(
-                PATIENCE_S, lambda: refusal(session.query, stage.tenant, slow, statement_timeout_ms=SHORT_MS)
-            )
-            assert error.cause in {Cause.REFUSED, Cause.BUSY}
+            limits = {"lock_timeout_ms": LOCK_TIMEOUT_MS, "statement_timeout_ms": SHORT_MS}
+            for act in (
+                lambda: session.commit([work], **limits),
+                lambda: session.rehearse([work], [], **limits),
+                lambda: session.query(stage.tenant, stage.bench.slow, statement_timeout_ms=SHORT_MS),
+            ):
+                error = within_s(PATIENCE_S, partial(refusal, act))
+                assert error.cause in {Cause.REFUSED, Cause.BUSY}
+                stage.untouched(stage.tenant)
             assert session.query(stage.tenant, "SELECT 1") == [(1,)]
-            error = within_s(
-                PATIENCE_S,
-                lambda: refusal(
-                    session.rehearse, [work], [], lock_timeout_ms=LOCK_TIMEOUT_MS, statement_timeout_ms=SHORT_MS
-                ),
-            )
-            assert error.cause in {Cause.REFUSED, Cause.BUSY}
             session.close()
-            stage.untouched(stage.tenant)
 
     def test_cancel_when_a_statement_runs_then_it_ends_and_nothing_changed(self) -> None:
         """What another thread executes is ended, and its session goes on to serve."""

@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 
 from pdelta.app.context import Context
+from pdelta.app.sql.fleet import open_fleet
 from pdelta.app.sql.scripts import Files, database_of, engine_of, folder_of, parse_files, read_scripts, style_of
 from pdelta.app.sql.squawk import find_squawk, squawk_findings
-from pdelta.errors import AdapterError, FilesystemError, FormatError, UsageError
+from pdelta.errors import AdapterError, FilesystemError, FormatError, PdeltaError, UsageError
 from pdelta.formats.database import DatabaseSection
 from pdelta.model.event import Event
 from pdelta.sql.lint.finding import Fleet, LintFinding, Severity, TableSize
@@ -28,6 +29,7 @@ class LintReport(msgspec.Struct, frozen=True):
         findings: In the order of application, and of lines.
         files: How many files were looked at.
         statistics: Whether sizes of tables were known.
+        unmeasured: Why they were not, where the database was to be asked; else empty.
         squawk: Whether that program was asked as well.
     """
 
@@ -35,6 +37,7 @@ class LintReport(msgspec.Struct, frozen=True):
     files: int
     statistics: bool
     squawk: bool
+    unmeasured: str = ""
 
     def count(self, severity: Severity) -> int:
         """Give how many findings of this weight no header allows."""
@@ -49,6 +52,7 @@ def lint_files(
     folder: Path | None = None,
     dialect: Dialect | None = None,
     sizes: Sizes | None = None,
+    measure: bool = False,
     squawk: bool = True,
 ) -> LintReport:
     """Look at delta files, and change nothing.
@@ -60,6 +64,7 @@ def lint_files(
         folder: Where the files are; as the project file says when None.
         dialect: Whose SQL they hold; as the section says when None.
         sizes: Of the fleet's tables; None where nothing is known.
+        measure: Whether to ask the database for them then; where it can't be asked, the report says why.
         squawk: Whether that program is asked where it is installed.
 
     Raises:
@@ -81,13 +86,16 @@ def lint_files(
         engine = engine_of(context, section, dialect)
     program = find_squawk() if squawk else ""
     others = _others(program, list(paths.values()), engine, context)
+    unmeasured = ""
+    if measure and sizes is None and section is not None:
+        sizes, unmeasured = _measured(context, section)
     fleet = _fleet(section, sizes)
     findings = tuple(
         msgspec.structs.replace(one, file=str(path))
         for place, (path, script) in enumerate(paths.items())
         for one in lint_script(script, engine, fleet=fleet, others=others[place] if others else ())
     )
-    return LintReport(findings, len(paths), sizes is not None, others is not None)
+    return LintReport(findings, len(paths), sizes is not None, others is not None, unmeasured)
 
 
 def read_sizes(file: Path) -> Sizes:
@@ -107,6 +115,17 @@ def read_sizes(file: Path) -> Sizes:
         raise FormatError(
             f"{str(file)!r} holds no sizes of tables: {error}", hint='write {"users": {"rows": 1200, "bytes": 65536}}'
         ) from error
+
+
+def _measured(context: Context, section: DatabaseSection) -> tuple[Sizes | None, str]:
+    """Give the sizes of a section's tables, or why nobody knows them."""
+    try:
+        with open_fleet(context, section.name, ()) as fleet:
+            if not fleet.tenants:
+                return None, f"databases.{section.name} has no tenant"
+            return fleet.database.table_sizes([tenant.name for tenant in fleet.tenants]), ""
+    except PdeltaError as error:
+        return None, error.message
 
 
 def _section(context: Context, database: str, *, alone: bool) -> DatabaseSection | None:

@@ -15,7 +15,7 @@ _EPILOG = """\b
 Examples:
   pdelta sql lint
   pdelta sql lint --strict deltas/delta_20250315_add_last_login.sql
-  pdelta sql lint --format github --database user_profiles
+  pdelta sql lint --format github --database user_profiles --offline
 
 Exits with 0 when no error was found, with 4 when one was (with --strict: or a
 warning). A header allows a rule: -- pdelta: allow="RULE: why"."""
@@ -49,8 +49,9 @@ warning). A header allows a rule: -- pdelta: allow="RULE: why"."""
     "--statistics",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Sizes of tables as JSON; small ones make many rules silent.",
+    help="Sizes of tables as JSON, instead of those that the database tells; small ones make many rules silent.",
 )
+@click.option("--offline", is_flag=True, help="Don't ask the database how large its tables are.")
 @click.option("--no-squawk", is_flag=True, help="Don't ask the program squawk, even where it is installed.")
 @option.common
 def command(
@@ -64,6 +65,7 @@ def command(
     form: str,
     strict: bool,
     statistics: Path | None,
+    offline: bool,
     no_squawk: bool,
 ) -> int:
     """Say what is dangerous about delta files, forward and reverse, and what to write instead; changes nothing."""
@@ -79,6 +81,7 @@ def command(
         folder=folder,
         dialect=DIALECTS[engine] if engine else None,
         sizes=read_sizes(statistics) if statistics else None,
+        measure=not offline,
         squawk=not no_squawk,
     )
     write = sql_lint.github_lines if form == "github" else sql_lint.lines

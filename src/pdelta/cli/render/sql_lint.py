@@ -24,6 +24,7 @@ def fields(report: LintReport) -> dict[str, Any]:
         "files": report.files,
         **totals,
         "statistics": report.statistics,
+        "unmeasured": report.unmeasured,
         "squawk": report.squawk,
         "findings": findings,
     }
@@ -43,6 +44,8 @@ def lines(report: LintReport, *, verbose: bool) -> Iterator[str]:
             yield f"    allowed: {shown(one.allowed)}"
         elif one.safe:
             yield f"    instead: {shown(one.safe)}"
+    if report.unmeasured:
+        yield f"sizes of tables are not known: {shown(report.unmeasured)}"
     yield _summary(report)
 
 

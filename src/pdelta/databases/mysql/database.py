@@ -7,7 +7,7 @@ first connection.
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from pdelta.databases.base import Glance, Session, Tenant
 from pdelta.databases.mysql import reading
@@ -19,6 +19,9 @@ from pdelta.model.failpoint import FailPoint, never
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied
 from pdelta.sql.token import Dialect, Mode
+
+if TYPE_CHECKING:
+    from pdelta.sql.lint.finding import TableSize
 
 Value = TypeVar("Value")
 
@@ -122,6 +125,21 @@ class MysqlDatabase:
                     found[name] = error
         finally:
             session.close()
+        return found
+
+    def table_sizes(self, names: Sequence[str]) -> "Mapping[str, TableSize]":
+        """Give how large tables are, with one question a server.
+
+        Raises:
+            DatabaseError: A server can't be reached.
+        """
+        from pdelta.databases.mysql import sizes
+        from pdelta.sql.lint.finding import largest
+
+        found: dict[str, TableSize] = {}
+        # A name is a tenant's on the one server that has it, and of no other server anything is told.
+        for server in self._servers.values() if names else ():
+            found = largest(found, sizes.read(server, names))
         return found
 
     def lane(self, name: str) -> str:

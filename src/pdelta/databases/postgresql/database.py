@@ -24,6 +24,7 @@ from pdelta.sql.token import Dialect, Mode
 
 if TYPE_CHECKING:
     from pdelta.databases.postgresql.session import PostgresqlSession
+    from pdelta.sql.lint.finding import TableSize
 
 Value = TypeVar("Value")
 
@@ -121,6 +122,24 @@ class PostgresqlDatabase:
     def catalogues(self, names: Sequence[str]) -> Mapping[str, Catalogue | Exception]:
         """Give what these tenants are made of."""
         return self._on_each_server(names, Reader.catalogues)
+
+    def table_sizes(self, names: Sequence[str]) -> "Mapping[str, TableSize]":
+        """Give how large tables are: of all schemas with one question, of databases with a connection each.
+
+        Raises:
+            DatabaseError: A server or a database can't be reached.
+        """
+        from pdelta.sql.lint.finding import largest
+
+        asked = self._on_each_server(names, Reader.table_sizes)
+        found: dict[str, TableSize] = {}
+        for sizes in {id(one): one for one in asked.values()}.values():
+            if isinstance(sizes, GoneError):
+                continue
+            if isinstance(sizes, Exception):
+                raise sizes
+            found = largest(found, sizes)
+        return found
 
     def lane(self, name: str) -> str:
         """Give the server of a tenant.

@@ -1,7 +1,7 @@
 """Stamps and ledgers of many tenants of one server, with few round trips; what can't be read is told per tenant."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -16,6 +16,9 @@ from pdelta.databases.postgresql.server import Server
 from pdelta.errors import Cause, DatabaseError, FormatError, PdeltaError
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied
+
+if TYPE_CHECKING:
+    from pdelta.sql.lint.finding import TableSize
 
 LEDGERS_A_STRING: Final = 250
 FEW: Final = 200
@@ -134,6 +137,22 @@ class Reader:
             )
 
         return self._in_databases(names, read)
+
+    def table_sizes(self, names: Sequence[str]) -> "dict[str, Mapping[str, TableSize] | Exception]":
+        """Give how large tables are: of schemas with one question and one answer for all, of databases each its own.
+
+        Raises:
+            DatabaseError: The server can't be reached.
+        """
+        from pdelta.databases.postgresql import sizes
+
+        def read(connection: Connection, name: str) -> "Mapping[str, TableSize]":
+            return sizes.read(connection.run(sizes.question(self._layout.path(name) or None)))
+
+        if not self._layout.by_schema:
+            return self._in_databases(names, read)
+        found = sizes.read(self._server.ask(sizes.question(names)))
+        return dict.fromkeys(names, found)
 
     def _fingerprints(self, names: Sequence[str]) -> dict[str, str]:
         """Give the fingerprints of schemas; those of many on two connections, which takes three fifths of the time."""

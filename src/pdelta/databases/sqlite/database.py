@@ -35,6 +35,7 @@ from pdelta.sql.token import Dialect, Mode
 if TYPE_CHECKING:
     from pdelta.databases.sqlite.connection import SqliteConnection
     from pdelta.sql.catalogue import Catalogue
+    from pdelta.sql.lint.finding import TableSize
 
 LANE: Final = "files"
 WIDTH: Final = 8
@@ -169,6 +170,25 @@ class SqliteDatabase:
                 found[name] = sqlite.catalogue(partial(session.query, name))
             except DatabaseError as error:
                 found[name] = error
+        return found
+
+    def table_sizes(self, names: Sequence[str]) -> "Mapping[str, TableSize]":
+        """Give how large tables are at most, file by file.
+
+        Raises:
+            DatabaseError: A file can't be read.
+        """
+        from pdelta.databases.sqlite import sizes
+        from pdelta.sql.lint.finding import largest
+
+        found: dict[str, TableSize] = {}
+        for name in names:
+            try:
+                with self._opened(name) as connection:
+                    found = largest(found, sizes.read(connection))
+            except DatabaseError as error:
+                if error.cause is not Cause.MISSING:
+                    raise
         return found
 
     def lane(self, name: str) -> str:  # noqa: ARG002 - they all share the disk
