@@ -61,12 +61,14 @@ def apply(options: ApplyOptions, rollout: RolloutOptions, context: Context) -> R
                 duration_s=time.monotonic() - began,
                 dry_run=rollout.dry_run,
             )
+        from pdelta.app.sql.across import Across
         from pdelta.app.sql.rollout import roll_out
         from pdelta.app.sql.wishes import applying, members_of
 
         deltas = deltas or _learnt(memory, files, fleet, context)
         with members_of(fleet, deltas, context, options.only):
-            outcome = roll_out(fleet, applying(deltas, options), rollout, context)
+            requirements = Across(fleet, deltas, context)
+            outcome = roll_out(fleet, applying(deltas, options), rollout, context, across=requirements)
         _is_ended(fleet, memory, context)
         return outcome
 

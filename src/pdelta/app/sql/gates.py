@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from pdelta.app.context import Context
+from pdelta.app.sql import across
 from pdelta.app.sql.fleet import Fleet
 from pdelta.engine.rollout import Conduct
 from pdelta.errors import PdeltaError
@@ -24,11 +25,20 @@ def conduct_for(fleet: Fleet, context: Context) -> Conduct:
 
     def ask(gate: Gate, steps: Sequence[Step]) -> str:
         targets = [step.target for step in steps]
+        if gate.kind in {across.THERE, across.GONE}:
+            return _order_holds(fleet, gate, targets)
         if gate.kind == "command":
             return _command_holds(gate.text, [tenant_of(target) for target in targets])
         return _select_holds(fleet, gate.text, targets)
 
     return Conduct(time.sleep, ask, context.observer)
+
+
+def _order_holds(fleet: Fleet, gate: Gate, targets: Sequence[Target]) -> str:
+    try:
+        return across.ask(fleet, gate, targets)
+    except PdeltaError as error:
+        return error.message
 
 
 def _command_holds(command: str, tenants: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from pdelta.app.context import Context
+from pdelta.app.sql.across import Across
 from pdelta.app.sql.apply import ApplyOptions
 from pdelta.app.sql.deltas import read_deltas
 from pdelta.app.sql.fleet import Fleet, open_fleet
@@ -130,7 +131,8 @@ def plan_apply(options: ApplyOptions, rollout: RolloutOptions, output: Path | No
     with open_fleet(context, options.database, options.only) as fleet:
         deltas = read_deltas(fleet, context)
         with members_of(fleet, deltas, context, options.only):
-            return _told(fleet, draft(fleet, applying(deltas, options), rollout, context), output)
+            across = Across(fleet, deltas, context)
+            return _told(fleet, draft(fleet, applying(deltas, options), rollout, context, across=across), output)
 
 
 def plan_rollback(options: RollbackOptions, rollout: RolloutOptions, output: Path | None, context: Context) -> SqlPlan:
@@ -144,7 +146,8 @@ def plan_rollback(options: RollbackOptions, rollout: RolloutOptions, output: Pat
         deltas = read_deltas(fleet, context)
         with members_of(fleet, deltas, context, options.only):
             wishing = reversing(fleet, deltas, options, context)
-            return _told(fleet, draft(fleet, wishing, rollout, context, backwards=True), output)
+            across = Across(fleet, deltas, context)
+            return _told(fleet, draft(fleet, wishing, rollout, context, backwards=True, across=across), output)
 
 
 def _told(fleet: Fleet, drafted: Draft, output: Path | None) -> SqlPlan:

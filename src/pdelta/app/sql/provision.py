@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from pdelta.app.context import Context
+from pdelta.app.sql.across import Across
 from pdelta.app.sql.apply import ApplyOptions
 from pdelta.app.sql.compose import open_database
 from pdelta.app.sql.deltas import Delta, Deltas, Settled, deltas_in
@@ -98,7 +99,9 @@ def provision(options: ProvisionOptions, rollout: RolloutOptions, context: Conte
         made = missing
         if missing and not rollout.dry_run:
             # Whatever is refused is refused before anything is made.
-            error = refusal(draft(fleet, wishing, ways, context).findings)
+            across = Across(fleet, deltas, context)
+            wanted = {id.removeprefix("*") for ids in moves for id in ids}
+            error = refusal([*draft(fleet, wishing, ways, context).findings, *across.lacking(wanted)])
             if error is not None:
                 raise error
             made = _make(database, missing, options.server)
@@ -110,7 +113,7 @@ def provision(options: ProvisionOptions, rollout: RolloutOptions, context: Conte
             made=made,
             baseline=baseline.script.id if baseline is not None else "",
             moves=moves[0] if moves and rollout.dry_run else (),
-            rollout=roll_out(fleet, wishing, ways, context),
+            rollout=roll_out(fleet, wishing, ways, context, across=Across(fleet, deltas, context)),
         )
 
 

@@ -3,6 +3,7 @@
 import msgspec
 
 from pdelta.app.context import Context
+from pdelta.app.sql.across import Across
 from pdelta.app.sql.deltas import Delta, Deltas, Settled, read_deltas
 from pdelta.app.sql.fleet import Fleet, Member, open_fleet
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
@@ -43,7 +44,8 @@ def roll_back(options: RollbackOptions, rollout: RolloutOptions, context: Contex
     with open_fleet(context, options.database, options.only) as fleet:
         deltas = read_deltas(fleet, context)
         with members_of(fleet, deltas, context, options.only):
-            return roll_out(fleet, reversing(fleet, deltas, options, context), rollout, context, backwards=True)
+            wishing, across = reversing(fleet, deltas, options, context), Across(fleet, deltas, context)
+            return roll_out(fleet, wishing, rollout, context, backwards=True, across=across)
 
 
 def check(options: RollbackOptions) -> None:

@@ -12,6 +12,7 @@ from pdelta import __version__
 from pdelta.app.compose import open_journal
 from pdelta.app.context import Context
 from pdelta.app.perform import new_run
+from pdelta.app.sql.across import Across
 from pdelta.app.sql.deltas import Settled
 from pdelta.app.sql.findings import edited, stale, unreadable
 from pdelta.app.sql.fleet import Fleet, Member
@@ -71,7 +72,13 @@ SERVERS: Final = "servers"
 
 
 def roll_out(
-    fleet: Fleet, wishing: Wishing, options: RolloutOptions, context: Context, *, backwards: bool = False
+    fleet: Fleet,
+    wishing: Wishing,
+    options: RolloutOptions,
+    context: Context,
+    *,
+    backwards: bool = False,
+    across: Across | None = None,
 ) -> RolloutOutcome:
     """Bring every tenant of a fleet to its wish.
 
@@ -81,6 +88,7 @@ def roll_out(
         options: How the roll-out goes.
         context: The command's surroundings.
         backwards: Whether servers come last.
+        across: What deltas of servers and of tenants require of each other; None for nothing.
 
     Raises:
         PreflightError: Something blocks; nothing was changed.
@@ -91,7 +99,7 @@ def roll_out(
     if not (options.dry_run or options.rehearse):
         _end_open_runs(fleet, context)
     for _ in range(ATTEMPTS):
-        attempt = _Attempt(fleet, options, context)
+        attempt = _Attempt(fleet, options, context, across)
         outcome = attempt.finish(attempt.draft(wishing, backwards=backwards))
         if not outcome.failures or not all(isinstance(result.error, StaleError) for result in outcome.failures):
             break
@@ -101,7 +109,13 @@ def roll_out(
 
 
 def draft(
-    fleet: Fleet, wishing: Wishing, options: RolloutOptions, context: Context, *, backwards: bool = False
+    fleet: Fleet,
+    wishing: Wishing,
+    options: RolloutOptions,
+    context: Context,
+    *,
+    backwards: bool = False,
+    across: Across | None = None,
 ) -> Draft:
     """Calculate what ``roll_out`` would do; nothing is changed, and reading is enough.
 
@@ -111,11 +125,12 @@ def draft(
         options: How the roll-out would go.
         context: The command's surroundings.
         backwards: Whether servers come last.
+        across: What deltas of servers and of tenants require of each other; None for nothing.
 
     Raises:
         PdeltaError: The wishes make no sense.
     """
-    return _Attempt(fleet, options, context).draft(wishing, backwards=backwards)
+    return _Attempt(fleet, options, context, across).draft(wishing, backwards=backwards)
 
 
 def carry_out(fleet: Fleet, planned: Plan, options: RolloutOptions, context: Context) -> RolloutOutcome:
@@ -146,7 +161,8 @@ def carry_out(fleet: Fleet, planned: Plan, options: RolloutOptions, context: Con
 class _Attempt:
     """One calculation and its execution."""
 
-    def __init__(self, fleet: Fleet, options: RolloutOptions, context: Context) -> None:
+    def __init__(self, fleet: Fleet, options: RolloutOptions, context: Context, across: Across | None = None) -> None:
+        self._across = across
         self._fleet = fleet
         self._options = options
         self._context = context
@@ -157,6 +173,8 @@ class _Attempt:
         """Calculate what takes every tenant to its wish, and what speaks against it."""
         tenants = self._fleet.members
         calculated, findings = self._calculate(wishing, tenants)
+        if self._across is not None:
+            findings += self._across.findings(calculated, backwards=backwards)
         planned = plan_of(
             calculated,
             on_failure=self._options.on_failure,
@@ -308,9 +326,14 @@ class _Attempt:
         if servers:
             waves.insert(len(waves) if backwards else 0, (SERVERS, servers))
         last = len(waves) - 1
+        # Between the servers and the tenants.
+        turn = last - 1 if backwards else 0
+        between = self._across.gates(steps, backwards=backwards) if self._across is not None and servers else ()
         rollout = Rollout(
             tuple(
-                Wave(name, len(places), options.soak_s, options.gates) if number < last else Wave(name, len(places))
+                Wave(name, len(places), options.soak_s, (*(between if number == turn else ()), *options.gates))
+                if number < last
+                else Wave(name, len(places))
                 for number, (name, places) in enumerate(waves)
             ),
             _allowed(options.max_failures, len(steps)),

@@ -1,0 +1,176 @@
+"""Requirements between deltas of tenants and those that are done once on each server.
+
+A roll-out goes to the servers before all tenants, and comes back to them behind all. So a tenant's delta may require a
+server's; the other way round only what every tenant has already.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Final
+
+from pdelta.app.context import Context
+from pdelta.app.sql.compose import open_servers
+from pdelta.app.sql.deltas import Deltas
+from pdelta.app.sql.fleet import Fleet, Member
+from pdelta.model.delta import Delta
+from pdelta.model.finding import Finding
+from pdelta.model.plan import Gate, Step
+from pdelta.model.target import Target
+from pdelta.operations.sql.target import tenant_of
+from pdelta.sql.ledger import Applied, State, Way
+from pdelta.sql.script import Scope
+
+THERE: Final = "requirement"
+"""The gate behind the servers: each has these deltas, which those of tenants require."""
+GONE: Final = "reverse-requirement"
+"""The gate before the servers on the way back: no tenant has these deltas, which require those of servers."""
+
+Calculated = Iterable[tuple[Target, Delta]]
+
+
+class Across:
+    """The requirements of one roll-out that lead from one scope to the other.
+
+    Args:
+        fleet: Whose.
+        deltas: All there are.
+        context: The command's surroundings.
+    """
+
+    def __init__(self, fleet: Fleet, deltas: Deltas, context: Context) -> None:
+        """Look at no server yet."""
+        self._fleet = fleet
+        self._context = context
+        scopes = {delta.script.id: delta.script.scope for delta in deltas.all}
+        pairs = [
+            (delta.script.id, needed)
+            for delta in deltas.all
+            for needed in delta.script.requires
+            if scopes[needed] is not delta.script.scope
+        ]
+        self._by_tenants = [pair for pair in pairs if scopes[pair[0]] is Scope.TENANT]
+        self._by_servers = [pair for pair in pairs if scopes[pair[0]] is Scope.ONCE]
+
+    def findings(self, calculated: Calculated, *, backwards: bool) -> list[Finding]:
+        """Give what would come in the wrong order; nothing is asked of a server that is part of the roll-out.
+
+        Raises:
+            PdeltaError: The servers are not part of it, and can't be asked.
+        """
+        if not (self._by_tenants or self._by_servers):
+            return []
+        way = Way.REVERSE if backwards else Way.APPLY
+        moved = _moved(calculated, self._fleet.members, way)
+        on_servers, in_tenants = moved[Scope.ONCE], moved[Scope.TENANT]
+        alone = all(member.scope is Scope.TENANT for member in self._fleet.members.values())
+        if backwards:
+            pairs = [(server, tenant) for server, tenant in self._by_servers if tenant in in_tenants]
+            held = set().union(*self._servers()) if alone and pairs else on_servers
+            return [_too_early_back(server, tenant, alone=alone) for server, tenant in pairs if server in held]
+        found = [_too_early(*pair) for pair in self._by_servers if pair[0] in on_servers and pair[1] in in_tenants]
+        return [*found, *(self.lacking(in_tenants) if alone else ())]
+
+    def lacking(self, wanted: Collection[str]) -> list[Finding]:
+        """Give what tenants would get of these deltas that requires one which not every server has.
+
+        Raises:
+            PdeltaError: The servers can't be asked.
+        """
+        pairs = [pair for pair in self._by_tenants if pair[0] in wanted]
+        everywhere = set.intersection(*self._servers()) if pairs else ()
+        return [_not_there(*pair) for pair in pairs if pair[1] not in everywhere]
+
+    def gates(self, steps: Sequence[Step], *, backwards: bool) -> tuple[Gate, ...]:
+        """Give what must hold between the servers and the tenants, should a step fail and the run go on."""
+        way = Way.REVERSE if backwards else Way.APPLY
+        moved = _moved(((step.target, step.delta) for step in steps), self._fleet.members, way)
+        pairs = [pair for pair in self._by_tenants if pair[1] in moved[Scope.ONCE]]
+        if backwards:
+            ids = [tenant for tenant, _ in pairs]
+        else:
+            ids = [server for tenant, server in pairs if tenant in moved[Scope.TENANT]]
+        return (Gate(GONE if backwards else THERE, ",".join(dict.fromkeys(ids))),) if ids else ()
+
+    def _servers(self) -> list[set[str]]:
+        """Give the ids of the deltas that each server has."""
+        with ExitStack() as stack:
+            databases = [stack.enter_context(one) for one in open_servers(self._fleet.section, self._context)]
+            return [
+                _ids(rows)
+                for database in databases
+                for rows in database.ledgers([tenant.name for tenant in database.tenants()]).values()
+            ]
+
+
+def ask(fleet: Fleet, gate: Gate, targets: Sequence[Target]) -> str:
+    """Say why a gate of this kind does not hold; empty where it holds.
+
+    Args:
+        fleet: Whose.
+        gate: Which.
+        targets: Those of the wave before it.
+
+    Raises:
+        PdeltaError: A ledger can't be read.
+    """
+    ids = set(gate.text.split(","))
+    if gate.kind == THERE:
+        for target in targets:
+            name = tenant_of(target)
+            lacking = ids - _ids(fleet.database_of(target).ledgers([name]).get(name, ()))
+            if lacking:
+                return f"{name} lacks {', '.join(sorted(lacking))}, which deltas of tenants require"
+        return ""
+    found = fleet.database.ledgers([tenant.name for tenant in fleet.tenants])
+    for name, rows in found.items():
+        left = ids & _ids(rows, applied=False)
+        if left:
+            return f"{name} still has {', '.join(sorted(left))}, which require what would be taken back on its server"
+    return ""
+
+
+def _ids(rows: Sequence[Applied] | Exception, *, applied: bool = True) -> set[str]:
+    if isinstance(rows, Exception):
+        raise rows
+    return {row.id for row in rows if row.state is State.APPLIED or not applied}
+
+
+def _moved(calculated: Calculated, members: Mapping[Target, Member], way: Way) -> dict[Scope, set[str]]:
+    """Give the ids of the deltas that some member of each scope would get, or lose."""
+    found: dict[Scope, set[str]] = {scope: set() for scope in Scope}
+    seen: set[tuple[Scope, int]] = set()
+    for target, delta in calculated:
+        scope = members[target].scope
+        if (scope, id(delta)) not in seen:
+            # Thousands of tenants share a delta.
+            seen.add((scope, id(delta)))
+            found[scope] |= {change.subject.decode() for change in delta.changes if change.action == way}
+    return found
+
+
+def _too_early(server: str, tenant: str) -> Finding:
+    return Finding(
+        "requires",
+        f"{server} is done once on each server, before all tenants, and requires {tenant}, which not all of them have",
+        hint=f"apply that first: pdelta sql apply --to {tenant}",
+        subject=server.encode(),
+    )
+
+
+def _too_early_back(server: str, tenant: str, *, alone: bool) -> Finding:
+    told = ", without --only" if alone else ""
+    return Finding(
+        "requires",
+        f"{tenant} can't be taken back in tenants before {server} on the server, which requires it",
+        hint=f"take that back first{told}: pdelta sql rollback --to {tenant}",
+        subject=tenant.encode(),
+    )
+
+
+def _not_there(tenant: str, server: str) -> Finding:
+    return Finding(
+        "requires",
+        f"{tenant} requires {server}, which is done once on each server, and not every server has it",
+        hint="apply without choosing tenants first: servers come before all of them",
+        subject=tenant.encode(),
+    )
