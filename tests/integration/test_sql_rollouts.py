@@ -403,6 +403,25 @@ def test_apply_when_there_is_no_project_file_then_the_command_line_says_enough(c
     assert "goes with --url" in cli("sql", "apply", "--deltas", "changes", cwd=tmp_path, status=2).err
 
 
+def test_history_when_a_delta_goes_step_by_step_then_it_has_what_left_and_no_steps(desk: Desk) -> None:
+    desk.project.write(
+        "delta_20250316_alone",
+        "-- pdelta: transaction=none\nUPDATE users SET name = 'a';\nUPDATE users SET name = 'b';\n"
+        "ALTER TABLE users ADD COLUMN age integer;\n-- Reversible delta\n-- ALTER TABLE users DROP COLUMN age;\n"
+        "-- UPDATE users SET name = 'c';\n-- UPDATE users SET name = 'd';\n",
+    )
+    tenant = desk.fleet.names[0]
+    count = "SELECT count(*) FROM pdelta_history"
+    for turn in (0, 1):
+        desk.done("apply", "--only", tenant)
+        assert desk.fleet.sql(tenant, count) == [(str(turn),)]
+        desk.done("rollback", "--to", NAME, "--only", tenant)
+        assert desk.fleet.sql(tenant, count) == [(str(turn + 1),)]
+        assert desk.fleet.sql(tenant, "SELECT name FROM users") == [("d",), ("d",)]
+    moves = desk.fleet.sql(tenant, "SELECT way, id FROM pdelta_history")
+    assert moves == [("reverse", "delta_20250316_alone")] * 2
+
+
 ONCE = """-- pdelta: scope=once
 CREATE TABLE catalogue (id integer);
 -- Reversible delta

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import msgspec
 
-from pdelta.sql.ledger import Applied, Head, Way
+from pdelta.sql.ledger import Applied, Head, State, Way
 from pdelta.sql.piece import Piece
 from pdelta.sql.token import Dialect, Mode
 
@@ -71,7 +71,7 @@ class Move(msgspec.Struct, frozen=True):
         row: The row of the ledger, in the state that it has afterwards (``APPLY``), or has now (``REVERSE``).
             What the ``undo`` of pieces gives comes before ``row.reverse``, that of later pieces first.
         pieces: What is executed, with all placeholders replaced.
-        replaces: Whether the tenant has a row of this id, which is to be copied into the history and replaced.
+        replaces: Whether the tenant has a row of this id, which is to be replaced.
         run: The run that this is a move of, for the history; of a row that arrives the row says it.
         who: Who asked for that.
     """
@@ -82,6 +82,14 @@ class Move(msgspec.Struct, frozen=True):
     replaces: bool = False
     run: str = ""
     who: str = ""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the tenant's row goes into the history: one that leaves, or that is replaced.
+
+        A row that isn't applied is the journal of its delta, and replaces that of the step before without a trace.
+        """
+        return self.way is Way.REVERSE or (self.replaces and self.row.state is State.APPLIED)
 
 
 class Work(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
@@ -13,6 +13,7 @@ import msgspec
 from pdelta.databases.base import Database, Glance, Move, Work
 from pdelta.errors import DatabaseError, StaleError
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way, head_of
+from pdelta.sql.lint.finding import TableSize
 from pdelta.sql.piece import Piece
 
 Error = TypeVar("Error", bound=Exception)
@@ -26,6 +27,10 @@ HOSTILE: Final = "Robert'); DROP TABLE notes; -- \\ \\' \" ` %s %(id)s :id ? $1 
 """What quoting must carry through unharmed; without the NUL, which no server takes."""
 INSERT_ONE: Final = "INSERT INTO notes VALUES (1, 'one')"
 INSERT_TWO: Final = "INSERT INTO notes VALUES (2, 'two')"
+MANY_NOTES: Final = 400
+INSERT_MANY: Final = "INSERT INTO notes VALUES " + ", ".join(  # noqa: S608 - numbers of ours
+    f"({number}, 'a note of {number}')" for number in range(MANY_NOTES)
+)
 DELETE_ONE: Final = "DELETE FROM notes WHERE id = 1"
 RENAME_ONE: Final = "UPDATE notes SET body = 'uno' WHERE id = 1"
 RENAME_BACK: Final = "UPDATE notes SET body = 'one' WHERE id = 1"
@@ -146,6 +151,11 @@ class Stage:
             finally:
                 session.close()
 
+    def sizes(self, *tenants: str) -> Mapping[str, TableSize]:
+        """Give how large the tables of some tenants are."""
+        with self.bench.database() as database:
+            return database.table_sizes(tenants)
+
     def race(self, work: Work, start: threading.Barrier, results: list[Exception | None], place: int) -> None:
         """Do one work at the same moment as others, and leave what became of it at its place."""
         try:
@@ -189,6 +199,11 @@ def forward(id: str, *statements: str) -> Move:
 def back(id: str, *statements: str) -> Move:
     """Give the move that takes it back by these."""
     return Move(Way.REVERSE, row(id), tuple(map(Piece, statements)), run="run:back", who="o'reilly@example")
+
+
+def counted(label: str) -> str:
+    """Give an expression that says whether there are notes when it is evaluated."""
+    return f"(SELECT CASE WHEN count(*) > 0 THEN '{label}: some;' ELSE '{label}: none;' END FROM notes)"  # noqa: S608 - a literal of ours
 
 
 def at_step(state: State, step: int) -> Applied:

@@ -373,8 +373,9 @@ class _Mover:
                 state="what came before it stays done, and the ledger does not know of it",
                 hint="a routine or a trigger that commits can't stand in a delta: look at what was done",
             )
-        if move.way is Way.REVERSE or move.replaces:
+        if move.keeps:
             connection.run(ledger.keep(tenant, id, move.way, run=move.run, who=move.who), about=tenant)
+        if move.way is Way.REVERSE or move.replaces:
             connection.run(ledger.delete(tenant, id), about=tenant)
         if move.way is Way.APPLY:
             row = msgspec.structs.replace(move.row, reverse=reverse)

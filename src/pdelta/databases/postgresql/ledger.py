@@ -146,7 +146,7 @@ def update(place: Place, row: Applied) -> str:
 
 
 def take_out(place: Place, move: Move) -> tuple[str, ...]:
-    """Give what puts the whole row of this move's id into the history, and removes it.
+    """Give what puts the whole row of this move's id into the history, where the move keeps it, and removes it.
 
     Where there is no such row the history is given one without a number, which it does not take.
     """
@@ -155,6 +155,8 @@ def take_out(place: Place, move: Move) -> tuple[str, ...]:
     number = f"SELECT coalesce(max(number), 0) + 1 FROM {place.history}"
     leaving = f"{literal(move.way)}, {_NOW}, {literal(move.run)}, {literal(move.who)}"
     found = f"id = {literal(row.id)}"
+    if not move.keeps:
+        return (f"DELETE FROM {place.applied} WHERE {found}",)
     if move.way is Way.APPLY:
         # What is replaced the move does not say.
         whole = f"(SELECT) AS one LEFT JOIN (SELECT {COLUMNS} FROM {place.applied}) AS a ON {found}"

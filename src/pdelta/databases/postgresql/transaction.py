@@ -122,7 +122,7 @@ def record_lines(place: Place, row: Applied | None, former: Applied | None, run:
             texts = (ledger.insert(place, (row,)),)
         case Applied(id=id, state=State.APPLYING), Applied(id=same, state=State.APPLIED) if id == same:
             # Begun anew: what takes the former one back must not be lost.
-            kept = ledger.take_out(place, Move(Way.APPLY, former, (), run=run, who=who))
+            kept = ledger.take_out(place, Move(Way.APPLY, former, (), replaces=True, run=run, who=who))
             texts = (*kept, ledger.insert(place, (row,)))
         case Applied(id=id), Applied(id=same) if id == same:
             texts = (ledger.update(place, row),)

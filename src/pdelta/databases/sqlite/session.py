@@ -307,8 +307,9 @@ class _Mover:
         id = move.row.id
         if move.way is Way.REVERSE:
             ledger.expect(connection, id, move.row)
-        if move.way is Way.REVERSE or move.replaces:
+        if move.keeps:
             ledger.keep(connection, id, move.way, run=move.run, who=move.who)
+        if move.way is Way.REVERSE or move.replaces:
             ledger.remove(connection, id)
         if move.way is Way.APPLY:
             ledger.add(connection, move.row)
