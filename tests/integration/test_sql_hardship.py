@@ -137,7 +137,10 @@ def test_rights_when_they_are_missing_in_one_tenant_then_only_it_fails_and_the_p
         assert PASSWORD not in result.out + result.err
         assert desk.fleet.having("last_login") == [name for name in desk.fleet.names if name != "t05"]
     finally:
-        postgresql.sql(f'DROP OWNED BY clerk CASCADE; ALTER DATABASE "{pg_database}" OWNER TO postgres', pg_database)
+        postgresql.sql(
+            f'ALTER DATABASE "{pg_database}" OWNER TO postgres; DROP OWNED BY clerk CASCADE; DROP ROLE clerk',
+            pg_database,
+        )
 
 
 def test_login_when_it_is_refused_then_unreachable_and_no_password_shown(
