@@ -43,34 +43,40 @@ def test_schemas_when_the_rights_are_those_then_deltas_go_through(
 ) -> None:
     fleet = SchemaFleet(tmp_path, ["one", "two"], postgresql, pg_database)
     desk = Desk(fleet, cli)
-    for user in ("deployer", "reader"):
+    for user in ("rights_deployer", "rights_reader"):
         postgresql.sql(f"CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}'", pg_database)
     try:
         for name in fleet.names:
-            fleet.sql(name, f"GRANT {SCHEMA_RIGHTS} ON SCHEMA {name} TO deployer; ALTER TABLE users OWNER TO deployer")
-        (tmp_path / "url").write_text(postgresql.url(pg_database, user="deployer"))
+            fleet.sql(
+                name,
+                f"GRANT {SCHEMA_RIGHTS} ON SCHEMA {name} TO rights_deployer; ALTER TABLE users OWNER TO rights_deployer",
+            )
+        (tmp_path / "url").write_text(postgresql.url(pg_database, user="rights_deployer"))
         goes_through(desk)
         for name in fleet.names:
-            grants = f"GRANT {SCHEMA_READS} ON SCHEMA {name} TO reader; GRANT SELECT ON pdelta_applied TO reader"
+            grants = f"GRANT {SCHEMA_READS} ON SCHEMA {name} TO rights_reader; GRANT SELECT ON pdelta_applied TO rights_reader"
             fleet.sql(name, grants)
-        (tmp_path / "url").write_text(postgresql.url(pg_database, user="reader"))
+        (tmp_path / "url").write_text(postgresql.url(pg_database, user="rights_reader"))
         only_looks(desk)
     finally:
-        postgresql.sql("DROP OWNED BY deployer, reader CASCADE; DROP ROLE deployer, reader", pg_database)
+        postgresql.sql(
+            "DROP OWNED BY rights_deployer, rights_reader CASCADE; DROP ROLE rights_deployer, rights_reader",
+            pg_database,
+        )
 
 
 def test_databases_when_the_rights_are_those_then_deltas_go_through(tmp_path: Path, mariadb: MariaDB, cli: Cli) -> None:
     fleet = MysqlFleet(tmp_path, ["one", "two"], mariadb)
     desk = Desk(fleet, cli)
     try:
-        for user, rights in (("deployer", DATABASE_RIGHTS), ("reader", "SELECT")):
+        for user, rights in (("rights_deployer", DATABASE_RIGHTS), ("rights_reader", "SELECT")):
             mariadb.sql(f"CREATE USER {user} IDENTIFIED BY 'a word'")
             for name in (*fleet.names, fleet.shared):
                 mariadb.sql(f"GRANT {rights} ON {quoted(name)}.* TO {user}")
-        (tmp_path / "url").write_text(mariadb.url(fleet.shared, user="deployer", password="a word"))
+        (tmp_path / "url").write_text(mariadb.url(fleet.shared, user="rights_deployer", password="a word"))
         goes_through(desk)
-        (tmp_path / "url").write_text(mariadb.url(fleet.shared, user="reader", password="a word"))
+        (tmp_path / "url").write_text(mariadb.url(fleet.shared, user="rights_reader", password="a word"))
         only_looks(desk)
     finally:
-        mariadb.sql("DROP USER IF EXISTS deployer", "DROP USER IF EXISTS reader")
+        mariadb.sql("DROP USER IF EXISTS rights_deployer", "DROP USER IF EXISTS rights_reader")
         fleet.drop()
