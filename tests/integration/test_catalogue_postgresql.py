@@ -452,7 +452,7 @@ def test_adapter_when_there_are_many_schemas_then_two_connections_say_the_same(
     assert found == fingerprints(query(postgresql, fleet), names)
 
 
-def test_fingerprints_when_the_server_knows_nothing_of_its_catalogue_then_they_take_no_detours(
+def test_fingerprints_when_the_server_knows_nothing_of_its_catalogue_or_all_then_they_take_no_detours(
     postgresql: PostgreSQL, pg_database: str
 ) -> None:
     names = [f"tenant_{number}" for number in range(150)]
@@ -466,6 +466,8 @@ def test_fingerprints_when_the_server_knows_nothing_of_its_catalogue_then_they_t
     ask = query(postgresql, pg_database)
     # A nested loop where there should be none takes minutes for this.
     limited = lambda text: ask(f"SET statement_timeout = '20s'; {text}")  # noqa: E731 - said once
-    for part in (names, names[:75], names[:1]):
-        assert len(set(fingerprints(limited, part).values())) == 1
-    assert len(catalogues(limited, names)) == 150
+    for known in ("", "ANALYZE"):
+        postgresql.sql(known, pg_database)
+        for part in (names, names[:75], names[:1]):
+            assert len(set(fingerprints(limited, part).values())) == 1
+        assert len(catalogues(limited, names)) == 150

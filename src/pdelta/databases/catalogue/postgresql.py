@@ -26,8 +26,12 @@ from pdelta.sql.catalogue import Catalogue, Item, fingerprint
 Query = Callable[[str], Sequence[Sequence[Any]]]
 """Executes one SELECT in one transaction and gives its rows."""
 
-SETTINGS_BEFORE: Final = "SET LOCAL jit = off; SET LOCAL work_mem = '32MB'"
-"""Belongs before a statement of this module, in its transaction."""
+SETTINGS_BEFORE: Final = "SET LOCAL jit = off; SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '32MB'"
+"""Belongs before a statement of this module, in its transaction.
+
+How many rows the parts of a statement give is nothing that statistics tell: one wrong guess, and 500 schemas are looked
+through once for each of 5,000 tables, which takes 4.1 s where joins by hash take 0.35 s.
+"""
 
 _OWN_SCHEMA: Final = "public"
 """Whose names stand without it where a tenant is a whole database."""
