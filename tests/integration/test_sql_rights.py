@@ -47,15 +47,13 @@ def test_schemas_when_the_rights_are_those_then_deltas_go_through(
         postgresql.sql(f"CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}'", pg_database)
     try:
         for name in fleet.names:
-            fleet.sql(
-                name,
-                f"GRANT {SCHEMA_RIGHTS} ON SCHEMA {name} TO rights_deployer; ALTER TABLE users OWNER TO rights_deployer",
-            )
+            fleet.sql(name, f"GRANT {SCHEMA_RIGHTS} ON SCHEMA {name} TO rights_deployer")
+            fleet.sql(name, "ALTER TABLE users OWNER TO rights_deployer")
         (tmp_path / "url").write_text(postgresql.url(pg_database, user="rights_deployer"))
         goes_through(desk)
         for name in fleet.names:
-            grants = f"GRANT {SCHEMA_READS} ON SCHEMA {name} TO rights_reader; GRANT SELECT ON pdelta_applied TO rights_reader"
-            fleet.sql(name, grants)
+            fleet.sql(name, f"GRANT {SCHEMA_READS} ON SCHEMA {name} TO rights_reader")
+            fleet.sql(name, "GRANT SELECT ON pdelta_applied TO rights_reader")
         (tmp_path / "url").write_text(postgresql.url(pg_database, user="rights_reader"))
         only_looks(desk)
     finally:
