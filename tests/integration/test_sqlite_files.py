@@ -458,7 +458,7 @@ def test_commit_when_rows_lose_their_parent_then_refused(tmp_path: Path) -> None
     path = make(tmp_path / "a.sqlite")
     with pytest.raises(DatabaseError, match="1 of children, whose parent is parents") as caught:
         apply(tmp_path, "a.sqlite", "DELETE FROM parents WHERE id = 1")
-    assert "before their parents" in caught.value.hint
+    assert "cascade" in caught.value.hint
     assert rows(path, "SELECT count(*) FROM parents") == [(2,)]
 
 

@@ -26,6 +26,7 @@ class PlannedMove(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
         check: SELECTs that must be true before.
         verify: SELECTs that must be true after.
         alone: Whether its statements run without a transaction.
+        apart: Whether it shares its transaction with no other delta.
         lock_timeout_ms: How long a statement waits for a lock; 0 for what is usual.
         former: The digest that the tenant's row has now, where it is replaced; empty where there is no row.
         repeatable: Whether another digest means that it is to be applied again, and not that it was edited.
@@ -46,6 +47,7 @@ class PlannedMove(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     check: tuple[str, ...] = ()
     verify: tuple[str, ...] = ()
     alone: bool = False
+    apart: bool = False
     lock_timeout_ms: int = 0
     former: str = ""
     repeatable: bool = False

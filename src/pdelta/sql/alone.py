@@ -4,7 +4,7 @@ Called by whoever makes pieces of a script, and by the rules of ``pdelta sql lin
 alone: nothing is asked of a server. (What a procedure or a ``DO`` block does inside is not seen.)
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from pdelta.sql.split import Statement
@@ -72,15 +72,33 @@ def alone(statements: Sequence[Statement], dialect: Dialect) -> Mapping[int, str
     """Give the places, from 0, of those that can't share a transaction with the others, and why.
 
     Besides what ``needs_no_transaction`` knows, that is the new value of an enumerated type which a later statement of
-    the same delta names: PostgreSQL lets nobody use it before it is committed.
+    the same delta names: PostgreSQL lets nobody use it before it is committed. Whether foreign keys are enforced in a
+    delta of SQLite is settled before its transaction begins (``enforces``), and so what says it can stay inside.
     """
-    found = {place: why for place, one in enumerate(statements) if (why := needs_no_transaction(one, dialect))}
+    found = {
+        place: why
+        for place, one in enumerate(statements)
+        if (why := needs_no_transaction(one, dialect)) and (dialect is not Dialect.SQLITE or _enforced(one) is None)
+    }
     if dialect is Dialect.POSTGRESQL:
         for place, one in enumerate(statements):
             value = _new_value(one)
             if value and any(_names(later, value) for later in statements[place + 1 :]):
                 found.setdefault(place, f"a later statement uses {value}, which ALTER TYPE … ADD VALUE adds here")
     return found
+
+
+def enforces(statements: Iterable[Statement]) -> bool:
+    """Say whether the first pragma about it in a delta of SQLite asks for foreign keys to be enforced."""
+    return next((said for one in statements if (said := _enforced(one)) is not None), False)
+
+
+def _enforced(statement: Statement) -> bool | None:
+    words = _words(statement)
+    match words[3:] if words[2:3] == ["."] else words[1:]:
+        case ["FOREIGN_KEYS", "=" | "(", value, *_] if words[0] == "PRAGMA":
+            return value.strip("'") in {"ON", "YES", "TRUE", "1"}
+    return None
 
 
 def _words(statement: Statement) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pdelta.sql.alone import alone, controls_transaction, needs_no_transaction
+from pdelta.sql.alone import alone, controls_transaction, enforces, needs_no_transaction
 from pdelta.sql.split import Statement, split
 from pdelta.sql.token import Dialect
 
@@ -170,3 +170,21 @@ def test_alone_when_some_need_no_transaction_then_their_places_are_given() -> No
     text = "CREATE TABLE t (a int); CREATE INDEX CONCURRENTLY i ON t (a); VACUUM t"
     found = alone(tuple(split(text, Dialect.POSTGRESQL)), Dialect.POSTGRESQL)
     assert found == {1: "CREATE INDEX CONCURRENTLY", 2: "VACUUM"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("DELETE FROM t; PRAGMA foreign_keys = ON", True),
+        ("PRAGMA main.foreign_keys('yes'); DELETE FROM t", True),
+        ("PRAGMA foreign_keys = OFF; DROP TABLE t; PRAGMA foreign_keys = ON", False),
+        ("PRAGMA foreign_keys; DELETE FROM t", False),
+        ("PRAGMA user_version = 1", False),
+    ],
+)
+def test_enforces_when_the_first_pragma_says_on_then_true_and_no_statement_stands_alone(
+    text: str, expected: bool
+) -> None:
+    statements = tuple(split(text, Dialect.SQLITE))
+    assert enforces(statements) is expected
+    assert alone(statements, Dialect.SQLITE) == {}

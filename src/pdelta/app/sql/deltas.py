@@ -13,6 +13,7 @@ from pdelta.app.sql.scripts import Files, folder_of, ordered_scripts, read_files
 from pdelta.errors import PreflightError, UsageError
 from pdelta.formats.sql_moves import PlannedMove
 from pdelta.sql.alone import alone as stand_alone
+from pdelta.sql.alone import enforces
 from pdelta.sql.ledger import Way
 from pdelta.sql.mark import Mark, encode_mark
 from pdelta.sql.order import SUFFIX, holds
@@ -39,6 +40,7 @@ class Delta(msgspec.Struct, frozen=True):
         statements: Its statements by part.
         templates: The same, where placeholders stand in them; empty where none do.
         alone: Whether its statements run without a transaction.
+        apart: Whether it shares its transaction with no other delta.
         holds: Of a baseline: the ids of the deltas that it stands for; empty where their files are gone, too.
     """
 
@@ -47,6 +49,7 @@ class Delta(msgspec.Struct, frozen=True):
     statements: Mapping[Part, tuple[Statement, ...]]
     templates: Mapping[Part, tuple[Template, ...]]
     alone: bool
+    apart: bool = False
     holds: tuple[str, ...] = ()
 
     @property
@@ -199,6 +202,7 @@ class Deltas:
             check=tuple(texts[Part.CHECK]),
             verify=tuple(texts[Part.VERIFY]),
             alone=delta.alone,
+            apart=delta.apart,
             lock_timeout_ms=script.lock_timeout_ms or 0,
             repeatable=script.repeatable,
             derived="rows" if rows else "schema" if delta.derives else "",
@@ -235,7 +239,9 @@ def _prepared(script: Script, dialect: Dialect, modes: frozenset[Mode], held: tu
     templates = {part: tuple(template(one, script.name) for one in held) for part, held in statements.items()}
     asks = any(one.placeholders for held in templates.values() for one in held)
     known = digest(statements[Part.FORWARD], dialect)
-    return Delta(script, known, statements, templates if asks else {}, steps, held)
+    # Enforced foreign keys would cascade into what other deltas do.
+    apart = dialect is Dialect.SQLITE and any(enforces(statements[part]) for part in (Part.FORWARD, Part.REVERSE))
+    return Delta(script, known, statements, templates if asks else {}, steps, apart, held)
 
 
 def _refusal(script: Script, refusal: "Refusal") -> str:

@@ -388,7 +388,8 @@ def _refuse_orphans(
         )
         raise connection.refusal(
             f"rows would be left without their parent: {'; '.join(told)}",
-            hint="delete or change those rows in the delta too, before their parents",
+            hint="delete or change those rows in the delta too, or let SQLite cascade:"
+            " PRAGMA foreign_keys = ON as the first statement",
         )
 
 

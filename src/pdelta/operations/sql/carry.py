@@ -336,7 +336,9 @@ class Carrier:
 
     def _steps(self, task: Task) -> bool:
         """Say whether this work can stop half-way."""
-        return not self._database.transactional or any(move.alone for move in task.moves)
+        if not self._database.transactional or any(move.alone for move in task.moves):
+            return True
+        return len(task.moves) > 1 and any(move.apart for move in task.moves)
 
 
 def _head(rows: Sequence[Applied]) -> Head:

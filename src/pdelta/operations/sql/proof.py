@@ -110,6 +110,8 @@ def untried(moves: Sequence[PlannedMove]) -> str:
         return "not all of it is a delta that the tenant gets for the first time"
     if any(not move.pieces for move in moves):
         return "some of it is only recorded"
+    if len(moves) > 1 and any(move.apart for move in moves):
+        return "some of it has a transaction of its own"
     return "some of it runs without a transaction" if any(move.alone for move in moves) else ""
 
 

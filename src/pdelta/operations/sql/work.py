@@ -205,7 +205,7 @@ def lock_timeout_ms(moves: Iterable[PlannedMove], usual_ms: int) -> int:
 
 
 def segments(moves: Sequence[PlannedMove], *, transactional: bool) -> list[tuple[bool, tuple[PlannedMove, ...]]]:
-    """Cut moves into those that share one transaction, and those that stand alone.
+    """Cut moves into those that share one transaction, and those that have one for themselves or none.
 
     Returns:
         Pairs of whether a transaction holds them, and the moves.
@@ -215,7 +215,7 @@ def segments(moves: Sequence[PlannedMove], *, transactional: bool) -> list[tuple
         # Where only the ledger changes, every engine has a transaction.
         writes = move.recorded or (move.way is Way.APPLY and not move.pieces)
         together = writes or (transactional and not move.alone)
-        if together and cut and cut[-1][0]:
+        if together and cut and cut[-1][0] and not (move.apart or cut[-1][1][-1].apart):
             cut[-1] = (True, (*cut[-1][1], move))
         else:
             cut.append((together, (move,)))
