@@ -109,6 +109,11 @@ def head_of(rows: Iterable[tuple[str, str, str]]) -> Head:
     return Head(len(lines), sha256(text.encode()).hexdigest())
 
 
+def head_of_rows(rows: Iterable[Applied]) -> Head:
+    """Give the head of a ledger with these rows."""
+    return head_of((row.id, row.digest, row.state.value) for row in rows)
+
+
 EMPTY_HEAD: Final = Head(0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 """The head of a ledger without rows, and of a tenant without a ledger: ``head_of(())``.
 

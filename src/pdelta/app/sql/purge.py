@@ -12,7 +12,7 @@ from pdelta.errors import PdeltaError
 from pdelta.formats.database import DatabaseSection
 from pdelta.sql.derive.kept import key_of
 from pdelta.sql.derive.purge import purge_query
-from pdelta.sql.ledger import Applied, Way, head_of
+from pdelta.sql.ledger import Applied, Way, head_of_rows
 from pdelta.sql.piece import Piece
 
 LOCK_TIMEOUT_MS: Final = 2000
@@ -158,7 +158,7 @@ def _remove(
             moves.append(Move(Way.APPLY, row, statements, replaces=True))
     strangers = tuple(str(row[2]) for row in found if row[0] not in owners)
     if moves and database.transactional:
-        head = head_of((row.id, row.digest, row.state.value) for row in rows)
+        head = head_of_rows(rows)
         glance = Glance(managed=True, head=None)
         session.commit([Work(name, head, head, tuple(moves), glance)], **limits._asdict())
     elif moves:

@@ -16,7 +16,7 @@ from pdelta.operations.sql.reckon import head_after, remaining, standing
 from pdelta.operations.sql.stepwise import Stepwise
 from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.work import CHECK, Workshop, holds, lock_timeout_ms, segments
-from pdelta.sql.ledger import Applied, Head, Proved, Way, head_of
+from pdelta.sql.ledger import Applied, Proved, Way, head_of_rows
 
 _READ_AHEAD: Final = 100
 """Ledgers that are read at once: a round trip for a hundred costs little more than one, and rows may be large."""
@@ -128,7 +128,7 @@ class Carrier:
         glance, rows = task.glance, task.rows or ()
         if glance is None or glance.head != task.start or self._steps(task):
             return None
-        if task.needs_rows and _head(rows) != task.start:
+        if task.needs_rows and head_of_rows(rows) != task.start:
             return None
         had = {row.id: row for row in rows}
         try:
@@ -195,7 +195,7 @@ class Carrier:
                 f"{task.tenant} has another version of what this plan is about; it was not touched",
                 hint="compare it: pdelta sql status",
             )
-        if where is Standing.BEFORE and _head(rows) != task.start:
+        if where is Standing.BEFORE and head_of_rows(rows) != task.start:
             raise StaleError(
                 f"{task.tenant} was changed by another run since this one was calculated; nothing was changed there",
                 hint="run the same command again",
@@ -276,7 +276,7 @@ class Carrier:
         found: set[str] = set()
         while True:
             made = [self.move(session, move, had.get(move.id), task, found=move.id in found) for move in moves]
-            work = Work(task.tenant, _head(rows), head_after(rows, moves), tuple(made), glance)
+            work = Work(task.tenant, head_of_rows(rows), head_after(rows, moves), tuple(made), glance)
             try:
                 self._execute(session, [work], wait_ms)
                 break
@@ -339,7 +339,3 @@ class Carrier:
         if not self._database.transactional or any(move.alone for move in task.moves):
             return True
         return len(task.moves) > 1 and any(move.apart for move in task.moves)
-
-
-def _head(rows: Sequence[Applied]) -> Head:
-    return head_of((row.id, row.digest, row.state.value) for row in rows)

@@ -24,7 +24,7 @@ from pdelta.operations.sql.rehearsal import Rehearsal
 from pdelta.operations.sql.target import KIND, tenant_of
 from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.work import Imprint, Limits, Workshop
-from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way, head_of
+from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way, head_of_rows
 
 RESUMED: Final = "resume"
 """What the change of a delta says that stopped half-way."""
@@ -389,7 +389,7 @@ def _ledger(rows: Sequence[Applied] | Exception | None) -> tuple[Head, tuple[App
     if isinstance(rows, Exception):
         raise rows
     kept = tuple(rows or ())
-    return head_of((row.id, row.digest, row.state.value) for row in kept), kept
+    return head_of_rows(kept), kept
 
 
 def _calculated(head: Head, rows: tuple[Applied, ...], wish: SqlWish) -> tuple[Delta, Seen]:

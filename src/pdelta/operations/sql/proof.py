@@ -21,7 +21,7 @@ from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.work import Limits, Workshop
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.difference import difference
-from pdelta.sql.ledger import Applied, Head, Way, head_of
+from pdelta.sql.ledger import Applied, Head, Way, head_of_rows
 
 LISTED: Final = 100_000
 """Rows that are told one by one where a table's differ; of more is only said that they do."""
@@ -134,7 +134,7 @@ def prove(session: Session, workshop: Workshop, task: Task, rows: Sequence[Appli
     try:
         # A table that is large is not worth reading before each apply: what a delta names is a rehearsal's to read.
         asked = RowsAsked() if any(workshop.may_change_rows(move) for move in moves) else None
-        before = head_of((row.id, row.digest, row.state.value) for row in rows)
+        before = head_of_rows(rows)
         forward = tuple(workshop.applying(move) for move in moves)
         trial = Trial(task.tenant, moves, forward, before, head_after(rows, moves), glance)
         told = session.rehearse([trial.work], trial.asked, **limits._asdict())[0] if trial.asked else []

@@ -230,11 +230,6 @@ def head_after(rows: Iterable[Applied], moves: Iterable[PlannedMove]) -> Head:
     return head_of((id, digest, state) for id, (digest, state) in lines.items())
 
 
-def heads_of(ledgers: Mapping[str, Sequence[Applied]]) -> dict[str, Head]:
-    """Give the head of each tenant's ledger."""
-    return {name: head_of((row.id, row.digest, row.state.value) for row in rows) for name, rows in ledgers.items()}
-
-
 def _place(row: Applied | None, move: PlannedMove) -> Standing:
     if move.way is Way.REVERSE:
         return _place_of_reverse(row, move)

@@ -14,7 +14,7 @@ from pdelta.operations.sql.proof import Proof, Trial, take_back, take_back_all, 
 from pdelta.operations.sql.reckon import head_after, remaining
 from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.work import Limits, Workshop, lock_timeout_ms
-from pdelta.sql.ledger import Proved, Way, head_of
+from pdelta.sql.ledger import Proved, Way, head_of_rows
 
 
 class Rehearsal:
@@ -117,7 +117,7 @@ class Rehearsal:
             task.tenant,
             moves,
             tuple(made),
-            head_of((row.id, row.digest, row.state.value) for row in rows),
+            head_of_rows(rows),
             head_after(rows, moves),
             task.glance or Glance(managed=bool(rows), head=None),
             is_transactional,

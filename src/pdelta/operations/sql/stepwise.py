@@ -14,7 +14,7 @@ from pdelta.errors import GuardError, NeedsOperatorError, PdeltaError
 from pdelta.formats.sql_moves import PlannedMove
 from pdelta.operations.sql.work import Workshop
 from pdelta.sql.alone import needs_no_transaction
-from pdelta.sql.ledger import Applied, State, Way, head_of
+from pdelta.sql.ledger import Applied, State, Way, head_of_rows
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
 from pdelta.sql.split import split
 
@@ -200,7 +200,7 @@ class Stepwise:
     def _shared(self, row: Applied, piece: Piece) -> Applied:
         """Do one step in a transaction with the row that says so."""
         after = msgspec.structs.replace(row, step=row.step + 1, captured=_encode(_Captured(_decode(row).explicit)))
-        head = head_of((one.id, one.digest, one.state.value) for one in self._rows.values())
+        head = head_of_rows(self._rows.values())
         move = Move(Way.APPLY, after, (piece,), replaces=True)
         self._session.commit(
             [Work(self._tenant, head, head, (move,), self._glance())],
