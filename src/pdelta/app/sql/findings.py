@@ -81,7 +81,7 @@ def named(names: Sequence[str], limit: int = 5) -> str:
     return f"{shortened(names, limit)} tenants" if len(names) > limit else shortened(names, limit)
 
 
-def shortened(words: Sequence[str], limit: int = 5) -> str:
+def shortened(words: Sequence[str], limit: int = 5, *, between: str = ", ") -> str:
     """Give the first of these words, and how many more there are."""
-    shown = ", ".join(words[:limit])
+    shown = between.join(words[:limit])
     return shown if len(words) <= limit else f"{shown} and {len(words) - limit} more"

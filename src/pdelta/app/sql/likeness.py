@@ -4,7 +4,7 @@ from collections.abc import Container, Sequence
 
 import msgspec
 
-from pdelta.app.sql.findings import by_reason, reason_of
+from pdelta.app.sql.findings import by_reason, reason_of, shortened
 from pdelta.databases.base import Database
 from pdelta.formats.foreign.tables import NAMES
 from pdelta.sql.catalogue import Catalogue, Item, groups, name_parts
@@ -77,8 +77,7 @@ def _told(
     words = [one.words for one in difference(_own(wanted, passed_over), _own(found, passed_over))]
     if not words:
         return ""
-    more = f" and {len(words) - _TOLD} more" if len(words) > _TOLD else ""
-    return f"not made like {reference or 'the others'}: {'; '.join(words[:_TOLD])}{more}"
+    return f"not made like {reference or 'the others'}: {shortened(words, _TOLD, between='; ')}"
 
 
 def _own(catalogue: Catalogue, passed_over: Container[str]) -> Catalogue:

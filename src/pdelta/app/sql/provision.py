@@ -89,13 +89,14 @@ def provision(options: ProvisionOptions, rollout: RolloutOptions, context: Conte
         baseline = _baseline(deltas, options.to)
         # What fails in one is no reason to leave the others; and nothing of a new tenant need be taken back.
         ways = msgspec.structs.replace(rollout, waves="all", on_failure=OnFailure.CONTINUE, prove=False)
-        missing = _missing(database, names)
+        listed = _listed(database)
+        missing = _missing(database, names, listed)
         there = [name for name in names if name not in missing]
         _refuse_foreign(database, there)
-        fleet = Fleet(section, database, _tenants(database, there))
+        fleet = Fleet(section, database, _tenants(database, there, listed))
         had = _ledgers(fleet, context)
         wishing = _wishing(deltas, options, baseline, had)
-        moves = _foreseen(fleet, wishing, missing)
+        moves = _foreseen(fleet, wishing, missing, listed)
         made = missing
         if missing and not rollout.dry_run:
             # Whatever is refused is refused before anything is made.
@@ -107,7 +108,7 @@ def provision(options: ProvisionOptions, rollout: RolloutOptions, context: Conte
             made = _make(database, missing, options.server)
             # Somebody else was quicker there.
             _refuse_foreign(database, [name for name in missing if name not in made])
-            fleet = Fleet(section, database, _tenants(database, names))
+            fleet = Fleet(section, database, _tenants(database, names, _listed(database)))
             had.update(_ledgers(fleet, context))
         return Provisioned(
             made=made,
@@ -126,9 +127,12 @@ def _check_names(database: Database, section: DatabaseSection, names: Sequence[s
         )
 
 
-def _missing(database: Database, names: Sequence[str]) -> tuple[str, ...]:
+def _listed(database: Database) -> dict[str, Tenant]:
+    return {tenant.name: tenant for tenant in database.tenants()}
+
+
+def _missing(database: Database, names: Sequence[str], listed: Mapping[str, Tenant]) -> tuple[str, ...]:
     """Give those of these names that no tenant has yet; one may be listed before it is there."""
-    listed = {tenant.name for tenant in database.tenants()}
     seen = database.glance([name for name in names if name in listed])
     return tuple(name for name in names if _is_missing(seen.get(name)))
 
@@ -161,13 +165,12 @@ def _make(database: Database, names: Sequence[str], server: str) -> tuple[str, .
     return tuple(made)
 
 
-def _tenants(database: Database, names: Sequence[str]) -> list[Tenant]:
-    """Give tenants as they are listed now.
+def _tenants(database: Database, names: Sequence[str], listed: Mapping[str, Tenant]) -> list[Tenant]:
+    """Give tenants as they are listed.
 
     Raises:
         PreflightError: One is there, and nobody may use it.
     """
-    listed = {tenant.name: tenant for tenant in database.tenants()}
     unlisted = [name for name in names if name not in listed]
     if unlisted:
         raise PreflightError(
@@ -248,13 +251,14 @@ def _wishing(
     return wish
 
 
-def _foreseen(fleet: Fleet, wishing: Wishing, names: Sequence[str]) -> list[tuple[str, ...]]:
+def _foreseen(
+    fleet: Fleet, wishing: Wishing, names: Sequence[str], listed: Mapping[str, Tenant]
+) -> list[tuple[str, ...]]:
     """Give what each of the tenants would get that are not there yet.
 
     Raises:
         PdeltaError: A delta makes no sense there.
     """
-    listed = {tenant.name: tenant for tenant in fleet.database.tenants()} if names else {}
     unborn = Fleet(fleet.section, fleet.database, [listed.get(name, Tenant(name)) for name in names])
     wishes = [wishing(member, frozenset()) for member in unborn.members.values()]
     return [tuple(("" if move.pieces else "*") + move.id for move in reckon((), wish).moves) for wish in wishes]

@@ -1,7 +1,7 @@
 """``pdelta sql purge``: what deltas have parked and kept in tenants is removed, and with it the way back."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -10,6 +10,7 @@ from pdelta.app.sql.fleet import open_fleet
 from pdelta.databases.base import Database, Glance, Move, Session, Work
 from pdelta.errors import PdeltaError
 from pdelta.formats.database import DatabaseSection
+from pdelta.operations.sql.work import Limits
 from pdelta.sql.derive.kept import key_of
 from pdelta.sql.derive.purge import purge_query
 from pdelta.sql.ledger import Applied, Way, head_of_rows
@@ -76,13 +77,6 @@ class PurgeOutcome(msgspec.Struct, frozen=True):
         return sum(one.error is not None for one in self.purged)
 
 
-class _Limits(NamedTuple):
-    """How long a statement waits for a lock, and how long it may take; 0 for as long as it does."""
-
-    lock_timeout_ms: int
-    statement_timeout_ms: int
-
-
 def purge(options: PurgeOptions, context: Context) -> PurgeOutcome:
     """Remove what was parked and kept.
 
@@ -111,15 +105,13 @@ def purge(options: PurgeOptions, context: Context) -> PurgeOutcome:
     return PurgeOutcome(fleet.section.name, len(names), tuple(purged), options.dry_run)
 
 
-def _limits(section: DatabaseSection, options: PurgeOptions) -> _Limits:
-    return _Limits(
+def _limits(section: DatabaseSection, options: PurgeOptions) -> Limits:
+    return Limits(
         options.lock_timeout_ms or section.lock_timeout_ms or LOCK_TIMEOUT_MS, section.statement_timeout_ms or 0
     )
 
 
-def _purge_one(
-    database: Database, session: Session, name: str, options: PurgeOptions, limits: _Limits
-) -> Purged | None:
+def _purge_one(database: Database, session: Session, name: str, options: PurgeOptions, limits: Limits) -> Purged | None:
     try:
         found = session.query(name, purge_query(database.dialect, delta=options.delta))
         if not found:
@@ -148,7 +140,7 @@ def _remove(
     found: Sequence[Sequence[str]],
     owners: Mapping[str, Applied],
     rows: Sequence[Applied],
-    limits: _Limits,
+    limits: Limits,
 ) -> None:
     moves: list[Move] = []
     for key, owner in owners.items():

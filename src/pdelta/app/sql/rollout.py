@@ -14,7 +14,7 @@ from pdelta.app.context import Context
 from pdelta.app.perform import new_run
 from pdelta.app.sql.across import Across
 from pdelta.app.sql.deltas import Settled
-from pdelta.app.sql.findings import edited, stale, unreadable
+from pdelta.app.sql.findings import edited, shortened, stale, unreadable
 from pdelta.app.sql.fleet import Fleet, Member
 from pdelta.app.sql.gates import conduct_for
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome, TenantResult
@@ -43,7 +43,6 @@ from pdelta.sql.script import Scope
 ATTEMPTS: Final = 3
 """How often what another run changed meanwhile is calculated again."""
 DEFAULT_WAVES: Final = "canary=1,rest"
-_DIFFERENCES_TOLD: Final = 5
 _STOPPED: Final = 8
 """The exit status where some tenants are not where they should be, and none is in between."""
 
@@ -250,13 +249,11 @@ class _Attempt:
             told = ", ".join(proof.deltas)
             blocks = not derived.isdisjoint(proof.deltas) and not proof.reason
             if differences := (*proof.differences, *proof.rows):
-                lost = "; ".join(differences[:_DIFFERENCES_TOLD])
-                more = len(differences) - _DIFFERENCES_TOLD
+                lost = shortened(differences, between="; ")
                 findings.append(
                     Finding(
                         "reverse",
-                        f"{told}: after forward and reverse {proof.tenant} is another: {lost}"
-                        + (f" and {more} more" if more > 0 else ""),
+                        f"{told}: after forward and reverse {proof.tenant} is another: {lost}",
                         blocks=blocks,
                         hint="correct the reverse, or write one" if blocks else "correct the reverse",
                     )
