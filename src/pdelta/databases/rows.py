@@ -26,6 +26,10 @@ class RowsAsked(msgspec.Struct, frozen=True):
     named: frozenset[str] = frozenset()
     listed: frozenset[str] = frozenset()
 
+    def reads(self, table: str, size: int) -> bool:
+        """Say whether a table of this size, in bytes, is to be read."""
+        return size <= self.below_bytes or table in self.named or table.lower() in self.named
+
 
 class Rows(msgspec.Struct, frozen=True):
     """The rows of one table.

@@ -39,8 +39,8 @@ def rows_held(connection: MysqlConnection, tenant: str, asked: RowsAsked) -> Row
     for table, size in connection.rows(_TABLES, about=tenant):
         if is_ours(table, parked=False):
             continue
-        is_read = size <= asked.below_bytes or table in asked.named or table.lower() in asked.named
-        held[table] = _rows(connection, tenant, table, columns[table], asked) if is_read else None
+        read = asked.reads(table, size)
+        held[table] = _rows(connection, tenant, table, columns[table], asked) if read else None
     return held
 
 

@@ -23,12 +23,10 @@ def rows_held(connection: SqliteConnection, asked: RowsAsked) -> RowsHeld:
     Raises:
         DatabaseError: A table can't be read.
     """
-    is_small = connection.rows(_SIZE)[0][0] <= asked.below_bytes
+    ((size,),) = connection.rows(_SIZE)
     tables = [table for (table,) in connection.rows(_TABLES) if not is_ours(table, parked=False)]
     return {
-        table: _rows(connection, table, listed=table in asked.listed)
-        if is_small or table in asked.named or table.lower() in asked.named
-        else None
+        table: _rows(connection, table, listed=table in asked.listed) if asked.reads(table, size) else None
         for table in tables
     }
 

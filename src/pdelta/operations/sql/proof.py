@@ -178,8 +178,7 @@ def take_back_all(
     Raises:
         PdeltaError: Something fails in one of them.
     """
-    named = [frozenset[str]().union(*map(workshop.names, trial.moves)) for trial, _ in trials]
-    parts = [(trial, told, RowsAsked(named=names)) for (trial, told), names in zip(trials, named, strict=True)]
+    parts = [(trial, told, RowsAsked(named=_names(workshop, trial))) for trial, told in trials]
     return _compared(session, workshop, parts, limits)
 
 
@@ -218,7 +217,7 @@ def _compared(
         proof = Proof(trial.ids, trial.tenant, differences.get(trial.tenant, ()))
         if asked is not None:
             before, after = values[place][0], values[len(parts) + place][0]
-            names = frozenset[str]().union(*map(workshop.names, trial.moves))
+            names = _names(workshop, trial)
             proof = msgspec.structs.replace(
                 proof,
                 rows=_lost_rows(session, [there[place], back[place]], before, after, limits),
@@ -235,6 +234,10 @@ def _back(workshop: Workshop, trial: Trial, told: Sequence[object]) -> list[Move
         row = msgspec.structs.replace(move.row, reverse=str(reverse))
         back.insert(0, workshop.reversing(msgspec.structs.replace(planned, accept_loss=True), row, trial.tenant))
     return back
+
+
+def _names(workshop: Workshop, trial: Trial) -> frozenset[str]:
+    return frozenset[str]().union(*map(workshop.names, trial.moves))
 
 
 def _is_named(table: str, names: frozenset[str]) -> bool:

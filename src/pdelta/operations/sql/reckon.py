@@ -105,6 +105,7 @@ def recorded(wanted: PlannedMove, mark: Mark, reason: str) -> PlannedMove:
         check=(),
         verify=(),
         alone=False,
+        apart=False,
         derived="",
         underived=False,
         captured=encode_mark(mark),

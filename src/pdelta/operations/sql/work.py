@@ -1,6 +1,6 @@
 """Planned moves -> what a database executes in one tenant: checks become guards, and reverses are cut into pieces."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -13,7 +13,7 @@ from pdelta.sql.ledger import Applied, Proved, State, Way
 from pdelta.sql.mark import Mark, encode_mark
 from pdelta.sql.naming import may_change_rows, names_in
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
-from pdelta.sql.split import split
+from pdelta.sql.split import Statement, split
 from pdelta.sql.token import Dialect, Mode
 
 CHECK: str = "its check does not hold before"
@@ -146,20 +146,18 @@ class Workshop:
 
     def commits(self, pieces: Iterable[Piece]) -> str:
         """Give what about these pieces can't stand in a transaction; empty where all can."""
-        statements = (one for piece in pieces for one in split(piece.statement, self._dialect, modes=self._modes))
-        return next((why for one in statements if (why := needs_no_transaction(one, self._dialect))), "")
+        return next((why for one in self._statements(pieces) if (why := needs_no_transaction(one, self._dialect))), "")
+
+    def _statements(self, pieces: Iterable[Piece]) -> Iterator[Statement]:
+        return (one for piece in pieces for one in split(piece.statement, self._dialect, modes=self._modes))
 
     def _told(self, planned: PlannedMove) -> tuple[frozenset[str], bool]:
         kept = self._named.get(id(planned))
         if kept is None:
-            texts = [*(piece.statement for piece in planned.pieces), planned.reverse]
-            held = [one for text in texts for one in split(text, self._dialect, modes=self._modes)]
-            changes = any(
-                may_change_rows(one)
-                for piece in planned.pieces
-                for one in split(piece.statement, self._dialect, modes=self._modes)
-            )
-            kept = self._named[id(planned)] = (planned, names_in(held), changes)
+            forward = list(self._statements(planned.pieces))
+            back = split(planned.reverse, self._dialect, modes=self._modes)
+            changes = any(map(may_change_rows, forward))
+            kept = self._named[id(planned)] = (planned, names_in((*forward, *back)), changes)
         return kept[1:]
 
     def _reverse_pieces(self, planned: PlannedMove, row: Applied) -> tuple[Piece, ...]:
