@@ -93,12 +93,22 @@ def enforces(statements: Iterable[Statement]) -> bool:
     return next((said for one in statements if (said := _enforced(one)) is not None), False)
 
 
+def enforced(words: Sequence[str]) -> bool | None:
+    """Give what a ``PRAGMA foreign_keys`` sets, and None for anything else.
+
+    Args:
+        words: Of a statement of SQLite, in capitals, without quotes and without a pragma's schema.
+    """
+    match words:
+        case ["PRAGMA", "FOREIGN_KEYS", "=" | "(", value, *_]:
+            return value in {"ON", "YES", "TRUE", "1"}
+        case _:
+            return None
+
+
 def _enforced(statement: Statement) -> bool | None:
-    words = _words(statement)
-    match words[3:] if words[2:3] == ["."] else words[1:]:
-        case ["FOREIGN_KEYS", "=" | "(", value, *_] if words[0] == "PRAGMA":
-            return value.strip("'") in {"ON", "YES", "TRUE", "1"}
-    return None
+    words = [token.text.strip("'\"`[]").upper() for token in statement.tokens]
+    return enforced([words[0], *words[3:]] if words[2:3] == ["."] else words)
 
 
 def _words(statement: Statement) -> list[str]:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from pdelta.errors import ScriptError
+from pdelta.sql.alone import enforced
 from pdelta.sql.token import Dialect, Kind
 from pdelta.sql.tokens import tokenize
 
@@ -23,7 +24,6 @@ _PRAGMAS: Final = frozenset(
 )
 """What they set is either part of the transaction or gone with the connection, and none of them can end or weaken it.
 (``journal_mode`` and ``writable_schema`` could: with OFF the first, a rollback leaves a broken file.)"""
-_ON: Final = frozenset({"ON", "YES", "TRUE", "1"})
 _OWN: Final = "the delta and its row of the ledger share a transaction, which pdelta begins and ends"
 
 
@@ -73,10 +73,7 @@ def may_orphan(text: str) -> bool:
 @lru_cache(maxsize=1024)
 def foreign_keys(text: str) -> bool | None:
     """Give what a ``PRAGMA foreign_keys`` sets, and None for anything else."""
-    first = [*words(text), "", "", "", ""]
-    if first[:2] != ["PRAGMA", "FOREIGN_KEYS"] or first[2] not in {"=", "("}:
-        return None
-    return first[3] in _ON
+    return enforced([*words(text)])
 
 
 def words(text: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Final
 
 from pdelta.sql.derive.mysql import columns, definition
 from pdelta.sql.derive.mysql.draft import Change, Delta, Turn
-from pdelta.sql.derive.mysql.schema import add_index
+from pdelta.sql.derive.mysql.schema import SPECIAL_INDEXES, add_index
 from pdelta.sql.derive.mysql.text import (
     MysqlReader,
     Name,
@@ -24,7 +24,6 @@ from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Kind
 
-_SPECIAL: Final = ("UNIQUE", "FULLTEXT", "SPATIAL")
 _UNNAMED: Final = "what the server names can't be told apart afterwards"
 _NAME_IT: Final = "give it a name"
 
@@ -73,7 +72,7 @@ def _clause(delta: Delta, table: Name, reader: MysqlReader) -> Change:
 def _add(delta: Delta, table: Name, reader: MysqlReader) -> Change:
     if reader.take_one("INDEX", "KEY"):
         return _add_index(table, reader)
-    if reader.take_one(*_SPECIAL):
+    if reader.take_one(*SPECIAL_INDEXES):
         reader.take_one("INDEX", "KEY")
         return _add_index(table, reader)
     if reader.word in {"CONSTRAINT", "PRIMARY", "FOREIGN", "CHECK"}:

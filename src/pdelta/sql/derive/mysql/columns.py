@@ -10,6 +10,7 @@ from pdelta.sql.derive.mysql.text import (
     Name,
     column_row,
     guard,
+    has_triggers,
     joined,
     literal,
     on_mariadb,
@@ -114,16 +115,13 @@ def _drop_question(table: Name, column: Name) -> str:
     shown = f"{table.name}.{column.name}"
     where = same_table(table, column="c.table_name")
     keyed = f"EXISTS (SELECT 1 FROM information_schema.columns c WHERE {where} AND c.column_key = 'PRI')"
-    triggers = (
-        "EXISTS (SELECT 1 FROM information_schema.triggers g WHERE g.event_object_schema = database()"
-        f" AND g.event_object_table = {literal(table.name)})"
-    )
     return (
         f"CASE WHEN c.column_key = 'PRI' THEN {literal(f'{shown} is of the primary key')}"
         f" WHEN NOT {keyed} THEN {literal(f'{table.name} has no primary key, by which values could be found again')}"
         f" WHEN c.extra LIKE '%auto_increment%' THEN {literal(f'{shown} counts by itself')}"
         f" WHEN {definition.UNFIT} THEN {literal(BACKSLASH)}"
-        f" WHEN {triggers} THEN {literal(f'{table.name} has triggers, and bringing values back would fire them')}"
+        f" WHEN {has_triggers(table)} THEN"
+        f" {literal(f'{table.name} has triggers, and bringing values back would fire them')}"
         f" END FROM {column_row(table, column)}"
     )
 
@@ -234,7 +232,7 @@ def _holds(reader: MysqlReader, start: int) -> str:
         texts = {"TEXT": "'varchar', 'text'", "MEDIUMTEXT": "'varchar', 'text', 'mediumtext'"}
         kinds = texts.get(word, "'varchar', 'text', 'mediumtext', 'longtext'")
         return f"c.data_type IN ({kinds}) AND {_same_charset(reader, start)}"
-    shown = "".join(token.text for token in tokens[: _type_length(reader, start)]).lower()
+    shown = "".join(token.text for token in tokens).lower()
     return f"c.column_type = {literal(shown)} OR (c.data_type = {literal(kind)} AND c.column_type = {literal(kind)})"
 
 

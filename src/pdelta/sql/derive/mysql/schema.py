@@ -9,6 +9,7 @@ from pdelta.sql.derive.mysql.text import (
     MysqlReader,
     Name,
     guard,
+    has_triggers,
     index_rows,
     joined,
     literal,
@@ -21,7 +22,7 @@ from pdelta.sql.derive.mysql.text import (
 from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.split import Statement
 
-_INDEXES: Final = ("UNIQUE", "FULLTEXT", "SPATIAL")
+SPECIAL_INDEXES: Final = ("UNIQUE", "FULLTEXT", "SPATIAL")
 
 
 def create(delta: Delta, statement: Statement) -> Change:
@@ -36,7 +37,7 @@ def create(delta: Delta, statement: Statement) -> Change:
     if reader.word == "TEMPORARY":
         raise RefusedError("a temporary table belongs to the connection")
     reader.take_one("ONLINE", "OFFLINE")
-    reader.take_one(*_INDEXES)
+    reader.take_one(*SPECIAL_INDEXES)
     _skip_view_options(reader)
     kind = reader.take_one("TABLE", "INDEX", "VIEW", "TRIGGER", "PROCEDURE", "FUNCTION")
     missing_ok = reader.take("IF", "NOT", "EXISTS")
@@ -141,16 +142,12 @@ def _parked(delta: Delta, name: Name, *, missing_ok: bool) -> Change:
         f"({same_table(name, column='u.table_name')}) OR (u.referenced_table_schema = database()"
         f" AND u.referenced_table_name = {literal(name.name)})))"
     )
-    triggers = (
-        "EXISTS (SELECT 1 FROM information_schema.triggers g WHERE g.event_object_schema = database()"
-        f" AND g.event_object_table = {literal(name.name)})"
-    )
     other = f"{same_table(name)} AND table_type <> 'BASE TABLE'"
     view = f"EXISTS (SELECT 1 FROM information_schema.tables WHERE {other})"
     question = (
         f"CASE WHEN {view} THEN {literal(f'{name.name} is no table')}"
         f" WHEN {keys} THEN {literal(f'foreign keys lead from {name.name} or to it: drop them first')}"
-        f" WHEN {triggers} THEN {literal(f'{name.name} has triggers: drop them first')} END"
+        f" WHEN {has_triggers(name)} THEN {literal(f'{name.name} has triggers: drop them first')} END"
     )
     before = (guard(question), *((on_mariadb("DROP TABLE IF EXISTS"),) if missing_ok else ()))
     how = " IF EXISTS" if missing_ok else ""

@@ -5,7 +5,7 @@ from typing import Final
 from pdelta.sql.derive.mysql.alter import alter
 from pdelta.sql.derive.mysql.draft import Change, Delta
 from pdelta.sql.derive.mysql.schema import create, drop, rename
-from pdelta.sql.derive.mysql.text import MysqlReader, Name, guard, literal, same_table
+from pdelta.sql.derive.mysql.text import MysqlReader, Name, guard, has_triggers, literal, same_table
 from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.split import Statement
 
@@ -61,10 +61,7 @@ def _rows(delta: Delta, statement: Statement) -> Change:
     while reader.take_one("LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "QUICK", "IGNORE", "INTO", "FROM"):
         pass
     table = reader.table()
-    triggers = (
-        "CASE WHEN EXISTS (SELECT 1 FROM information_schema.triggers WHERE event_object_schema = database()"
-        f" AND event_object_table = {literal(table.name)}) THEN {literal(f'{table.name} has triggers')} END"
-    )
+    triggers = f"CASE WHEN {has_triggers(table)} THEN {literal(f'{table.name} has triggers')} END"
     if reader.word in {",", "USING", "JOIN", "INNER", "LEFT", "RIGHT", "CROSS", "STRAIGHT_JOIN"}:
         raise RefusedError("a statement that may change several tables is not derived")
     if table in delta.tables:

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from pdelta.sql.derive.expression import merged, quoted
 from pdelta.sql.derive.reader import Reader, unquoted
 from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.piece import GUARD
@@ -75,25 +76,9 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def quoted(name: str) -> str:
-    """Give a name in backticks, which mean the same in every mode."""
-    return "`" + name.replace("`", "``") + "`"
-
-
 def said(*parts: str | tuple[str]) -> str:
     """Give the expression of these parts in order: text as it stands, and expressions, each in a tuple of its own."""
-    pieces: list[str] = []
-    held = ""
-    for part in parts:
-        if isinstance(part, str):
-            held += part
-            continue
-        if held:
-            pieces.append(literal(held))
-        held = ""
-        pieces.append(part[0])
-    if held or not pieces:
-        pieces.append(literal(held))
+    pieces = merged(parts, literal)
     return pieces[0] if len(pieces) == 1 else f"concat({', '.join(pieces)})"
 
 
@@ -145,6 +130,12 @@ def same_table(table: Name, *, column: str = "table_name") -> str:
 def table_exists(table: Name) -> str:
     """Give the condition that the tenant has a table or view of this name."""
     return f"EXISTS (SELECT 1 FROM information_schema.tables WHERE {same_table(table)})"
+
+
+def has_triggers(table: Name) -> str:
+    """Give the condition that a table has triggers."""
+    where = f"event_object_schema = database() AND event_object_table = {literal(table.name)}"
+    return f"EXISTS (SELECT 1 FROM information_schema.triggers WHERE {where})"
 
 
 def column_row(table: Name, column: Name) -> str:

@@ -2,10 +2,11 @@
 
 from typing import Final
 
+from pdelta.sql.derive.expression import quoted
 from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.derive.sqlite.draft import Change, Delta, Fresh, guard
 from pdelta.sql.derive.sqlite.schema import belongings, counting, definition, table_question
-from pdelta.sql.derive.sqlite.text import Name, SqliteReader, columns, listed, literal, quoted, said
+from pdelta.sql.derive.sqlite.text import Name, SqliteReader, columns, listed, literal, said
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Kind
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from pdelta.sql.derive.expression import merged, quoted
 from pdelta.sql.derive.reader import Reader, unquoted
 from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.split import Statement
@@ -85,26 +86,9 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def quoted(name: str) -> str:
-    """Give a name in quotes that are never taken for those of a string."""
-    return "`" + name.replace("`", "``") + "`"
-
-
 def said(*parts: str | tuple[str]) -> str:
     """Give the expression of these parts in order: text as it stands, and expressions, each in a tuple of its own."""
-    pieces: list[str] = []
-    held = ""
-    for part in parts:
-        if isinstance(part, str):
-            held += part
-            continue
-        if held:
-            pieces.append(literal(held))
-        held = ""
-        pieces.append(f"({part[0]})")
-    if held or not pieces:
-        pieces.append(literal(held))
-    return " || ".join(pieces)
+    return " || ".join(merged((part if isinstance(part, str) else (f"({part[0]})",) for part in parts), literal))
 
 
 def joined(expressions: Iterable[str]) -> str:
