@@ -41,6 +41,18 @@ class Duration(click.ParamType[int]):
         return span_ms
 
 
+lock_timeout = click.option(
+    "--lock-timeout",
+    "lock_ms",
+    type=Duration(),
+    default=0,
+    metavar="TIME",
+    help="How long a statement waits for a lock; 2s unless the delta or pdelta.toml says otherwise.",
+)
+note = click.option("--note", default="", metavar="TEXT", help="Remember this text with the run.")
+"""Of every command that executes deltas, as is the one before."""
+
+
 def tenants(function: Function) -> Function:
     """Give a command the options that choose a database and some of its tenants; stands below ``option.common``."""
     return places(
@@ -169,14 +181,7 @@ def rollout(function: Function) -> Function:
         metavar="N",
         help="Tenants that share a transaction; one that fails is done again one by one.",
     )
-    @click.option(
-        "--lock-timeout",
-        "lock_ms",
-        type=Duration(),
-        default=0,
-        metavar="TIME",
-        help="How long a statement waits for a lock; 2s unless the delta or pdelta.toml says otherwise.",
-    )
+    @lock_timeout
     @click.option(
         "--prove/--no-prove",
         default=True,
@@ -188,7 +193,7 @@ def rollout(function: Function) -> Function:
         help="Do all of it and the way back in every tenant, roll it back, and tell what failed.",
     )
     @click.option("-n", "--dry-run", is_flag=True, help="Show what would be done where, and change nothing.")
-    @click.option("--note", default="", metavar="TEXT", help="Remember this text with the run.")
+    @note
     @functools.wraps(function)
     def command(
         *arguments: object,

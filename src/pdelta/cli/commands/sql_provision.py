@@ -23,16 +23,9 @@ same command goes on."""
 @click.argument("tenants", metavar="TENANT...", nargs=-1, required=True)
 @click.option("--to", metavar="DELTA", default="", help="The last delta that they get; all unless given.")
 @click.option("--server", metavar="SERVER", default="", help="Where they are made; needed where there are several.")
-@click.option(
-    "--lock-timeout",
-    "lock_ms",
-    type=fleet.Duration(),
-    default=0,
-    metavar="TIME",
-    help="How long a statement waits for a lock; 2s unless the delta or pdelta.toml says otherwise.",
-)
+@fleet.lock_timeout
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would be made and applied, and change nothing.")
-@click.option("--note", default="", metavar="TEXT", help="Remember this text with the run.")
+@fleet.note
 @option.common
 @fleet.places
 def command(
