@@ -18,53 +18,15 @@ from pdelta.sql.lint.finding import TableSize
 from pdelta.testing.bench import Bench
 from pdelta.testing.database import DatabaseContract
 from tests.contracts.test_sqlite import COUNTING, SqliteBench
+from tests.fixtures.around import AroundSession
 
 
-class Around:
-    """A session that does what the one inside does."""
+class Around(AroundSession):
+    """The same, which knows its database."""
 
     def __init__(self, inner: Session, database: SqliteDatabase) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.database = database
-
-    def commit(self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
-        self.inner.commit(works, lock_timeout_ms=lock_timeout_ms, statement_timeout_ms=statement_timeout_ms)
-
-    def record(self, tenant: str, row: Applied | None, *, former: Applied | None, glance: Glance, **by: str) -> Head:
-        return self.inner.record(tenant, row, former=former, glance=glance, **by)
-
-    def alone(self, tenant: str, statement: str, *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
-        self.inner.alone(tenant, statement, lock_timeout_ms=lock_timeout_ms, statement_timeout_ms=statement_timeout_ms)
-
-    def query(self, tenant: str, text: str, *, statement_timeout_ms: int = 0) -> list[tuple[Any, ...]]:
-        return self.inner.query(tenant, text, statement_timeout_ms=statement_timeout_ms)
-
-    def rehearse(
-        self,
-        works: Sequence[Work],
-        texts: Sequence[str | RowsAsked],
-        *,
-        lock_timeout_ms: int,
-        statement_timeout_ms: int = 0,
-    ) -> list[Any]:
-        return self.inner.rehearse(
-            works, texts, lock_timeout_ms=lock_timeout_ms, statement_timeout_ms=statement_timeout_ms
-        )
-
-    def fingerprint(self, tenant: str) -> str:
-        return self.inner.fingerprint(tenant)
-
-    def made_of(self, tenants: Sequence[str]) -> Any:
-        return self.inner.made_of(tenants)
-
-    def broken(self, tenant: str) -> Sequence[str]:
-        return self.inner.broken(tenant)
-
-    def cancel(self) -> None:
-        self.inner.cancel()
-
-    def close(self) -> None:
-        self.inner.close()
 
 
 class Rewriting(Around):
