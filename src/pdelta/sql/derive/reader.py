@@ -1,6 +1,6 @@
 """The tokens of a statement, read from the left: for the dialects that have no parser here."""
 
-from typing import Final
+from typing import ClassVar, Final
 
 from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.split import Statement
@@ -15,14 +15,15 @@ class Reader:
 
     Args:
         statement: Whose tokens.
-        names: What kinds of token may be a name.
     """
 
-    def __init__(self, statement: Statement, names: frozenset[Kind]) -> None:
+    names: ClassVar[frozenset[Kind]]
+    """What kinds of token may be a name; each dialect says it."""
+
+    def __init__(self, statement: Statement) -> None:
         self.tokens = statement.tokens
         self.at = 0
         self._statement = statement
-        self._names = names
 
     @property
     def word(self) -> str:
@@ -64,7 +65,7 @@ class Reader:
         Raises:
             RefusedError: None comes next.
         """
-        if self.is_over or self.tokens[self.at].kind not in self._names:
+        if self.is_over or self.tokens[self.at].kind not in self.names:
             raise RefusedError(f"a name was expected before {self.next_text}", _CORRECT)
         token = self.tokens[self.at]
         self.at += 1

@@ -9,7 +9,6 @@ from pdelta.sql.derive.expression import merged, quoted
 from pdelta.sql.derive.reader import Reader, unquoted
 from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.piece import GUARD
-from pdelta.sql.split import Statement
 from pdelta.sql.token import Kind
 
 NOTHING: Final = "''"
@@ -17,8 +16,6 @@ NOTHING: Final = "''"
 
 MARIADB: Final = "version() LIKE '%MariaDB%'"
 """The condition that the server is MariaDB, whose catalogue gives definitions as they are written."""
-
-_NAMES: Final = frozenset({Kind.WORD, Kind.QUOTED})
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -40,14 +37,9 @@ class Name(msgspec.Struct, frozen=True):
 
 
 class MysqlReader(Reader):
-    """Reads names as MySQL does: words, and names in backticks or, with ``ANSI_QUOTES``, in double quotes.
+    """Reads names as MySQL does: words, and names in backticks or, with ``ANSI_QUOTES``, in double quotes."""
 
-    Args:
-        statement: Whose tokens.
-    """
-
-    def __init__(self, statement: Statement) -> None:
-        super().__init__(statement, _NAMES)
+    names = frozenset({Kind.WORD, Kind.QUOTED})
 
     def plain_name(self) -> Name:
         """Read a name.

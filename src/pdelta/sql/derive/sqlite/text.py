@@ -8,13 +8,10 @@ import msgspec
 from pdelta.sql.derive.expression import merged, quoted
 from pdelta.sql.derive.reader import Reader, unquoted
 from pdelta.sql.derive.result import RefusedError
-from pdelta.sql.split import Statement
 from pdelta.sql.token import Kind, Token
 
 NOTHING: Final = "''"
 """The expression of no text."""
-
-_NAMES: Final = frozenset({Kind.WORD, Kind.QUOTED, Kind.STRING})
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -44,14 +41,9 @@ class Name(msgspec.Struct, frozen=True):
 
 
 class SqliteReader(Reader):
-    """Reads names as SQLite does: words, quoted names, and strings.
+    """Reads names as SQLite does: words, quoted names, and strings."""
 
-    Args:
-        statement: Whose tokens.
-    """
-
-    def __init__(self, statement: Statement) -> None:
-        super().__init__(statement, _NAMES)
+    names = frozenset({Kind.WORD, Kind.QUOTED, Kind.STRING})
 
     def plain_name(self) -> Name:
         """Read a name without a schema.
