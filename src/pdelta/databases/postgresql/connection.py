@@ -5,6 +5,7 @@ translated by ``failure``. Used by one thread at a time, except ``cancel``.
 """
 
 import ctypes
+import functools
 import re
 import select
 import threading
@@ -18,6 +19,8 @@ from pdelta.databases.postgresql.address import Address
 
 _CONNECT_STATE: Final = re.compile(r":  ([0-9A-Z]{5}): (.*)")
 _LOST: Final = "the connection was closed"
+_BRIEF_BYTES: Final = 16_384
+"""Fits into every socket, which holds at least five times as much."""
 
 
 class Result(NamedTuple):
@@ -209,7 +212,8 @@ class Connection:
             raise _refusal(" ".join(filter(None, words)))
 
     def _send(self, data: bytes) -> None:
-        if not self.is_open or not self._pq.PQsendQuery(self._handle, data):
+        send = self._pq.PQsendBriefQuery if len(data) <= _BRIEF_BYTES else self._pq.PQsendQuery
+        if not self.is_open or not send(self._handle, data):
             raise BrokenError(self._words() or _LOST, ())
 
     def _words(self) -> str:
@@ -218,11 +222,12 @@ class Connection:
 
     def _next(self, results: Sequence[Result]) -> int:
         """Wait for the next result; 0 after the last."""
-        while self._pq.PQisBusy(self._handle):
+        pq, handle = self._pq, self._handle
+        while pq.PQisBusy(handle):
             self._poll.poll()
-            if not self._pq.PQconsumeInput(self._handle):
+            if not pq.PQconsumeInput(handle):
                 raise BrokenError(self._words() or _LOST, results)
-        return int(self._pq.PQgetResult(self._handle) or 0)
+        return pq.PQgetResult(handle) or 0
 
     def _take(self, result: int, results: list[Result]) -> StatementError | None:
         """Keep what a statement gave; give what it failed of."""
@@ -237,7 +242,7 @@ class Connection:
             elif status == libpq.COPY_IN:
                 self._pq.PQputCopyEnd(self._handle, b"there is no data")
             elif status != libpq.EMPTY_QUERY:
-                results.append(Result(self._tag(result), (), []))
+                results.append(_done(self._pq.PQcmdStatus(result)))
             return None
         finally:
             self._pq.PQclear(result)
@@ -286,6 +291,12 @@ def _refusal(words: str) -> ConnectError:
     if found is None:
         return ConnectError(words)
     return ConnectError(found[2].split("\n")[0], found[1])
+
+
+@functools.lru_cache(maxsize=64)
+def _done(tag: bytes) -> Result:
+    """Give the result of a statement that gives no rows; most are one of a few."""
+    return Result(tag.decode(), (), [])
 
 
 def _text(data: bytes) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 
 from pdelta.databases.postgresql.address import Address
 from pdelta.databases.postgresql.connection import BrokenError, ConnectError, StatementError
-from pdelta.databases.postgresql.ledger import ENDED, STALE, WRONG
+from pdelta.databases.postgresql.ledger import MARKED, STALE, WRONG
 from pdelta.databases.postgresql.script import Line, Role, Script
 from pdelta.databases.postgresql.transaction import REFUSED
 from pdelta.errors import Cause, DatabaseError, GuardError, PdeltaError, ScriptError, StaleError
@@ -90,11 +90,11 @@ def refused(error: StatementError, script: Script) -> PdeltaError:
     line = script.lines[index]
     if line.role is Role.HEAD and (error.sqlstate in _NOT_AS_SAID or STALE in error.message):
         return stale(line.tenant)
-    if line.role is Role.HEAD and ENDED in error.message:
-        return DatabaseError(
-            f"{line.tenant}: {_ENDED}; what was done before that lasts", reason=_ENDED, hint="look at the tenant"
-        )
     if line.role is Role.HEAD and WRONG in error.message:
+        if MARKED not in error.message.rpartition(WRONG)[2]:
+            return DatabaseError(
+                f"{line.tenant}: {_ENDED}; what was done before that lasts", reason=_ENDED, hint="look at the tenant"
+            )
         return DatabaseError(
             f"{line.tenant}: {_TAMPERED}; {_UNCHANGED}",
             reason=_TAMPERED,

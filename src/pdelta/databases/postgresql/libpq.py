@@ -27,6 +27,9 @@ FATAL_ERROR: Final = 7
 ERRORS_DEFAULT: Final = 1
 ERRORS_VERBOSE: Final = 2
 
+BRIEF: Final = "PQsendBriefQuery"
+"""The name under which ``PQsendQuery`` is called for a string that has room in the socket, so that it does not wait."""
+
 SQLSTATE: Final = ord("C")
 PRIMARY: Final = ord("M")
 DETAIL: Final = ord("D")
@@ -76,8 +79,8 @@ _FUNCTIONS: Final[tuple[tuple[str, Any, tuple[Any, ...]], ...]] = (
 )
 _WAITING: Final = frozenset(
     {
-        "PQconnectStartParams", "PQconnectPoll", "PQfinish", "PQsendQuery", "PQconsumeInput", "PQgetCopyData",
-        "PQputCopyEnd", "PQcancel",
+        "PQconnectStartParams", "PQconnectPoll", "PQfinish", "PQsendQuery", "PQgetCopyData", "PQputCopyEnd",
+        "PQcancel",
     }
 )  # fmt: skip
 """What may wait for a name server or a socket, so that other threads must go on meanwhile."""
@@ -108,6 +111,9 @@ def load(path: str) -> ctypes.CDLL:
         setattr(library, name, function)
         function.restype = result
         function.argtypes = arguments
+    brief = quick.PQsendQuery
+    brief.restype, brief.argtypes = _int, (_handle, _text)
+    setattr(library, BRIEF, brief)
     return library
 
 

@@ -1,5 +1,6 @@
 """Stamps and ledgers of many tenants of one server, with few round trips; what can't be read is told per tenant."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -288,10 +289,16 @@ def _glance(name: str, seen: Seen) -> Glance | DatabaseError:
 
 def _rows(name: str, text: str | None) -> Sequence[Applied] | DatabaseError:
     try:
-        return msgspec.json.decode(text or "[]", type=list[Applied])
+        return _decoded(text) if text else ()
     except msgspec.ValidationError as error:
         return DatabaseError(
             f"{name}: a row of its ledger can't be read: {error}",
             reason="a row of the ledger can't be read",
             hint="a later pdelta, or a person, wrote it",
         )
+
+
+@functools.lru_cache(maxsize=8)
+def _decoded(text: str) -> tuple[Applied, ...]:
+    """Give the rows that a text says: of tenants that got the same in the same run they are the very same ones."""
+    return msgspec.json.decode(text, type=tuple[Applied, ...])

@@ -3,6 +3,7 @@
 Behind a pooler that hands sessions on after each transaction nothing goes wrong, because nothing is kept in one.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -13,20 +14,24 @@ from pdelta.databases.postgresql import catalogue, failure, ledger
 from pdelta.databases.postgresql.connection import BrokenError, Connection, Result, StatementError
 from pdelta.databases.postgresql.layout import Layout, look_up
 from pdelta.databases.postgresql.ledger import Place
+from pdelta.databases.postgresql.pattern import Patterns
 from pdelta.databases.postgresql.quoting import is_name, name
 from pdelta.databases.postgresql.script import UNCOMPILED, WAIT_MS, Line, Role, Script, enter, read_only, roll_back
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.statement import single
-from pdelta.databases.postgresql.transaction import Transaction, record_lines
+from pdelta.databases.postgresql.transaction import Limits, Transaction, fits, record_lines
 from pdelta.errors import Cause, DatabaseError, ScriptError
 from pdelta.sql.catalogue import Catalogue
-from pdelta.sql.ledger import Applied, Head, Way
+from pdelta.sql.ledger import Applied, Head
 
 if TYPE_CHECKING:
     from pdelta.databases.rows import RowsAsked
 
 TENANTS_A_CONNECTION: Final = 1000
 """A backend remembers every table that it has met: measured, 21 MB after 1,000 tenants. Then it is let go."""
+
+_REST_S: Final = 0.05
+"""How long a connection may rest before it is asked whether the server has closed it."""
 
 _WHERE: Final = (
     "SELECT pg_backend_pid(), (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, oid"
@@ -51,8 +56,10 @@ class PostgresqlSession:
         self._connection: Connection | None = None
         self._database = ""
         self._met = 0
+        self._used_s = 0.0
         self._direct: Connection | None = None
         self._made = ""
+        self._patterns = Patterns(Limits(0))
 
     def commit(self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
         """Do these works in one transaction; several only where tenants are schemas.
@@ -64,14 +71,21 @@ class PostgresqlSession:
         """
         if not works:
             return
-        writing = Transaction(lock_timeout_ms=lock_timeout_ms, statement_timeout_ms=statement_timeout_ms)
-        places = self._write(works, writing, lambda work, place: _stamp(place, work.after) if place.oid else [])
+        limits = Limits(lock_timeout_ms, statement_timeout_ms)
+        if self._patterns.limits != limits:
+            self._patterns = Patterns(limits)
+        tenants, places = [work.tenant for work in works], self._places(works)
+        before = _before(works, places)
         unnumbered = [(work, place) for work, place in zip(works, places, strict=True) if not place.oid]
-        tenants, before = [work.tenant for work in works], _before(works, places)
         if not unnumbered:
-            writing.script.lines += writing.commit()
-            self._send(writing.script, tenants, before)
+
+            def whole() -> Script:
+                writing = _written(works, places, limits)
+                return Script((*writing.script.lines, *writing.commit()))
+
+            self._execute(self._patterns.fill(works, places), whole, tenants, before)
             return
+        writing = _written(works, places, limits)
         # A comment can't be calculated, and has the number of a table that is not there yet.
         writing.script.lines += [Line(ledger.number(place), Role.LEDGER, place.tenant) for _work, place in unnumbered]
         numbers = self._send(writing.script, tenants, before)[-len(unnumbered) :]
@@ -98,7 +112,7 @@ class PostgresqlSession:
             DatabaseError: As its ``cause`` says.
         """
         place = self._place(tenant, glance)
-        writing = Transaction(lock_timeout_ms=WAIT_MS)
+        writing = Transaction(Limits(WAIT_MS))
         writing.script.lines += record_lines(place, row, former, run, who)
         results = self._send(writing.script, [tenant])
         head, oid = Head.parse(results[-2].rows[0][0]), results[-1].rows[0][0]
@@ -166,9 +180,7 @@ class PostgresqlSession:
         """
         asked = [(*texts, *work.asks) for work in works]
         about_rows = [not isinstance(text, str) for held in asked for text in held]
-        writing = Transaction(
-            lock_timeout_ms=lock_timeout_ms, statement_timeout_ms=statement_timeout_ms, is_steady=any(about_rows)
-        )
+        writing = Transaction(Limits(lock_timeout_ms, statement_timeout_ms), is_steady=any(about_rows))
         unlimited, limited = (f"SET LOCAL statement_timeout = {one}" for one in (0, statement_timeout_ms))
 
         prepared: set[str] = set()
@@ -178,7 +190,8 @@ class PostgresqlSession:
             before = (Line(text, Role.FRAME, place.tenant) for text in (unlimited, UNCOMPILED))
             return [*enter(place), *before, *lines, Line(limited, Role.FRAME, place.tenant)]
 
-        places = self._write(works, writing, look)
+        places = self._places(works)
+        _write(works, places, writing, look)
         writing.script.add(*roll_back())
         results = self._send(writing.script, [work.tenant for work in works], _before(works, places))
         values = [result.rows[0][0] if result.rows else None for result in _asked(writing.script, results)]
@@ -268,24 +281,11 @@ class PostgresqlSession:
                 connection.close()
         self._connection = self._direct = None
 
-    def _write(
-        self, works: Sequence[Work], writing: Transaction, follow: Callable[[Work, Place], Sequence[Line]]
-    ) -> list[Place]:
-        """Add what each work does and what follows it; give where the ledgers are."""
+    def _places(self, works: Sequence[Work]) -> list[Place]:
+        """Reach the tenants of these works, and give where their ledgers are."""
         if len({work.tenant for work in works}) > 1 and not self._layout.by_schema:
             raise ValueError("no transaction spans databases")
-        places = []
-        for work in works:
-            if not _fits(work):
-                raise failure.stale(work.tenant)
-            place = self._place(work.tenant, work.glance)
-            try:
-                writing.work(work, place, is_last=work is works[-1])
-                writing.script.lines += follow(work, place)
-            except ScriptError as error:
-                raise failure.unfit(error, work.tenant) from error
-            places.append(place)
-        return places
+        return [self._place(work.tenant, work.glance) for work in works]
 
     def _place(self, tenant: str, glance: Glance) -> Place:
         """Reach a tenant, and give where its ledger is."""
@@ -303,14 +303,16 @@ class PostgresqlSession:
         if not is_name(tenant):
             raise DatabaseError(f"{tenant!r} can be no name in PostgreSQL", cause=Cause.MISSING)
         database = self._layout.database(tenant)
-        connection = self._connection
-        if connection and connection.is_usable() and database == self._database and self._met < TENANTS_A_CONNECTION:
-            self._met += 1
+        connection, now_s = self._connection, time.monotonic()
+        here = connection and connection.is_open and database == self._database and self._met < TENANTS_A_CONNECTION
+        # One that has just answered is not asked whether it would: if it breaks now, it breaks as under any string.
+        if connection and here and (now_s - self._used_s < _REST_S or connection.is_usable()):
+            self._met, self._used_s = self._met + 1, now_s
             return connection
         if connection:
             connection.close()
         self._connection = self._server.connect(database)
-        self._database, self._met = database, 1
+        self._database, self._met, self._used_s = database, 1, now_s
         return self._connection
 
     def _own(self, tenant: str) -> Connection:
@@ -339,23 +341,38 @@ class PostgresqlSession:
     def _send(
         self, script: Script, tenants: Sequence[str], before: Mapping[str, tuple[Place, Head]] | None = None
     ) -> list[Result]:
+        """Execute statements, and roll back what they leave undone; arguments as for ``_execute``."""
+        return self._execute(script.text, lambda: script, tenants, before)
+
+    def _execute(
+        self,
+        text: str | None,
+        write: Callable[[], Script],
+        tenants: Sequence[str],
+        before: Mapping[str, tuple[Place, Head]] | None,
+    ) -> list[Result]:
         """Execute a string, and roll back what it leaves undone.
 
         Args:
-            script: The statements.
+            text: The string; None for that of the statements.
+            write: Gives its statements, to tell which failed.
             tenants: Whom an error names that is about all of them.
             before: The heads that ledgers must have; a failure may be one of a ledger that has another.
         """
-        connection, lines = self._connection, script.lines
+        connection = self._connection
         if connection is None:
             raise ValueError("a tenant is reached before anything is sent")
+        text = text or write().text
+        begun = 0
         try:
-            if lines[0].role is Role.FRAME and connection.parameter("standard_conforming_strings") == "off":
+            if connection.parameter("standard_conforming_strings") == "off" and text.startswith("BEGIN"):
                 # The whole string is read before any of it is executed: what it says of reading comes too late.
-                connection.run(f"{lines[0].text}; SET LOCAL standard_conforming_strings = on")
-                script = Script(lines[1:])
-            results = connection.run(script.text)
+                begin, _, text = text.partition(";\n")
+                connection.run(f"{begin}; SET LOCAL standard_conforming_strings = on")
+                begun = 1
+            results = connection.run(text)
         except StatementError as error:
+            script = Script(write().lines[begun:])
             refusal = failure.refused(error, script)
             tenant = script.lines[failure.index_of(error, script)].tenant
             self._roll_back(connection)
@@ -364,11 +381,11 @@ class PostgresqlSession:
                 refusal = failure.stale(tenant)
             raise refusal from error
         except BrokenError as error:
-            if len(error.results) == len(script.lines):
+            if len(error.results) == len(write().lines) - begun:
                 return list(error.results)
-            state = "whether it was committed is not known" if lines[-1].text == "COMMIT" else _UNCHANGED
+            state = "whether it was committed is not known" if text.endswith("\nCOMMIT") else _UNCHANGED
             raise failure.lost(error, tenants, state=state) from error
-        if lines[-1].text == "COMMIT" and results[-1].tag != "COMMIT":
+        if text.endswith("\nCOMMIT") and results[-1].tag != "COMMIT":
             raise DatabaseError(f"{tenants[0]}: the server rolled the transaction back; {_UNCHANGED}")
         return results
 
@@ -394,11 +411,27 @@ def _before(works: Sequence[Work], places: Sequence[Place]) -> dict[str, tuple[P
     return {work.tenant: (place, work.before) for work, place in zip(works, places, strict=True)}
 
 
-def _fits(work: Work) -> bool:
-    """Say whether the two heads can be of one ledger; only then the second proves the first."""
-    arriving = sum(move.way is Way.APPLY and not move.replaces for move in work.moves)
-    leaving = sum(move.way is Way.REVERSE for move in work.moves)
-    return work.before.count + arriving - leaving == work.after.count
+def _written(works: Sequence[Work], places: Sequence[Place], limits: Limits) -> Transaction:
+    writing = Transaction(limits)
+    _write(works, places, writing, lambda work, place: _stamp(place, work.after) if place.oid else [])
+    return writing
+
+
+def _write(
+    works: Sequence[Work],
+    places: Sequence[Place],
+    writing: Transaction,
+    follow: Callable[[Work, Place], Sequence[Line]],
+) -> None:
+    """Add what each work does and what follows it."""
+    for work, place in zip(works, places, strict=True):
+        if not fits(work):
+            raise failure.stale(work.tenant)
+        try:
+            writing.work(work, place, is_last=work is works[-1])
+            writing.script.lines += follow(work, place)
+        except ScriptError as error:
+            raise failure.unfit(error, work.tenant) from error
 
 
 def _stamp(place: Place, head: Head) -> list[Line]:

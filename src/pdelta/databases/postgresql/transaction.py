@@ -5,7 +5,7 @@ Called by ``session``, which sends it. What stands in it, and in which order, is
 
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 
 from pdelta.databases.base import Move, Work
 from pdelta.databases.postgresql import ledger
@@ -24,29 +24,42 @@ REFUSED: Final = "pdelta guard "
 """Begins what a guard fails with."""
 
 
+class Limits(NamedTuple):
+    """How long a transaction's statements may wait, and take.
+
+    Attributes:
+        lock_timeout_ms: How long each waits for a lock; 0 for ever.
+        statement_timeout_ms: How long each may take; 0 for ever.
+    """
+
+    lock_timeout_ms: int
+    statement_timeout_ms: int = 0
+
+
 class Transaction:
     """A transaction while it is written; whatever it sets ends with it.
 
     Args:
-        lock_timeout_ms: How long a statement waits for a lock; 0 for ever.
-        statement_timeout_ms: How long one may take; 0 for ever.
+        limits: For its statements.
         is_steady: Whether it is not to see what others commit meanwhile.
 
     Attributes:
         script: What is to be sent.
+        sets: Whether a delta may have set something, be it for the transaction alone.
+        leaves: Whether one may have left something in the session.
     """
 
-    def __init__(self, *, lock_timeout_ms: int, statement_timeout_ms: int = 0, is_steady: bool = False) -> None:
+    def __init__(self, limits: Limits, *, is_steady: bool = False) -> None:
         level = "REPEATABLE READ" if is_steady else "READ COMMITTED"
         self.script = Script([Line(f"BEGIN ISOLATION LEVEL {level}")])
         self._settings = (
-            f"SET LOCAL lock_timeout = {lock_timeout_ms}",
-            f"SET LOCAL statement_timeout = {statement_timeout_ms}",
+            f"SET LOCAL lock_timeout = {limits.lock_timeout_ms}",
+            f"SET LOCAL statement_timeout = {limits.statement_timeout_ms}",
             f"SET LOCAL {MARK} = 'open'",
         )
         self.script.add(*self._settings)
-        self._sets = False
-        self._leaves = False
+        self.sets = False
+        self.leaves = False
 
     def work(self, work: Work, place: Place, *, is_last: bool) -> None:
         """Add all that happens in one tenant, except its stamp.
@@ -65,7 +78,7 @@ class Transaction:
             ScriptError: A piece can't be read, or would end the transaction.
         """
         lines = self.script.lines
-        if self._sets:
+        if self.sets:
             # What a delta has set is not meant for the next tenant.
             self.script.add(*self._settings)
         lines += enter(place)
@@ -80,17 +93,24 @@ class Transaction:
         lines += (Line(text, Role.FRAME, place.tenant) for text in _tidy(writing.texts))
         lines += _look_at_constraints(place, work, is_last=is_last)
         lines.append(Line(ledger.expect(place, work.after, ledger.WRONG, mark=MARK), Role.HEAD, place.tenant))
-        self._sets |= any(text.sets for text in writing.texts)
-        self._leaves |= any(text.leaves or text.role for text in writing.texts)
+        self.sets |= any(text.sets for text in writing.texts)
+        self.leaves |= any(text.leaves or text.role for text in writing.texts)
 
     def commit(self) -> list[Line]:
         """Give what leaves nothing in the session, and then commits."""
         lines = [Line("COMMIT")]
-        if self._leaves:
+        if self.leaves:
             # RESET also takes back what a pooler has set for its client; the encoding is the part that matters.
             forget = ("CLOSE ALL", "DEALLOCATE ALL", "UNLISTEN *", "SELECT pg_advisory_unlock_all()", "RESET ALL")
             lines = [*map(Line, forget), Line("SET client_encoding TO 'UTF8'"), *lines]
         return lines
+
+
+def fits(work: Work) -> bool:
+    """Say whether the two heads can be of one ledger; only then the second proves the first."""
+    arriving = sum(move.way is Way.APPLY and not move.replaces for move in work.moves)
+    leaving = sum(move.way is Way.REVERSE for move in work.moves)
+    return work.before.count + arriving - leaving == work.after.count
 
 
 def take(place: Place) -> list[Line]:

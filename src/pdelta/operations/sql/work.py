@@ -63,6 +63,7 @@ class Workshop:
         self._modes = modes
         self._imprint = imprint
         self._made: dict[int, tuple[PlannedMove, Move]] = {}
+        self._reversed: dict[int, tuple[PlannedMove, Applied, Move]] = {}
         self._named: dict[int, tuple[PlannedMove, frozenset[str], bool]] = {}
 
     @property
@@ -74,6 +75,11 @@ class Workshop:
     def who(self) -> str:
         """Who asked for that."""
         return self._imprint.who
+
+    @property
+    def tool(self) -> str:
+        """Which program and version makes them."""
+        return self._imprint.tool
 
     def applying(self, planned: PlannedMove) -> Move:
         """Give the move that applies a delta.
@@ -107,8 +113,13 @@ class Workshop:
                 f"{tenant}: {row.id} can't be reversed: {row.irreversible}; it is still applied",
                 hint="restore a backup, or write a new delta that goes where you want to be",
             )
-        pieces = self._reverse_pieces(planned, row)
-        return Move(Way.REVERSE, row, pieces, run=self._imprint.run, who=self._imprint.who)
+        kept = self._reversed.get(id(planned))
+        if kept is None or kept[1] is not row:
+            # The last one alone: tenants that got a delta in one run have the same row, and others each their own.
+            pieces = self._reverse_pieces(planned, row)
+            move = Move(Way.REVERSE, row, pieces, run=self._imprint.run, who=self._imprint.who)
+            kept = self._reversed[id(planned)] = (planned, row, move)
+        return kept[2]
 
     def restoring(self, planned: PlannedMove, row: Applied, former: Applied) -> Move:
         """Give the move that takes a replaced delta back to the row that it replaced."""
