@@ -18,6 +18,8 @@ from pdelta.model.fleet import Arrival
 from pdelta.model.operation import Standing
 
 _AGAIN: Final = frozenset({Cause.BUSY, Cause.LOST})
+_TOLD_S: Final = 0.05
+"""How old good news may become: to wake who waits for them at each tenant would cost a tenth of a roll-out."""
 _GRACE_S: Final = 0.05
 """How long what is under way may take to end by itself before it is cancelled."""
 
@@ -108,7 +110,10 @@ class Lanes:
         self._patience = patience
         self._batch = batch
         self._surroundings = surroundings
-        self._arrived: queue.SimpleQueue[Arrival | BaseException] = queue.SimpleQueue()
+        self._arrived: queue.SimpleQueue[list[Arrival] | BaseException] = queue.SimpleQueue()
+        self._untold: list[Arrival] = []
+        self._told_s = 0.0
+        self._left = 0
         self._turn = threading.Condition()
         self._waiting: dict[str, deque[Job]] = {}
         self._deferred: dict[str, list[Job]] = {}
@@ -120,6 +125,7 @@ class Lanes:
     def run(self, jobs: Sequence[Job], halted: Callable[[], bool]) -> Iterator[Arrival]:
         """Give one arrival a job as they come; closing the iterator ends what is under way."""
         self._halted = halted
+        self._left = len(jobs)
         for job in jobs:
             self._waiting.setdefault(self._database.lane(job.tenant), deque()).append(job)
         threads = []
@@ -131,11 +137,13 @@ class Lanes:
                 threads.append(thread)
                 thread.start()
         try:
-            for _ in range(len(jobs)):
-                arrival = self._arrived.get()
-                if isinstance(arrival, BaseException):
-                    raise arrival
-                yield arrival
+            told = 0
+            while told < len(jobs):
+                arrived = self._arrived.get()
+                if isinstance(arrived, BaseException):
+                    raise arrived
+                told += len(arrived)
+                yield from arrived
         finally:
             self._end(threads)
 
@@ -166,23 +174,22 @@ class Lanes:
 
     def _work(self, session: Session, lane: str, jobs: Sequence[Job]) -> None:
         if self._halted():
-            for job in jobs:
-                self._arrived.put(self._finish(job, None))
-            self._done(lane, jobs)
+            self._done(lane, jobs, [self._finish(job, None) for job in jobs])
             return
         outcomes = self._handle(session, jobs, self._patience.timeout_ms(jobs[0].attempt))
+        arrived: list[Arrival] = []
         deferred: list[Job] = []
         for job, outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, Arrival):
-                self._arrived.put(outcome)
+                arrived.append(outcome)
             elif outcome.cause in _AGAIN and job.attempt + 1 < self._patience.attempts:
                 pause = self._patience.pause_s * 2**job.attempt * self._surroundings.chance()
                 job.attempt += 1
                 job.not_before_s = self._surroundings.clock() + pause
                 deferred.append(job)
             else:
-                self._arrived.put(self._finish(job, outcome))
-        self._done(lane, jobs, deferred)
+                arrived.append(self._finish(job, outcome))
+        self._done(lane, jobs, arrived, deferred)
 
     def _take(self, lane: str) -> list[Job]:
         """Give what is next, once there is something; nothing where nothing more will come."""
@@ -209,10 +216,17 @@ class Lanes:
         deferred.remove(job)
         return [job], None
 
-    def _done(self, lane: str, jobs: Sequence[Job], deferred: Sequence[Job] = ()) -> None:
+    def _done(self, lane: str, jobs: Sequence[Job], arrived: Sequence[Arrival], deferred: Sequence[Job] = ()) -> None:
+        now_s = self._surroundings.clock()
         with self._turn:
             self._under_way[lane] -= len(jobs)
             self._deferred[lane].extend(deferred)
+            self._untold += arrived
+            self._left -= len(arrived)
+            is_bad = any(arrival.error is not None for arrival in arrived)
+            if is_bad or not self._left or now_s - self._told_s >= _TOLD_S:
+                self._arrived.put(self._untold)
+                self._untold, self._told_s = [], now_s
             self._turn.notify_all()
 
 
