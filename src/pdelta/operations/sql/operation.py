@@ -18,7 +18,7 @@ from pdelta.model.run import Direction
 from pdelta.model.target import Target
 from pdelta.operations.sql.carry import Carrier
 from pdelta.operations.sql.lanes import Job, Lanes, Patience, Surroundings
-from pdelta.operations.sql.proof import Proof, prove
+from pdelta.operations.sql.proof import Proof, prove, proved_before
 from pdelta.operations.sql.reckon import Reckoning, head_after, opposite, reckon, standing
 from pdelta.operations.sql.rehearsal import Rehearsal
 from pdelta.operations.sql.target import KIND, tenant_of
@@ -228,23 +228,28 @@ class SqlOperation:
     def prove_all(self, steps: Sequence[Step]) -> list[Proof]:
         """Try the reverse of every distinct delta once, in the first target that is to get it, and roll it back.
 
-        What is proved, the rows of this run say: of what tenants are made of, in all of them; of their rows, in those
-        in which it was tried.
+        What another target's ledger says is proved is not tried again, as ``proved_before`` tells. What is proved, the
+        rows of this run say: of what tenants are made of, in all of them; of their rows, in those in which it was
+        tried.
         """
         first: dict[int, Step] = {}
         for step in steps:
             if any(move.way is Way.APPLY for move in self._body(step.delta)[0].moves):
                 first.setdefault(id(step.delta), step)
         proofs = []
+        told = {seen.head: seen.rows for seen in self.seen.values()}
         for step in first.values():
             ((database, _),) = self._by_database([step.target])
             task = self._task(step, Direction.EXECUTE)
+            workshop = Workshop(database.dialect, database.modes, self._imprint)
+            if known := proved_before(task, told.get(task.goal, ()), workshop):
+                proofs.append(known)
+                continue
             found = self._survey(database, [step.target], own=True)[step.target]
             if isinstance(found, PdeltaError) or not database.transactional or task.glance is None:
                 continue
             session = database.session(database.lane(task.tenant))
             try:
-                workshop = Workshop(database.dialect, database.modes, self._imprint)
                 limits = Limits(self._patience.lock_timeout_ms, self._patience.statement_timeout_ms)
                 proof = prove(session, workshop, task, found[1], limits)
                 proofs.append(proof)

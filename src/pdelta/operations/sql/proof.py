@@ -143,6 +143,28 @@ def prove(session: Session, workshop: Workshop, task: Task, rows: Sequence[Appli
         return Proof(ids, task.tenant, reason=error.message)
 
 
+def proved_before(task: Task, rows: Sequence[Applied], workshop: Workshop) -> Proof | None:
+    """Give the proof that a tenant's ledger tells which has what this task's tenant is to get; None where it doesn't.
+
+    That is one whose ledger has the head at which the task ends: the same deltas, and no others. Only what takes them
+    back in the same words was proved there, and only what tenants are made of: where rows may change, or the reverse
+    comes from the tenant, it is tried anew. So it is after another version of pdelta, which may compare less.
+
+    Args:
+        task: Forward.
+        rows: That tenant's ledger; empty where there is none.
+        workshop: Knows what deltas do.
+    """
+    held = {row.id: row for row in rows if row.proof and row.tool == workshop.tool}
+    if not rows or untried(task.moves):
+        return None
+    for move in task.moves:
+        row = held.get(move.id)
+        if row is None or move.derived or row.reverse != move.reverse or workshop.may_change_rows(move):
+            return None
+    return Proof(tuple(move.id for move in task.moves), task.tenant)
+
+
 def take_back(session: Session, workshop: Workshop, trial: Trial, told: Sequence[object], limits: Limits) -> Proof:
     """Try to go forward and back; compare all tables, large ones where the deltas name them.
 
