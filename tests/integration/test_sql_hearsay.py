@@ -41,6 +41,11 @@ class Databases:
         """Apply; give in how many something was done."""
         return len(self._cli("sql", "apply", "--json", *words, cwd=self._folder).json()["results"])
 
+    def taken_back(self, *words: str) -> int:
+        """Take the second delta back; give in how many something was done."""
+        told = self._cli("sql", "rollback", "--to", NAME, "--json", *words, cwd=self._folder).json()
+        return sum(result["touched"] for result in told["results"])
+
     def having(self) -> list[str]:
         found = "SELECT to_regclass('visits') IS NOT NULL"
         return [name for name in self.names if self.server.sql(found, name) == [["t"]]]
@@ -105,3 +110,45 @@ def test_apply_when_a_comment_says_nothing_of_use_then_the_ledger_is_asked(datab
     databases.say(databases.names[3], comment)
     assert databases.touched() == COUNT
     assert databases.having() == databases.names
+
+
+def test_rollback_when_comments_say_who_has_it_then_each_is_connected_to_once(databases: Databases) -> None:
+    databases.touched()
+    before = databases.sessions()
+    assert databases.taken_back() == COUNT
+    # One more reads the ledger that stands for all with its head.
+    assert databases.sessions() - before == COUNT + 1
+    assert databases.having() == []
+    before = databases.sessions()
+    assert databases.taken_back() == 0
+    # Nobody is believed to have nothing of it.
+    assert databases.sessions() - before == COUNT + 2
+
+
+def test_rollback_when_a_comment_is_older_than_its_ledger_then_it_is_taken_back_all_the_same(
+    databases: Databases,
+) -> None:
+    name = databases.names[2]
+    old = databases.comment(name)
+    databases.touched()
+    databases.say(name, old)
+    assert databases.taken_back() == COUNT
+    assert databases.having() == []
+
+
+def test_rollback_when_a_comment_is_newer_than_its_ledger_then_nothing_is_done_there(databases: Databases) -> None:
+    first, second = databases.names[0], databases.names[1]
+    databases.touched("--only", first)
+    databases.say(second, databases.comment(first))
+    assert databases.taken_back() == 1
+    assert databases.having() == []
+
+
+def test_rollback_when_a_ledger_is_in_another_schema_of_the_path_then_it_is_found(databases: Databases) -> None:
+    databases.touched()
+    name = databases.names[3]
+    databases.server.sql("CREATE SCHEMA postgres", name)
+    # It comes first from now on, and has none.
+    assert databases.taken_back() == COUNT
+    assert databases.having() == []
+    assert databases.touched() == COUNT

@@ -43,6 +43,9 @@ def roll_back(options: RollbackOptions, rollout: RolloutOptions, context: Contex
     check(options)
     with open_fleet(context, options.database, options.only) as fleet:
         deltas = read_deltas(fleet, context)
+        if options.to or options.run:
+            # Who is said to have something is believed: its transaction will see.
+            fleet.look(fleet.database.hearsay([tenant.name for tenant in fleet.tenants]))
         with members_of(fleet, deltas, context, options.only):
             wishing, across = reversing(fleet, deltas, options, context), Across(fleet, deltas, context)
             return roll_out(fleet, wishing, rollout, context, backwards=True, across=across)

@@ -4,7 +4,7 @@ Every question gives one value or a few, whatever the number of tenants: lists c
 and we read faster than rows.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -29,9 +29,9 @@ class Seen(msgspec.Struct, frozen=True):
     """What the catalogue knows of one tenant's ledger.
 
     Attributes:
-        oid: Of its table; 0 where there is none.
+        oid: Of its table; 0 where there is none, or nobody has looked.
         comment: On that.
-        schema: That holds it, or is to hold it.
+        schema: That holds it, or is to hold it; empty where nobody has looked.
         database: Of a tenant that is a database, its number, if a comment on it is ours to make; else 0.
     """
 
@@ -85,11 +85,25 @@ def ledgers_of_schemas(names: Sequence[str]) -> str:
 
 
 def stamps_of_databases() -> str:
-    """Give the question for the comments on all databases of a server."""
+    """Give the question for the comments on all databases of a server, and for whether they are ours to make."""
     return (
-        "SELECT json_agg(datname), json_agg(oid::bigint), json_agg(shobj_description(oid, 'pg_database'))"
-        " FROM pg_database"
+        "SELECT json_agg(datname), json_agg(oid::bigint), json_agg(shobj_description(oid, 'pg_database')),"
+        " json_agg(pg_has_role(datdba, 'USAGE')) FROM pg_database"
     )
+
+
+def ledger_in_first_schema() -> str:
+    """Give the question for the ledger in the first schema of the search path, where it nearly always is.
+
+    It is answered before a new session knows much of the catalogue, in a quarter of the time that
+    ``ledger_of_database`` takes.
+    """
+    return "SELECT to_regclass(quote_ident(current_schema()) || '.pdelta_applied')::oid::bigint, current_schema()"
+
+
+def head_rows() -> str:
+    """Give the question for all that heads are made of, in the database that is connected to."""
+    return "SELECT id, digest, state FROM pdelta_applied"
 
 
 def ledger_of_database() -> str:
@@ -180,15 +194,30 @@ def read_names(result: Result) -> dict[str, int]:
 
 
 def read_seen(result: Result) -> dict[str, Seen]:
-    """Give what is known of the ledgers of schemas, or of the stamps of databases."""
-    names, oids, comments = result.rows[0]
-    rows: Iterable[tuple[str, int, str | None]] = zip(
-        msgspec.json.decode(names or "[]", type=list[str]),
-        msgspec.json.decode(oids or "[]", type=list[int]),
-        msgspec.json.decode(comments or "[]", type=list[str | None]),
+    """Give what is known of the ledgers of schemas."""
+    names, oids, comments = (json or "[]" for json in result.rows[0])
+    return {
+        name: Seen(oid, comment, name)
+        for name, oid, comment in zip(
+            msgspec.json.decode(names, type=list[str]),
+            msgspec.json.decode(oids, type=list[int]),
+            msgspec.json.decode(comments, type=list[str | None]),
+            strict=True,
+        )
+    }
+
+
+def read_stamps(result: Result) -> dict[str, tuple[Seen, int, str | None]]:
+    """Give what is known of databases from outside: their number and comment come beside what a session is told."""
+    names, oids, comments, ours = result.rows[0]
+    rows = zip(
+        msgspec.json.decode(names, type=list[str]),
+        msgspec.json.decode(oids, type=list[int]),
+        msgspec.json.decode(comments, type=list[str | None]),
+        msgspec.json.decode(ours, type=list[bool]),
         strict=True,
     )
-    return {name: Seen(oid, comment, name) for name, oid, comment in rows}
+    return {name: (Seen(0, None, "", oid if mine else 0), oid, comment) for name, oid, comment, mine in rows}
 
 
 def in_words(row: Sequence[object]) -> str:

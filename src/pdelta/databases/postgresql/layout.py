@@ -1,5 +1,7 @@
 """What a tenant is: a schema of one database, or a database of its own; and where its ledger is then looked for."""
 
+from typing import Any
+
 import msgspec
 
 from pdelta.databases.base import Glance
@@ -9,6 +11,7 @@ from pdelta.databases.postgresql.connection import Connection
 from pdelta.databases.postgresql.ledger import Place, read_stamp
 from pdelta.databases.postgresql.quoting import name
 from pdelta.errors import DatabaseError
+from pdelta.sql.ledger import Head, head_of
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -48,8 +51,8 @@ class Layout(msgspec.Struct, frozen=True):
 
     def known(self, tenant: str, glance: Glance) -> Place | None:
         """Give the same from what was seen before; None where somebody must look."""
-        if glance.mark:
-            return self.place(tenant, Seen.of(glance.mark))
+        if glance.mark and (seen := Seen.of(glance.mark)).schema:
+            return self.place(tenant, seen)
         if self.by_schema:
             return Place(tenant, schema=tenant, path=self.path(tenant), managed=glance.managed)
         return None
@@ -64,17 +67,25 @@ def glance(seen: Seen) -> Glance:
     return Glance(bool(seen.oid), read_stamp(seen.comment, seen.oid) if seen.oid else None, seen.mark)
 
 
-def look_up(connection: Connection, layout: Layout, tenant: str) -> Seen:
+def look_up(connection: Connection, layout: Layout, tenant: str, mark: str = "") -> Seen:
     """Give what the catalogue of a tenant's own database knows of its ledger.
+
+    Args:
+        connection: To the database.
+        layout: What tenants are.
+        tenant: Its name.
+        mark: What was seen of the database from outside; empty for nothing.
 
     Raises:
         DatabaseError: There is no schema in its search path.
         BrokenError: The connection broke.
     """
-    path = layout.path(tenant)
-    entry = [f"SET LOCAL search_path TO {', '.join(map(name, path))}"] if path else []
-    results = connection.run(";".join(("BEGIN READ ONLY", *entry, catalogue.ledger_of_database(), "COMMIT")))
-    rows = results[-2].rows
+    database = Seen.of(mark).database if mark else 0
+    if database:
+        ((oid, schema),) = _ask(connection, layout, tenant, catalogue.ledger_in_first_schema())
+        if oid:
+            return Seen(oid, None, schema, database)
+    rows = _ask(connection, layout, tenant, catalogue.ledger_of_database())
     if not rows:
         raise DatabaseError(
             f"{tenant}: there is no schema in its search path for the ledger",
@@ -82,3 +93,21 @@ def look_up(connection: Connection, layout: Layout, tenant: str) -> Seen:
         )
     oid, comment, schema, database = rows[0]
     return Seen(oid, comment, schema, database)
+
+
+def head_in(connection: Connection, layout: Layout, tenant: str) -> Head:
+    """Give the head of the ledger in a tenant's own database, from its rows.
+
+    Raises:
+        StatementError: There is none, or it can't be read.
+        BrokenError: The connection broke.
+    """
+    return head_of((id, digest, state) for id, digest, state in _ask(connection, layout, tenant, catalogue.head_rows()))
+
+
+def _ask(connection: Connection, layout: Layout, tenant: str, question: str) -> list[tuple[Any, ...]]:
+    path = layout.path(tenant)
+    if not path:
+        return connection.run(question)[0].rows
+    entry = f"BEGIN READ ONLY;SET LOCAL search_path TO {', '.join(map(name, path))}"
+    return connection.run(f"{entry};{question};COMMIT")[-2].rows

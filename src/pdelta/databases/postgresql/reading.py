@@ -10,7 +10,8 @@ from pdelta.databases.base import Glance
 from pdelta.databases.postgresql import catalogue, failure, ledger
 from pdelta.databases.postgresql.catalogue import Seen
 from pdelta.databases.postgresql.connection import BrokenError, Connection, StatementError
-from pdelta.databases.postgresql.layout import Layout, glance, look_up
+from pdelta.databases.postgresql.layout import Layout, glance, head_in, look_up
+from pdelta.databases.postgresql.ledger import read_stamp
 from pdelta.databases.postgresql.quoting import is_name
 from pdelta.databases.postgresql.script import Line, Role
 from pdelta.databases.postgresql.server import Server
@@ -69,8 +70,25 @@ class Reader:
         if self._layout.by_schema:
             seen = self._seen(names)
             return {name: _glance(name, seen[name]) if name in seen else GoneError(name) for name in names}
-        trusted = self._trusted(names) if self._trust_stamps else {}
-        return {**trusted, **self._in_databases((name for name in names if name not in trusted), self._look)}
+        if self._trust_stamps:
+            said = self._trusted(names)
+            return {**said, **self._in_databases((name for name in names if name not in said), self._look)}
+        # A pooler may call databases otherwise than their server does: that one is not there, only a connection tells.
+        told = {} if self._layout.is_single else self._trusted(names)
+        unfit = {
+            name: one for name, one in told.items() if isinstance(one, DatabaseError) and not isinstance(one, GoneError)
+        }
+        marks = {name: one.mark for name, one in told.items() if isinstance(one, Glance)}
+
+        def look(connection: Connection, name: str) -> Glance:
+            if name not in marks:
+                return self._look(connection, name)
+            try:
+                return Glance(managed=True, head=head_in(connection, self._layout, name), mark=marks[name])
+            except StatementError:
+                return self._look(connection, name)
+
+        return {**unfit, **self._in_databases((name for name in names if name not in unfit), look)}
 
     def hearsay(self, names: Sequence[str]) -> dict[str, Glance | Exception]:
         """Give what the comments on databases say of those that have one.
@@ -219,15 +237,21 @@ class Reader:
 
     def _trusted(self, names: Iterable[str]) -> dict[str, Glance | Exception]:
         """Give the heads that comments on databases say, and nothing for those that say none."""
-        seen = catalogue.read_seen(self._server.ask(catalogue.stamps_of_databases())[0])
+        seen = catalogue.read_stamps(self._server.ask(catalogue.stamps_of_databases())[0])
         found: dict[str, Glance | Exception] = {}
         for name in names:
-            said = _glance(name, seen[name]) if name in seen else GoneError(name)
-            if isinstance(said, Exception):
-                found[name] = said
-            elif said.head is not None:
-                # The number is the database's, and says nothing of the ledger: a session will look.
-                found[name] = msgspec.structs.replace(said, mark="")
+            if name not in seen:
+                found[name] = GoneError(name)
+                continue
+            told, oid, comment = seen[name]
+            try:
+                head = read_stamp(comment, oid)
+            except FormatError as error:
+                found[name] = _later(name, error)
+                continue
+            if head is not None:
+                # Where in it the ledger is, a session will look.
+                found[name] = Glance(managed=True, head=head, mark=told.mark)
         return found
 
     def _in_databases(
@@ -284,7 +308,11 @@ def _glance(name: str, seen: Seen) -> Glance | DatabaseError:
     try:
         return glance(seen)
     except FormatError as error:
-        return DatabaseError(f"{name}: {error.message}", reason=error.message, hint=error.hint)
+        return _later(name, error)
+
+
+def _later(name: str, error: FormatError) -> DatabaseError:
+    return DatabaseError(f"{name}: {error.message}", reason=error.message, hint=error.hint)
 
 
 def _rows(name: str, text: str | None) -> Sequence[Applied] | DatabaseError:

@@ -293,7 +293,7 @@ class PostgresqlSession:
         place = self._layout.known(tenant, glance)
         if place is None:
             try:
-                place = self._layout.place(tenant, look_up(connection, self._layout, tenant))
+                place = self._layout.place(tenant, look_up(connection, self._layout, tenant, glance.mark))
             except BrokenError as error:
                 raise failure.lost(error, [tenant], state=_UNCHANGED) from error
         return place

@@ -125,6 +125,34 @@ class SqlOperation:
         targets = [target for target, _ in wishes]
         read = self._surveyed if not own and self._surveyed.keys() >= set(targets) else self.survey(targets, own=own)
         self._surveyed = {}
+        deltas = self._calculated(wishes, read, decoded, own=own)
+        if doubted := [
+            place
+            for place, ((target, _), delta) in enumerate(zip(wishes, deltas, strict=True))
+            if isinstance(delta, Delta) and not delta.changes and self._is_hearsay(target)
+        ]:
+            # That something is lacking its transaction will see; that nothing is, only the ledger tells.
+            for place in doubted:
+                del self._glances[wishes[place][0]]
+            again = [wishes[place] for place in doubted]
+            read = self.survey([target for target, _ in again], own=own)
+            self._surveyed = {}
+            for place, delta in zip(doubted, self._calculated(again, read, decoded, own=own), strict=True):
+                deltas[place] = delta
+        return deltas
+
+    def _is_hearsay(self, target: Target) -> bool:
+        glance = self._glances.get(target)
+        return glance is not None and glance.advisory
+
+    def _calculated(
+        self,
+        wishes: Sequence[tuple[Target, bytes]],
+        read: Mapping[Target, tuple[Head, tuple[Applied, ...]] | PdeltaError],
+        decoded: Mapping[bytes, SqlWish],
+        *,
+        own: bool,
+    ) -> list[Delta | PdeltaError]:
         made: dict[tuple[Head | tuple[Applied, ...], bytes], tuple[Delta, Seen]] = {}
         deltas: list[Delta | PdeltaError] = []
         for target, desired in wishes:
