@@ -4,7 +4,6 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
@@ -24,7 +23,6 @@ from pdelta.model.source import Source, Want
 from pdelta.model.target import Target
 
 if TYPE_CHECKING:
-    from pdelta.engine.journal import Journal
     from pdelta.transports.base import Channel
 
 GIVE_UP_S: Final = 1.0
@@ -245,6 +243,8 @@ def find_run(run: str, context: Context) -> str:
     """
     addresses: set[str] = set()
     if context.journal.exists():
+        from pdelta.app.runs import open_journal
+
         with open_journal(context) as journal:
             recorded, _, _ = journal.read(run)
             addresses = {step.target.address for step in recorded.steps if step.target.kind == "tree"}
@@ -253,19 +253,6 @@ def find_run(run: str, context: Context) -> str:
             f"the journal in {context.runs} knows no run {run!r} on one tree", hint="name the tree instead"
         )
     return addresses.pop()
-
-
-@contextmanager
-def open_journal(context: Context, *, durable: bool = True) -> "Iterator[Journal]":
-    """Give the operator's journal.
-
-    Raises:
-        FilesystemError: It can't be opened.
-    """
-    from pdelta.engine.journal import Journal
-
-    with Journal(context.journal, clock=context.clock, durable=durable) as journal:
-        yield journal
 
 
 def _open_remote(destination: Destination, context: Context, link: Link, source: Source) -> tuple[Tree, int]:

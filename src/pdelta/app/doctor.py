@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from pdelta import __version__
-from pdelta.app.compose import OpenTree, open_journal, open_tree
+from pdelta.app.compose import OpenTree, open_tree
 from pdelta.app.context import Context, Link
+from pdelta.app.runs import open_journal
 from pdelta.errors import PdeltaError
 from pdelta.filesystem import syscalls
 from pdelta.formats.history import NEVER_PUSHED

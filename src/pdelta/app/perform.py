@@ -3,16 +3,16 @@
 Push, rollback and repair differ in the wish and in the source alone; all of them end here.
 """
 
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
-from pdelta.app.compose import OpenTree, open_journal
+from pdelta.app.compose import OpenTree
 from pdelta.app.context import Context
 from pdelta.app.outcome import TreeOutcome
+from pdelta.app.runs import open_journal
 from pdelta.engine.executor import Pending, execute
 from pdelta.engine.journal import Journal
 from pdelta.engine.planner import calculate, plan_of
@@ -37,7 +37,7 @@ from pdelta.model.delta import Delta
 from pdelta.model.finding import Finding
 from pdelta.model.operation import Operation, Standing
 from pdelta.model.plan import Plan
-from pdelta.model.run import RunPhase, StepPhase, new_run_id
+from pdelta.model.run import RunPhase, StepPhase
 
 ATTEMPTS: Final = 3
 """How often a command is begun anew whose source, or destination, changes meanwhile."""
@@ -68,11 +68,6 @@ class Performed(msgspec.Struct, frozen=True):
     def changes(self) -> tuple[Change, ...]:
         """The first changes."""
         return self.delta.changes if self.delta is not None else ()
-
-
-def new_run(context: Context) -> str:
-    """Give the id of a run that begins now."""
-    return new_run_id(context.clock(), os.urandom(4))
 
 
 def refusal_of(outcome: TreeOutcome) -> PreflightError | None:

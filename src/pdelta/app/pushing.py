@@ -12,7 +12,8 @@ from pdelta.app.context import Context, Link
 from pdelta.app.memory import SourceMemory, read_memory, write_memory
 from pdelta.app.options import PushOptions, SourceOptions
 from pdelta.app.outcome import SourceProblem, TreeOutcome
-from pdelta.app.perform import ATTEMPTS, Performed, finish_interrupted, new_run, perform
+from pdelta.app.perform import ATTEMPTS, Performed, finish_interrupted, perform
+from pdelta.app.runs import new_run
 from pdelta.app.scanning import ScannedSource
 from pdelta.errors import SourceChangedError, StaleError, UsageError
 from pdelta.formats.history import Counts, PushWish

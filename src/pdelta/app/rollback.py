@@ -7,7 +7,8 @@ import msgspec
 from pdelta.app.compose import OpenTree, open_tree
 from pdelta.app.context import Context, Link
 from pdelta.app.outcome import TreeOutcome
-from pdelta.app.perform import Performed, finish_interrupted, new_run, perform
+from pdelta.app.perform import Performed, finish_interrupted, perform
+from pdelta.app.runs import new_run
 from pdelta.errors import UsageError
 from pdelta.formats.history import Counts, RollbackWish, unmanaged
 from pdelta.model.run import RUN_PREFIX

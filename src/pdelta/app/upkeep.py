@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
-from pdelta.app.compose import open_journal, open_tree
+from pdelta.app.compose import open_tree
 from pdelta.app.context import Context, Link
 from pdelta.app.history import not_there
 from pdelta.app.perform import end_open_runs
+from pdelta.app.runs import open_journal
 from pdelta.formats.report import CollectReport, RecoverReport, Retention
 
 KEEP = 10

@@ -10,8 +10,9 @@ from pdelta.app.compose import OpenTree, open_tree
 from pdelta.app.context import Context, Link
 from pdelta.app.options import SourceOptions
 from pdelta.app.outcome import TreeOutcome
-from pdelta.app.perform import ATTEMPTS, Performed, finish_interrupted, new_run, perform
+from pdelta.app.perform import ATTEMPTS, Performed, finish_interrupted, perform
 from pdelta.app.rollback import tree_outcome
+from pdelta.app.runs import new_run
 from pdelta.app.scanning import ScannedSource
 from pdelta.errors import IntegrityError, SourceChangedError, StaleError
 from pdelta.formats.history import RepairWish, unmanaged

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 import pytest
 
-from pdelta.app.compose import open_journal
 from pdelta.app.context import Context, Link
 from pdelta.app.doctor import LISTED, Check, examine
+from pdelta.app.runs import open_journal
 from pdelta.app.upkeep import recover_tree
 from pdelta.cli.render.upkeep import recovery_lines
 from pdelta.formats.plan import freeze

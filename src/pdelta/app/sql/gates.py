@@ -1,6 +1,5 @@
 """What must hold between waves: a command that ends well, or a SELECT that is true in every tenant of the wave."""
 
-import subprocess
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -43,6 +42,8 @@ def _order_holds(fleet: Fleet, gate: Gate, targets: Sequence[Target]) -> str:
 
 def _command_holds(command: str, tenants: Sequence[str]) -> str:
     """Run a gate's command with the wave's tenants on its input, one a line; it holds where that ends with 0."""
+    import subprocess
+
     try:
         done = subprocess.run(
             ["/bin/sh", "-c", command],

@@ -9,9 +9,8 @@ from typing import Final
 import msgspec
 
 from pdelta import __version__
-from pdelta.app.compose import open_journal
 from pdelta.app.context import Context
-from pdelta.app.perform import new_run
+from pdelta.app.runs import new_run, open_journal
 from pdelta.app.sql.across import Across
 from pdelta.app.sql.deltas import Settled
 from pdelta.app.sql.findings import edited, shortened, stale, unreadable

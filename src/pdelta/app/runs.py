@@ -1,0 +1,25 @@
+"""Runs: the operator's journal of them, and their ids. Apart from ``compose``, which knows what trees are made of."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pdelta.app.context import Context
+from pdelta.engine.journal import Journal
+from pdelta.model.run import new_run_id
+
+
+def new_run(context: Context) -> str:
+    """Give the id of a run that begins now."""
+    return new_run_id(context.clock(), os.urandom(4))
+
+
+@contextmanager
+def open_journal(context: Context, *, durable: bool = True) -> Iterator[Journal]:
+    """Give the operator's journal.
+
+    Raises:
+        FilesystemError: It can't be opened.
+    """
+    with Journal(context.journal, clock=context.clock, durable=durable) as journal:
+        yield journal
