@@ -183,11 +183,6 @@ def rollout(function: Function) -> Function:
     )
     @lock_timeout
     @click.option(
-        "--prove/--no-prove",
-        default=True,
-        help="Try the way back in one tenant first, in a transaction that is rolled back (the default).",
-    )
-    @click.option(
         "--rehearse",
         is_flag=True,
         help="Do all of it and the way back in every tenant, roll it back, and tell what failed.",
@@ -201,15 +196,29 @@ def rollout(function: Function) -> Function:
         batch: int,
         lock_ms: int,
         dry_run: bool,
-        prove: bool,
         rehearse: bool,
         note: str,
         **options: object,
     ) -> object:
         wanted = msgspec.structs.replace(
-            rollout, batch=batch, lock_timeout_ms=lock_ms, dry_run=dry_run, prove=prove, rehearse=rehearse, note=note
+            rollout, batch=batch, lock_timeout_ms=lock_ms, dry_run=dry_run, rehearse=rehearse, note=note
         )
         return function(*arguments, rollout=wanted, **options)
+
+    return command
+
+
+def proving(function: Function) -> Function:
+    """Give a command with the options of a roll-out the choice whether the way back is tried first."""
+
+    @click.option(
+        "--prove/--no-prove",
+        default=True,
+        help="Try the way back in one tenant first, in a transaction that is rolled back (the default).",
+    )
+    @functools.wraps(function)
+    def command(*arguments: object, rollout: RolloutOptions, prove: bool, **options: object) -> object:
+        return function(*arguments, rollout=msgspec.structs.replace(rollout, prove=prove), **options)
 
     return command
 

@@ -43,6 +43,7 @@ _PLANNED: Final = ("only", "to", "accept_edit", "trust_stamps", *fleet.COURSE)
     help="Execute this plan of sql plan --output unchanged; a tenant that changed since is refused.",
 )
 @fleet.rollout
+@fleet.proving
 @option.common
 @fleet.tenants
 def command(

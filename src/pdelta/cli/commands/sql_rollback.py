@@ -30,6 +30,7 @@ Each tenant's own ledger says what takes a delta back there, so no file is neede
     "--accept-data-loss", "accept_loss", is_flag=True, help="Take back even what would lose data written since."
 )
 @fleet.rollout
+@fleet.proving
 @option.common
 @fleet.tenants
 def command(
