@@ -1,6 +1,7 @@
 """What a session does beside committing, what it never leaves behind, and how it says what it may not do."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -614,3 +615,24 @@ def test_database_when_used_after_its_end_then_it_connects_again(postgresql: Pos
     for _ in range(2):
         with database:
             assert [tenant.name for tenant in database.tenants()] == ["t1"]
+
+
+def test_session_when_another_was_closed_then_its_connection_serves_again(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    make_schemas(postgresql, pg_database, "t1")
+    backend = "SELECT pg_backend_pid()"
+    with schemas(postgresql.url(pg_database)) as database:
+        with session_of(database) as session:
+            first = session.query("t1", backend)
+        with session_of(database) as session, session_of(database) as beside:
+            assert session.query("t1", backend) == first
+            assert beside.query("t1", backend) != first
+            session.cancel()
+        with session_of(database) as session:
+            # What was cancelled is not lent again: the server may be told late.
+            assert session.query("t1", backend) != first
+    left = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{pg_database}'"
+    deadline = time.monotonic() + 10
+    while postgresql.sql(left) != [["0"]]:
+        assert time.monotonic() < deadline

@@ -97,6 +97,10 @@ class Connection:
         database: Instead of the address's; empty for that one.
         application_name: What the server shows of us.
 
+    Attributes:
+        is_open: Whether it was not closed.
+        met: How many tenants it has worked on, which its server remembers.
+
     Raises:
         ConnectError: No connection could be made; passwords are not in the message.
         UsageError: The client library is missing.
@@ -108,6 +112,7 @@ class Connection:
         self._cancel = 0
         self._closing = threading.Lock()
         self.is_open = False
+        self.met = 0
         self._connect(address, database, application_name)
         self._poll = select.poll()
         self._poll.register(self._pq.PQsocket(self._handle), select.POLLIN)
@@ -156,6 +161,10 @@ class Connection:
         if failure:
             raise failure
         return results
+
+    def rests(self) -> bool:
+        """Say whether it is open, and in no transaction."""
+        return self.is_open and self._pq.PQtransactionStatus(self._handle) == libpq.TRANSACTION_NONE
 
     def is_usable(self) -> bool:
         """Say whether nothing speaks against using it: the server has not closed it in the meantime."""

@@ -15,6 +15,7 @@ from pdelta.errors import UsageError
 
 CONNECTION_OK: Final = 0
 CONNECTION_BAD: Final = 1
+TRANSACTION_NONE: Final = 0
 POLLING_FAILED: Final = 0
 POLLING_READING: Final = 1
 POLLING_WRITING: Final = 2
@@ -48,6 +49,7 @@ _FUNCTIONS: Final[tuple[tuple[str, Any, tuple[Any, ...]], ...]] = (
     ("PQconnectStartParams", _handle, (ctypes.POINTER(_text), ctypes.POINTER(_text), _int)),
     ("PQconnectPoll", _int, (_handle,)),
     ("PQstatus", _int, (_handle,)),
+    ("PQtransactionStatus", _int, (_handle,)),
     ("PQerrorMessage", _text, (_handle,)),
     ("PQsetErrorVerbosity", _int, (_handle, _int)),
     ("PQparameterStatus", _text, (_handle, _text)),

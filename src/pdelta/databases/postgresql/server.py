@@ -14,6 +14,8 @@ from pdelta.databases.postgresql.address import Address
 from pdelta.databases.postgresql.connection import BrokenError, ConnectError, Connection, Result, StatementError
 from pdelta.databases.postgresql.script import Line, Role, roll_back
 
+_IDLE: Final = 8
+"""Connections that are kept for the next session at most."""
 _IS_THERE: Final = frozenset({"42P04", "42P06", "23505"})
 """A database or a schema of the name; or somebody else made it at the same moment."""
 
@@ -33,6 +35,8 @@ class Server:
         self._application_name = application_name
         self._asking = threading.Lock()
         self._asker: Connection | None = None
+        self._lending = threading.Lock()
+        self._idle: list[tuple[str, Connection]] = []
 
     @property
     def name(self) -> str:
@@ -55,6 +59,36 @@ class Server:
             return Connection(address, database=database, application_name=self._application_name)
         except ConnectError as error:
             raise failure.unreachable(error, address, database) from error
+
+    def lend(self, database: str) -> Connection:
+        """Give a connection that is nobody else's until it is given back: one that was, or a new one.
+
+        Args:
+            database: To which; empty for the address's.
+
+        Raises:
+            DatabaseError: None can be made.
+        """
+        while found := self._pop(database):
+            if found.is_usable():
+                return found
+        return self.connect(database)
+
+    def give_back(self, connection: Connection, database: str) -> None:
+        """Take a connection back; it serves the next one, or is closed, and a transaction rolled back."""
+        with self._lending:
+            if connection.rests() and len(self._idle) < _IDLE:
+                self._idle.append((database, connection))
+                return
+        connection.close()
+
+    def _pop(self, database: str) -> Connection | None:
+        with self._lending:
+            for place, (name, connection) in enumerate(self._idle):
+                if name == database:
+                    del self._idle[place]
+                    return connection
+        return None
 
     def ask(self, text: str, *, about: str = "") -> list[Result]:
         """Give the results of statements that change nothing, on a connection that all threads share.
@@ -140,3 +174,6 @@ class Server:
         if self._asker is not None:
             self._asker.close()
             self._asker = None
+        for _database, connection in self._idle:
+            connection.close()
+        self._idle = []

@@ -55,7 +55,7 @@ class PostgresqlSession:
         self._layout = layout
         self._connection: Connection | None = None
         self._database = ""
-        self._met = 0
+        self._is_cancelled = False
         self._used_s = 0.0
         self._direct: Connection | None = None
         self._made = ""
@@ -270,15 +270,20 @@ class PostgresqlSession:
 
     def cancel(self) -> None:
         """End what another thread is executing on this session, if anything."""
+        self._is_cancelled = True
         for connection in (self._connection, self._direct):
             if connection is not None:
                 connection.cancel()
 
     def close(self) -> None:
         """Let the connections go; an open transaction is rolled back."""
-        for connection in (self._connection, self._direct):
-            if connection is not None:
-                connection.close()
+        if self._direct is not None:
+            self._direct.close()
+        if self._connection is not None:
+            if self._is_cancelled or self._connection.met >= TENANTS_A_CONNECTION:
+                # Of a cancellation the server may yet be told, and would end what somebody else does.
+                self._connection.close()
+            self._server.give_back(self._connection, self._database)
         self._connection = self._direct = None
 
     def _places(self, works: Sequence[Work]) -> list[Place]:
@@ -304,16 +309,17 @@ class PostgresqlSession:
             raise DatabaseError(f"{tenant!r} can be no name in PostgreSQL", cause=Cause.MISSING)
         database = self._layout.database(tenant)
         connection, now_s = self._connection, time.monotonic()
-        here = connection and connection.is_open and database == self._database and self._met < TENANTS_A_CONNECTION
+        here = (
+            connection and connection.is_open and database == self._database and connection.met < TENANTS_A_CONNECTION
+        )
         # One that has just answered is not asked whether it would: if it breaks now, it breaks as under any string.
-        if connection and here and (now_s - self._used_s < _REST_S or connection.is_usable()):
-            self._met, self._used_s = self._met + 1, now_s
-            return connection
-        if connection:
-            connection.close()
-        self._connection = self._server.connect(database)
-        self._database, self._met, self._used_s = database, 1, now_s
-        return self._connection
+        if not (connection and here and (now_s - self._used_s < _REST_S or connection.is_usable())):
+            if connection:
+                connection.close()
+            connection = self._connection = self._server.lend(database)
+            self._database = database
+        connection.met, self._used_s = connection.met + 1, now_s
+        return connection
 
     def _own(self, tenant: str) -> Connection:
         """Give a connection to a tenant's database that no pooler shares with others."""
