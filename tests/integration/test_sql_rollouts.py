@@ -447,6 +447,25 @@ def test_once_when_a_delta_is_for_the_server_then_it_goes_there_before_all_tenan
     assert desk.fleet.columns(desk.fleet.shared, "catalogue") == []
 
 
+def test_apply_when_a_constraint_that_is_deferred_fails_in_a_batch_then_only_that_tenant_is_left_out(
+    desk: Desk,
+) -> None:
+    if desk.fleet.engine != "postgresql":
+        pytest.skip("the statements are PostgreSQL's")
+    bad = desk.fleet.names[6]
+    desk.fleet.sql(bad, "INSERT INTO users (id, name) VALUES (7, 'eve')")
+    desk.project.write(
+        "delta_20250322_bosses",
+        "CREATE TABLE bosses (id integer PRIMARY KEY, boss integer REFERENCES bosses INITIALLY DEFERRED);\n"
+        "INSERT INTO bosses SELECT 1, 8 FROM users WHERE id = 7;\n-- Reversible delta\n-- DROP TABLE bosses;\n",
+    )
+    told = desk.done("apply", "--batch", "5", "--on-failure", "continue", "--no-prove", status=8)
+    assert failed(told) == [bad]
+    (result,) = (result for result in told["results"] if result["tenant"] == bad)
+    assert f"{bad}: delta_20250322_bosses: insert or update on table" in result["error"]["message"]
+    assert desk.fleet.having("boss", "bosses") == [name for name in desk.fleet.names if name != bad]
+
+
 def test_apply_when_no_reverse_is_written_then_each_tenant_derives_its_own(desk: Desk) -> None:
     if desk.fleet.engine != "postgresql":
         pytest.skip("the statements are PostgreSQL's")

@@ -180,7 +180,8 @@ class PostgresqlSession:
         """
         asked = [(*texts, *work.asks) for work in works]
         about_rows = [not isinstance(text, str) for held in asked for text in held]
-        writing = Transaction(Limits(lock_timeout_ms, statement_timeout_ms), is_steady=any(about_rows))
+        limits = Limits(lock_timeout_ms, statement_timeout_ms)
+        writing = Transaction(limits, is_steady=any(about_rows), comes_to_nothing=True)
         unlimited, limited = (f"SET LOCAL statement_timeout = {one}" for one in (0, statement_timeout_ms))
 
         prepared: set[str] = set()

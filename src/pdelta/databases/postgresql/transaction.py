@@ -42,6 +42,7 @@ class Transaction:
     Args:
         limits: For its statements.
         is_steady: Whether it is not to see what others commit meanwhile.
+        comes_to_nothing: Whether it is rolled back at the end, so that no COMMIT asks for deferred constraints.
 
     Attributes:
         script: What is to be sent.
@@ -49,7 +50,7 @@ class Transaction:
         leaves: Whether one may have left something in the session.
     """
 
-    def __init__(self, limits: Limits, *, is_steady: bool = False) -> None:
+    def __init__(self, limits: Limits, *, is_steady: bool = False, comes_to_nothing: bool = False) -> None:
         level = "REPEATABLE READ" if is_steady else "READ COMMITTED"
         self.script = Script([Line(f"BEGIN ISOLATION LEVEL {level}")])
         self._settings = (
@@ -58,6 +59,8 @@ class Transaction:
             f"SET LOCAL {MARK} = 'open'",
         )
         self.script.add(*self._settings)
+        self._asks_each = comes_to_nothing
+        self._tenants = 0
         self.sets = False
         self.leaves = False
 
@@ -91,7 +94,12 @@ class Transaction:
             writing.add(tuple(moves), is_plain=is_plain)
         lines += writing.lines
         lines += (Line(text, Role.FRAME, place.tenant) for text in _tidy(writing.texts))
-        lines += _look_at_constraints(place, work, is_last=is_last)
+        self._tenants += 1
+        if self._asks_each or (is_last and self._tenants == 1):
+            lines += _look_at_constraints(place, work, is_last=is_last)
+        elif is_last:
+            # Whose constraint it was nobody can say.
+            lines.append(Line(_LOOK, Role.PIECE))
         lines.append(Line(ledger.expect(place, work.after, ledger.WRONG, mark=MARK), Role.HEAD, place.tenant))
         self.sets |= any(text.sets for text in writing.texts)
         self.leaves |= any(text.leaves or text.role for text in writing.texts)
@@ -227,11 +235,13 @@ def _is_plain(move: Move) -> bool:
 
 
 def _look_at_constraints(place: Place, work: Work, *, is_last: bool) -> Iterator[Line]:
-    """Give what lets deferred constraints fail where the tenant is known, and not at the COMMIT of all.
+    """Give what lets deferred constraints fail where the tenant is known, and not at the COMMIT.
 
-    To ask for it changes how they are looked at from then on; so before another tenant comes, that is taken back.
+    To ask for it changes how they are looked at from then on; so before another tenant comes, that is taken back. Where
+    several tenants commit together, the last one asks for all: a failure undoes all, and whose it was is seen when
+    they are done one by one.
     """
-    asked = Line("SET CONSTRAINTS ALL IMMEDIATE", Role.PIECE, place.tenant, work.moves[-1].row.id if work.moves else "")
+    asked = Line(_LOOK, Role.PIECE, place.tenant, work.moves[-1].row.id if work.moves else "")
     if is_last:
         yield asked
     else:
@@ -239,6 +249,7 @@ def _look_at_constraints(place: Place, work: Work, *, is_last: bool) -> Iterator
         yield from (frame[0], asked, frame[1], frame[2])
 
 
+_LOOK: Final = "SET CONSTRAINTS ALL IMMEDIATE"
 _FOR_A_MOMENT: Final = ("SAVEPOINT pdelta", "ROLLBACK TO SAVEPOINT pdelta", "RELEASE SAVEPOINT pdelta")
 
 
