@@ -103,10 +103,13 @@ class Files:
         Raises:
             DatabaseError: It is gone, no file, or can't be reached; or it has several names and is to be written.
         """
-        path = os.path.realpath(self.path(name))
+        path = self.path(name)
         with self._guard:
             try:
-                status = os.stat(path)
+                status = os.lstat(path)
+                if stat.S_ISLNK(status.st_mode):
+                    path = os.path.realpath(path)
+                    status = os.stat(path)
             except OSError as error:
                 raise unreachable(name, error) from error
             if not stat.S_ISREG(status.st_mode):

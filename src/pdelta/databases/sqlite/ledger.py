@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from pdelta.databases.sqlite.connection import UNCHANGED, SqliteConnection
-from pdelta.errors import StaleError
+from pdelta.errors import DatabaseError, StaleError
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, Way, head_of
 
 _COLUMNS: Final = ", ".join(Applied.__struct_fields__)
@@ -47,6 +47,18 @@ def make(connection: SqliteConnection) -> None:
         connection.run(_HISTORY)
 
 
+def made_head(connection: SqliteConnection) -> Head:
+    """Give the head of a ledger, which is made where there is none."""
+    # Nearly always it is there, and its head the only question.
+    try:
+        return head(connection)
+    except DatabaseError:
+        if is_there(connection):
+            raise
+    make(connection)
+    return EMPTY_HEAD
+
+
 def head(connection: SqliteConnection) -> Head:
     """Give the head of a ledger that is there."""
     found = connection.rows("SELECT id, digest, state FROM main.pdelta_applied")
@@ -63,11 +75,16 @@ def managed_head(connection: SqliteConnection) -> tuple[bool, Head]:
 
 def rows(connection: SqliteConnection, delta: str = "") -> list[Applied]:
     """Give all rows, sorted by id, or that of one delta; none where there is no ledger."""
-    if not is_there(connection):
+    try:
+        if delta:
+            found = connection.rows(f"{_SELECT} WHERE id = ?", (delta,))
+        else:
+            found = connection.rows(f"{_SELECT} ORDER BY id")
+    except DatabaseError:
+        if is_there(connection):
+            raise
         return []
-    if delta:
-        return _read(connection, connection.rows(f"{_SELECT} WHERE id = ?", (delta,)))
-    return _read(connection, connection.rows(f"{_SELECT} ORDER BY id"))
+    return _read(connection, found)
 
 
 def row(connection: SqliteConnection, id: str) -> Applied | None:

@@ -219,8 +219,7 @@ class SqliteSession:
 
     def _move(self, connection: SqliteConnection, work: Work, statement_timeout_ms: int) -> None:
         """Make all moves of a work, from the head that it must find to the one that it must leave."""
-        ledger.make(connection)
-        found = ledger.head(connection)
+        found = ledger.made_head(connection)
         if found != work.before:
             raise ledger.stale(connection, f"its ledger has {found.count} deltas, and others than were read")
         for move in work.moves:
@@ -244,10 +243,7 @@ class SqliteSession:
         """Open a file and begin; what is not committed inside is rolled back, what is becomes known to the cache."""
         learning = _Learning(self._files, self._heads, tenant)
         with self._connection(tenant, lock_timeout_ms) as connection:
-            connection.run(f"PRAGMA foreign_keys = {'ON' if enforced else 'OFF'}")
-            # Otherwise a power cut could bring back the journal of a commit that was reported (no slower, measured).
-            connection.run("PRAGMA synchronous = EXTRA")
-            connection.begin()
+            connection.begin(enforced=enforced)
             try:
                 yield connection, learning
             finally:
@@ -371,6 +367,9 @@ def _enforces(work: Work) -> bool:
 def _orphans(connection: SqliteConnection) -> Counter[tuple[str, str]]:
     """Count the rows whose parent is not there, by table and parent."""
     try:
+        # Nearly always there is none, and counting none takes eight times as long (measured: 45 against 5 µs).
+        if not connection.gives("PRAGMA foreign_key_check"):
+            return _NO_ORPHANS
         return Counter({(table, parent): count for table, parent, count in connection.rows(_ORPHANS)})
     except DatabaseError as error:
         # A key that fits no parent at all, which SQLite lets be until it is used.
