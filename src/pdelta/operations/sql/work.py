@@ -65,6 +65,7 @@ class Workshop:
         self._made: dict[int, tuple[PlannedMove, Move]] = {}
         self._reversed: dict[int, tuple[PlannedMove, Applied, Move]] = {}
         self._named: dict[int, tuple[PlannedMove, frozenset[str], bool]] = {}
+        self._cut: dict[int, tuple[PlannedMove, str, tuple[Piece, ...]]] = {}
 
     @property
     def run(self) -> str:
@@ -174,7 +175,12 @@ class Workshop:
     def _reverse_pieces(self, planned: PlannedMove, row: Applied) -> tuple[Piece, ...]:
         if planned.recorded:
             return ()
-        return self.reverse_pieces(row.reverse, accept_loss=planned.accept_loss)
+        # Many tenants hold the same reverse, one after the other.
+        kept = self._cut.get(id(planned))
+        if kept is None or kept[1] != row.reverse:
+            pieces = self.reverse_pieces(row.reverse, accept_loss=planned.accept_loss)
+            kept = self._cut[id(planned)] = (planned, row.reverse, pieces)
+        return kept[2]
 
     def _applying(self, planned: PlannedMove) -> Move:
         row = self._row(planned, planned.reverse)
