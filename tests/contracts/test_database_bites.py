@@ -78,6 +78,19 @@ class GoesByTheLedgerOfNow(Around):
         super().commit(works, lock_timeout_ms=lock_timeout_ms, statement_timeout_ms=statement_timeout_ms)
 
 
+class RemembersLedgers(Around):
+    """Gives what it read of a tenant once, whoever wrote there since."""
+
+    def __init__(self, inner: Session, database: SqliteDatabase) -> None:
+        super().__init__(inner, database)
+        self.read: dict[str, Sequence[Applied] | None] = {}
+
+    def ledger(self, tenant: str, *, lock_timeout_ms: int) -> Sequence[Applied] | None:
+        if tenant not in self.read:
+            self.read[tenant] = super().ledger(tenant, lock_timeout_ms=lock_timeout_ms)
+        return self.read[tenant]
+
+
 class KeepsNoHistory(Around):
     def commit(self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
         super().commit(works, lock_timeout_ms=lock_timeout_ms, statement_timeout_ms=statement_timeout_ms)
@@ -258,6 +271,7 @@ CASES: Final[list[tuple[type[Around] | type[Broken], str]]] = [
     (CutsTexts, "test_commit_when_applied_then_row_data_and_head_agree"),
     (GoesByTheLedgerOfNow, "test_commit_when_the_ledger_is_another_then_stale_and_nothing_changed"),
     (GoesByTheLedgerOfNow, "test_commit_when_the_ledger_was_edited_by_hand_then_it_is_believed_over_the_stamp"),
+    (RemembersLedgers, "test_ledger_when_read_ahead_of_a_commit_then_its_rows_and_nobody_is_held_up"),
     (KeepsNoHistory, "test_commit_when_reversed_then_history_holds_the_whole_row"),
     (KeepsNoHistory, "test_commit_when_gone_forward_back_forward_then_the_history_only_grows"),
     (KeepsNoHistory, "test_commit_when_a_row_is_replaced_then_the_former_is_in_the_history"),

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
@@ -71,8 +72,8 @@ def rows(path: Path, text: str) -> list[tuple[object, ...]]:
         return connection.execute(text).fetchall()
 
 
-def opened(folder: Path, *names: str) -> list[str]:
-    """Give which of these files a glance opens with SQLite; for the others it believes the cache."""
+def opened_by(act: Callable[[], object]) -> list[str]:
+    """Give which files are opened with SQLite meanwhile, as often as each is."""
     found: list[str] = []
     kept_open = Files.kept_open
 
@@ -80,10 +81,68 @@ def opened(folder: Path, *names: str) -> list[str]:
         found.append(name)
         return kept_open(files, name, to_write=to_write)
 
-    with pytest.MonkeyPatch.context() as patch, database(folder) as tenants:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Files, "kept_open", noted)
-        tenants.glance(names)
+        act()
     return found
+
+
+def opened(folder: Path, *names: str) -> list[str]:
+    """Give which of these files a glance opens with SQLite; for the others it believes the cache."""
+    with database(folder) as tenants:
+        return opened_by(lambda: tenants.glance(names))
+
+
+def test_commit_when_the_ledger_was_read_before_then_the_file_is_opened_once_and_known(tmp_path: Path) -> None:
+    make(tmp_path / "a.sqlite")
+    apply(tmp_path, "a.sqlite", "DELETE FROM children")
+    move = Move(Way.REVERSE, ROW, (Piece("INSERT INTO children VALUES (10, 1)"),))
+    work = Work("a.sqlite", AFTER, EMPTY_HEAD, (move,), Glance(managed=True, head=AFTER))
+
+    def reverse() -> None:
+        with database(tmp_path) as tenants:
+            session = tenants.session("files")
+            assert session.ledger("a.sqlite", lock_timeout_ms=500) == [ROW]
+            session.commit([work], lock_timeout_ms=500)
+            session.close()
+
+    assert opened_by(reverse) == ["a.sqlite"]
+    assert opened(tmp_path, "a.sqlite") == [], "our own commit is known without another look"
+    assert head(tmp_path, "a.sqlite") == EMPTY_HEAD
+
+
+def test_cancel_when_the_ledger_was_read_before_then_the_commit_is_ended(tmp_path: Path) -> None:
+    make(tmp_path / "a.sqlite")
+    with database(tmp_path) as tenants:
+        session = tenants.session("files")
+        session.ledger("a.sqlite", lock_timeout_ms=500)
+        session.cancel()
+        work = Work("a.sqlite", EMPTY_HEAD, AFTER, (Move(Way.APPLY, ROW, ()),), Glance(managed=False, head=None))
+        with pytest.raises(DatabaseError, match="cancelled"):
+            session.commit([work], lock_timeout_ms=500)
+        session.commit([work], lock_timeout_ms=500)
+        session.close()
+    assert head(tmp_path, "a.sqlite") == AFTER
+
+
+def test_session_when_closed_or_gone_on_elsewhere_then_no_file_is_open(tmp_path: Path) -> None:
+    for name in ("a.sqlite", "b.sqlite"):
+        make(tmp_path / name)
+
+    def is_open(name: str) -> bool:
+        return any(
+            os.path.realpath(f"/proc/self/fd/{one}") == str(tmp_path / name) for one in os.listdir("/proc/self/fd")
+        )
+
+    with database(tmp_path) as tenants:
+        session = tenants.session("files")
+        session.ledger("a.sqlite", lock_timeout_ms=500)
+        assert is_open("a.sqlite")
+        session.query("b.sqlite", "SELECT 1")
+        assert not is_open("a.sqlite")
+        session.ledger("b.sqlite", lock_timeout_ms=500)
+        session.close()
+        assert not is_open("b.sqlite")
 
 
 def test_tenants_when_globs_match_then_files_alone_by_their_relative_names(tmp_path: Path) -> None:

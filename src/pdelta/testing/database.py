@@ -161,6 +161,30 @@ class DatabaseContract(RehearsalContract):
             assert not isinstance(hostile, Exception)
             assert list(hostile) == [row("c'--")]
 
+    def test_ledger_when_read_ahead_of_a_commit_then_its_rows_and_nobody_is_held_up(self) -> None:
+        """What a session gives, if anything, is the ledger; somebody who writes in between is not overwritten."""
+        with self._stage() as stage, stage.bench.database() as database:
+            first, second, *_ = stage.bench.tenants
+            session = database.session(database.lane(first))
+            try:
+                assert not session.ledger(first, lock_timeout_ms=LOCK_TIMEOUT_MS)
+                stage.commit(stage.work(first, [forward("a", INSERT_ONE)]))
+                taken = stage.work(first, [back("a", DELETE_ONE)])
+                held = session.ledger(first, lock_timeout_ms=LOCK_TIMEOUT_MS)
+                assert held is None or list(held) == [row("a")]
+                session.commit([taken], lock_timeout_ms=LOCK_TIMEOUT_MS)
+                assert stage.agrees(first) == EMPTY_HEAD
+                late = stage.work(first, [forward("b")])
+                session.ledger(first, lock_timeout_ms=LOCK_TIMEOUT_MS)
+                stage.commit(stage.work(first, [forward("a", INSERT_ONE)]))
+                staleness(session.commit, [late], lock_timeout_ms=LOCK_TIMEOUT_MS)
+                session.ledger(first, lock_timeout_ms=LOCK_TIMEOUT_MS)
+                session.commit([stage.work(second, [forward("b")])], lock_timeout_ms=LOCK_TIMEOUT_MS)
+                assert stage.ledger(first) == [row("a")]
+                assert stage.ledger(second) == [row("b")]
+            finally:
+                session.close()
+
     def test_commit_when_a_row_is_replaced_then_the_former_is_in_the_history(self) -> None:
         """A delta that is applied anew leaves no trace of the former row but in the history."""
         with self._stage() as stage:

@@ -69,6 +69,9 @@ class MysqlSession:
         self._held = ""
         self._is_clean = True
 
+    def ledger(self, tenant: str, *, lock_timeout_ms: int) -> None:
+        """Give nothing: one round trip reads the ledgers of many tenants."""
+
     def commit(self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
         """Do one work in a transaction.
 

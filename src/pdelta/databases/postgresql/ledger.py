@@ -192,6 +192,10 @@ def numbered(place: Place, oid: int) -> Place:
     return msgspec.structs.replace(place, oid=oid)
 
 
+WHOLE: Final = f"SELECT json_agg(a) FROM {APPLIED} AS a"
+"""Reads all rows of the ledger in the search path, as ``read`` does."""
+
+
 def read(schema: str, delta: str = "") -> str:
     """Give what reads all rows, or that of one delta, as one value."""
     only = f" WHERE id = {literal(delta)}" if delta else ""

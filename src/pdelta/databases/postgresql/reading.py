@@ -298,10 +298,7 @@ class Reader:
         seen = look_up(connection, self._layout, name)
         if not seen.oid:
             return ()
-        rows = _rows(name, connection.run(ledger.read(seen.schema, delta))[0].rows[0][0])
-        if isinstance(rows, Exception):
-            raise rows
-        return rows
+        return rows_of(name, connection.run(ledger.read(seen.schema, delta))[0].rows[0][0])
 
 
 def _glance(name: str, seen: Seen) -> Glance | DatabaseError:
@@ -315,15 +312,27 @@ def _later(name: str, error: FormatError) -> DatabaseError:
     return DatabaseError(f"{name}: {error.message}", reason=error.message, hint=error.hint)
 
 
-def _rows(name: str, text: str | None) -> Sequence[Applied] | DatabaseError:
+def rows_of(name: str, text: str | None) -> tuple[Applied, ...]:
+    """Give the rows of a tenant's ledger from what ``ledger.read`` gave.
+
+    Raises:
+        DatabaseError: A row is none that this version knows.
+    """
     try:
         return _decoded(text) if text else ()
     except msgspec.ValidationError as error:
-        return DatabaseError(
+        raise DatabaseError(
             f"{name}: a row of its ledger can't be read: {error}",
             reason="a row of the ledger can't be read",
             hint="a later pdelta, or a person, wrote it",
-        )
+        ) from error
+
+
+def _rows(name: str, text: str | None) -> tuple[Applied, ...] | DatabaseError:
+    try:
+        return rows_of(name, text)
+    except DatabaseError as error:
+        return error
 
 
 @functools.lru_cache(maxsize=8)

@@ -16,6 +16,7 @@ from pdelta.databases.postgresql.layout import Layout, look_up
 from pdelta.databases.postgresql.ledger import Place
 from pdelta.databases.postgresql.pattern import Patterns
 from pdelta.databases.postgresql.quoting import is_name, name
+from pdelta.databases.postgresql.reading import rows_of
 from pdelta.databases.postgresql.script import UNCOMPILED, WAIT_MS, Line, Role, Script, enter, read_only, roll_back
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.statement import single
@@ -60,6 +61,17 @@ class PostgresqlSession:
         self._direct: Connection | None = None
         self._made = ""
         self._patterns = Patterns(Limits(0))
+
+    def ledger(self, tenant: str, *, lock_timeout_ms: int) -> Sequence[Applied] | None:  # noqa: ARG002 - nothing waits
+        """Give the rows of the ledger in a tenant's own database; of schemas one round trip reads many.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+        if self._layout.by_schema:
+            return None
+        ((text,),) = self.query(tenant, ledger.WHOLE)
+        return rows_of(tenant, text)
 
     def commit(self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
         """Do these works in one transaction; several only where tenants are schemas.

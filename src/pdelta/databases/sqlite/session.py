@@ -10,10 +10,10 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdelta.databases.base import Glance, Move, Work
 from pdelta.databases.sqlite import ledger
@@ -64,6 +64,20 @@ class SqliteSession:
         self._failpoint = failpoint
         self._current: SqliteConnection | None = None
         self._guard = threading.Lock()
+        self._kept: _Kept | None = None
+
+    def ledger(self, tenant: str, *, lock_timeout_ms: int) -> Sequence[Applied]:
+        """Give the rows of a file's ledger; the file stays open, so that a commit there need not open it again.
+
+        Raises:
+            DatabaseError: As its ``cause`` says.
+        """
+        with ExitStack() as stack:
+            learning = _Learning(self._files, self._heads, tenant)
+            connection = stack.enter_context(self._connection(tenant, lock_timeout_ms))
+            rows = ledger.rows(connection)
+            self._kept = _Kept(tenant, lock_timeout_ms, connection, learning, stack.pop_all())
+        return rows
 
     def commit(self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
         """Do one work in a transaction; a transaction of SQLite's is one file's.
@@ -193,7 +207,8 @@ class SqliteSession:
                 self._current.cancel()
 
     def close(self) -> None:
-        """Do nothing: no connection outlives the transaction that it was opened for."""
+        """Close the file whose ledger was read last, if no transaction did."""
+        self._let_go()
 
     def _commit(self, work: Work, lock_timeout_ms: int, statement_timeout_ms: int, *, counted: bool) -> None:
         """Commit one work, unless rows lose their parents by it.
@@ -241,8 +256,7 @@ class SqliteSession:
         self, tenant: str, lock_timeout_ms: int, *, enforced: bool = False
     ) -> Iterator[tuple[SqliteConnection, "_Learning"]]:
         """Open a file and begin; what is not committed inside is rolled back, what is becomes known to the cache."""
-        learning = _Learning(self._files, self._heads, tenant)
-        with self._connection(tenant, lock_timeout_ms) as connection:
+        with self._opened(tenant, lock_timeout_ms) as (connection, learning):
             connection.begin(enforced=enforced)
             try:
                 yield connection, learning
@@ -252,7 +266,26 @@ class SqliteSession:
         learning.learn()
 
     @contextmanager
+    def _opened(self, tenant: str, lock_timeout_ms: int) -> Iterator[tuple[SqliteConnection, "_Learning"]]:
+        """Give a connection to write, the one that is open where it is to this file."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            with kept.stack:
+                if kept.tenant == tenant and kept.lock_timeout_ms == lock_timeout_ms:
+                    yield kept.connection, kept.learning
+                    return
+        learning = _Learning(self._files, self._heads, tenant)
+        with self._connection(tenant, lock_timeout_ms) as connection:
+            yield connection, learning
+
+    def _let_go(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.stack.close()
+
+    @contextmanager
     def _connection(self, tenant: str, lock_timeout_ms: int, *, to_write: bool = True) -> Iterator[SqliteConnection]:
+        self._let_go()
         with SqliteConnection.opened(
             self._files, tenant, lock_timeout_ms=lock_timeout_ms, to_write=to_write
         ) as connection:
@@ -263,6 +296,16 @@ class SqliteSession:
             finally:
                 with self._guard:
                     self._current = None
+
+
+class _Kept(NamedTuple):
+    """A file that is open since its ledger was read; the stack closes it."""
+
+    tenant: str
+    lock_timeout_ms: int
+    connection: SqliteConnection
+    learning: "_Learning"
+    stack: ExitStack
 
 
 class _Learning:

@@ -54,7 +54,8 @@ class Carrier:
     def handle(self, session: Session, jobs: Sequence[Job], lock_ms: int) -> Sequence[Arrival | DatabaseError]:
         """Do these jobs, together where that can be, else one by one."""
         tasks = [self._tasks[job.number] for job in jobs]
-        self._read_ahead(session, jobs)
+        if not (len(jobs) == 1 and self._read_beside(session, tasks[0], lock_ms)):
+            self._read_ahead(jobs)
         try:
             if len(tasks) > 1:
                 works = [self._known_work(session, task) for task in tasks]
@@ -110,17 +111,22 @@ class Carrier:
             return self._workshop.restoring(planned, row, former)
         return self._workshop.reversing(planned, row, task.tenant)
 
-    def _read_ahead(self, session: Session, jobs: Sequence[Job]) -> None:
-        """Read the ledgers that these jobs need; many a round trip, and those of the next ones with them."""
-        tasks = [task for task in (self._tasks[job.number] for job in jobs) if task.needs_rows and task.rows is None]
-        if not tasks:
-            return
-        if self._database.batch_limit == 1:
-            # Each tenant has a connection for itself: the one that is about to change it.
-            for task in tasks:
-                task.rows = _own_rows(session, task)
-            return
+    def _read_beside(self, session: Session, task: Task, lock_ms: int) -> bool:
+        """Read the ledger that a task needs on the session that will write it; say whether that was to be done so."""
+        if not task.needs_rows or task.rows is not None:
+            return True
+        try:
+            task.rows = session.ledger(task.tenant, lock_timeout_ms=lock_timeout_ms(task.moves, lock_ms))
+        except DatabaseError:
+            # Looked at again, which says why.
+            task.rows = ()
+        return task.rows is not None
+
+    def _read_ahead(self, jobs: Sequence[Job]) -> None:
+        """Read the ledgers that these jobs need, and those of the next ones, many a round trip."""
         with self._reading:
+            if all(not task.needs_rows or task.rows is not None for task in (self._tasks[job.number] for job in jobs)):
+                return
             first = min(job.number for job in jobs)
             last = max(first + _READ_AHEAD, *(job.number + 1 for job in jobs), 0)
             unread = [task for task in self._tasks[first:last] if task.needs_rows and task.rows is None]
@@ -311,11 +317,15 @@ class Carrier:
 
     def _former(self, session: Session, tenant: str, planned: PlannedMove) -> Applied:
         """Give the row that a delta's newer version replaced."""
-        which = f"id = '{planned.id}' AND digest = '{planned.former}'"
-        rows = _rows(session, tenant, f"FROM pdelta_history WHERE {which} ORDER BY number DESC LIMIT 1")
+        columns = Applied.__struct_fields__
+        rows = session.query(
+            tenant,
+            f"SELECT {', '.join(columns)} FROM pdelta_history "  # noqa: S608 - both are checked by their formats
+            f"WHERE id = '{planned.id}' AND digest = '{planned.former}' ORDER BY number DESC LIMIT 1",
+        )
         if not rows:
             raise PdeltaError(f"{tenant}: the version of {planned.id} before this one is not in the history")
-        return rows[0]
+        return msgspec.convert(dict(zip(columns, rows[0], strict=True)), Applied)
 
     def _settled(self, session: Session, task: Task, moves: Sequence[PlannedMove], error: GuardError) -> str | None:
         """Give the delta whose check refused because its effect is there already, as its verify says; None for none."""
@@ -350,21 +360,3 @@ class Carrier:
         if not self._database.transactional or any(move.alone for move in task.moves):
             return True
         return len(task.moves) > 1 and any(move.apart for move in task.moves)
-
-
-def _own_rows(session: Session, task: Task) -> Sequence[Applied]:
-    """Give a tenant's ledger, read by the session that works on it; none where it can't be read."""
-    if task.glance is not None and not task.glance.managed:
-        return ()
-    try:
-        return _rows(session, task.tenant, "FROM pdelta_applied")
-    except PdeltaError:
-        # It is looked at again when its turn comes, and says why then.
-        return ()
-
-
-def _rows(session: Session, tenant: str, found: str) -> list[Applied]:
-    """Give the rows of a question; ids and digests need no quoting."""
-    columns = Applied.__struct_fields__
-    rows = session.query(tenant, f"SELECT {', '.join(columns)} {found}")
-    return [msgspec.convert(dict(zip(columns, row, strict=True)), Applied) for row in rows]
