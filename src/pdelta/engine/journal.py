@@ -5,7 +5,6 @@ does. ``docs/formats/journal.md`` is the specification.
 """
 
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -22,6 +21,7 @@ from pdelta.formats.plan import decode_plan, encode_plan
 from pdelta.model.failpoint import FailPoint, never
 from pdelta.model.plan import Plan
 from pdelta.model.run import RUN_PREFIX, AnyRecord, Direction, Opened, RunPhase, RunState
+from pdelta.sqlite import sqlite3
 
 _BUSY_TIMEOUT_S: Final = 10.0
 

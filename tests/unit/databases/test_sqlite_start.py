@@ -21,6 +21,23 @@ def test_adapter_when_imported_then_what_it_rarely_needs_is_not() -> None:
     assert done.stdout == "set()\n", done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    "module", ["pdelta.app.sql.apply", "pdelta.app.sql.rollback", "pdelta.app.sql.provision", "pdelta.app.sql.adopt"]
+)
+def test_sqlite_when_a_command_is_about_to_write_many_files_then_it_counts_no_memory(module: str) -> None:
+    code = (
+        f"import sys, {module}, pdelta.app.sql.rollout, pdelta.databases.sqlite.session, _sqlite3, ctypes;"
+        "used = getattr(ctypes.CDLL(getattr(_sqlite3, '__file__', None)), 'sqlite3_memory_used', None);"
+        "connection = sys.modules['sqlite3'].connect(':memory:');"
+        "connection.execute('CREATE TABLE t (x)');"
+        "print(used and used())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if done.stdout == "None\n":
+        pytest.skip("this Python does not let its SQLite be reached")
+    assert done.stdout == "0\n", done.stdout + done.stderr
+
+
 def test_head_when_there_are_no_rows_then_it_is_the_one_that_is_spelt_out() -> None:
     assert head_of(()) == EMPTY_HEAD
 

@@ -6,7 +6,6 @@ file.
 """
 
 import os
-import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -14,6 +13,7 @@ from typing import Any, Final, Self
 
 from pdelta.databases.sqlite.files import Files
 from pdelta.errors import Cause, DatabaseError
+from pdelta.sqlite import sqlite3
 
 UNCHANGED: Final = "nothing was changed there"
 
