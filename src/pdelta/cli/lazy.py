@@ -1,10 +1,17 @@
 """A command group whose commands are imported when they are used: start-up is a budget."""
 
+import gc
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 import click
+
+_OBJECTS_BETWEEN: Final = 10_000
+"""So many more of them there must be before the garbage among them is collected: some 2 MB.
+
+Python's own 700 are reached 80 times by a roll-out over 1,000 tenants, for 12 ms and no garbage.
+"""
 
 
 class LazyGroup(click.Group):
@@ -28,10 +35,14 @@ class LazyGroup(click.Group):
         return list(self._table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import one command."""
+        """Import one command, and collect garbage from then on where the command line has put that off."""
         if cmd_name not in self._table:
             return None
         command: click.Command = import_module(self._package + cmd_name.replace("-", "_")).command
+        if not isinstance(command, LazyGroup) and not gc.isenabled():
+            gc.freeze()
+            gc.set_threshold(_OBJECTS_BETWEEN)
+            gc.enable()
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
