@@ -68,24 +68,14 @@ def _run(words: list[str]) -> int:
         # Whoever ends a command so wants it to stop as Ctrl-C does, and to hear where it stopped.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _import_msgspec()
+        from pdelta.cli.late import import_late
+
+        import_late("pathlib", "msgspec", "click")
         from pdelta.cli.command_line import run
     except KeyboardInterrupt:
         sys.stderr.write("error: stopped on request before anything began; nothing was changed\n")
         return 130
     return run(words)
-
-
-def _import_msgspec() -> None:
-    """Import that library without ``typing_extensions``, of which it needs nothing that Python 3.11 lacks: 5 ms."""
-    hidden = "typing_extensions" not in sys.modules
-    if hidden:
-        sys.modules["typing_extensions"] = None  # type: ignore[assignment]  # importing it fails now
-    try:
-        import msgspec  # noqa: F401 - it is here for everybody else
-    finally:
-        if hidden:
-            del sys.modules["typing_extensions"]
 
 
 def _agent_roots(words: "Sequence[str]") -> list[bytes] | None:

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from pdelta.cli.late import import_late
 from pdelta.cli.place import control_folder
 from pdelta.errors import FilesystemError, UsageError
 from pdelta.formats.project import FILE_NAME, Project, parse_project
@@ -121,6 +122,7 @@ def _find(start: Path) -> Path | None:
 
 
 def _load(file: Path) -> Project:
+    import_late("tomllib")
     try:
         return parse_project(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
