@@ -25,13 +25,14 @@ else:  # older releases of click have no type argument
 
 Function = Callable[..., Any]
 
-_WHOLE: Final = re.compile(r"-?[0-9]{1,18}")
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?)b?", re.IGNORECASE)
-_AGE: Final = re.compile(r"(\d+)\s*([smhdw])", re.IGNORECASE)
+# Compiled when they are used: one word of one command in ten is matched against one of them.
+_WHOLE: Final = r"-?[0-9]{1,18}"
+_SIZE: Final = r"(?i)(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?)b?"
+_AGE: Final = r"(?i)(\d+)\s*([smhdw])"
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 FOREVER_S: Final = 1e9
 _DEFAULTS: Final = {"--become": "root", "--wait": str(FOREVER_S)}
-_VALUES: Final = {"--become": re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*"), "--wait": re.compile(r"\d+(\.\d+)?")}
+_VALUES: Final = {"--become": r"[A-Za-z_][A-Za-z0-9_.-]*", "--wait": r"\d+(\.\d+)?"}
 RULES: Final = "pdelta.rules"
 RULE_OPTIONS: Final = ("--ignore", "--include", "--ignore-file")
 
@@ -45,7 +46,7 @@ class Size(_Number):
         """Give the number of bytes."""
         if isinstance(value, int):
             return value
-        found = _SIZE.fullmatch(value.strip())
+        found = re.fullmatch(_SIZE, value.strip())
         if found is None:
             self.fail(f"{value!r} is no size; write for example 64K, 1M or 20G", param, ctx)
         binary = found.group(3) or not value.lower().endswith("b")
@@ -64,7 +65,7 @@ class Count(_Number):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401
         """Give the number."""
-        number = value if isinstance(value, int) else int(value) if _WHOLE.fullmatch(value) else None
+        number = value if isinstance(value, int) else int(value) if re.fullmatch(_WHOLE, value) else None
         if number is None or number < self._least:
             self.fail(f"{value!r} is no whole number from {self._least} on", param, ctx)
         return number
@@ -79,7 +80,7 @@ class Seconds(_Decimal):
         """Give the span."""
         if isinstance(value, float):
             return value
-        if not _VALUES["--wait"].fullmatch(value):
+        if not re.fullmatch(_VALUES["--wait"], value):
             self.fail(f"{value!r} is no number of seconds", param, ctx)
         return float(value)
 
@@ -114,7 +115,7 @@ class Age(_Number):
         """Give the number of seconds."""
         if isinstance(value, int):
             return value
-        found = _AGE.fullmatch(value.strip())
+        found = re.fullmatch(_AGE, value.strip())
         if found is None:
             self.fail(f"{value!r} is no span of time; write for example 12h, 30d or 2w", param, ctx)
         return int(found.group(1)) * _SECONDS[found.group(2).lower()]
@@ -300,7 +301,7 @@ def _fill_values(words: list[str]) -> tuple[list[str], list[str]]:
             separate.append(word)
             filled.append(word)
             continue
-        value = rest[0] if rest and _VALUES[word].fullmatch(rest[0]) else ""
+        value = rest[0] if rest and re.fullmatch(_VALUES[word], rest[0]) else ""
         default = f"{word}={_DEFAULTS[word]}"
         if value and word == "--wait":
             rest.pop(0)

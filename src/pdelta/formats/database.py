@@ -19,7 +19,7 @@ from pdelta.sql.token import Dialect
 Choice = TypeVar("Choice", bound=StrEnum)
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,200}")
-_VALUE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VALUE_NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
 class Of(StrEnum):
@@ -252,7 +252,7 @@ class _Reader:
         if not isinstance(values, dict):
             raise self._error(f"values.{pattern} is not a table", 'write for example "*" = { region = "eu" }')
         for name in values:
-            if not _VALUE_NAME.fullmatch(name):
+            if not re.fullmatch(_VALUE_NAME, name):
                 raise self._error(
                     f"values.{pattern} has {name!r}, which no placeholder can name",
                     "a placeholder's name is letters, digits and _, and begins with no digit",

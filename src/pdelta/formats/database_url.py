@@ -27,9 +27,9 @@ KINDS: Final = ("env", "file", "cmd")
 
 HIDDEN: Final = "***"
 _FORMS: Final = "write postgresql://…, mysql://…, sqlite:///FILE, env:NAME, file:PATH or cmd:COMMAND"
-_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
-_REFERENCE: Final = re.compile(rf"({'|'.join(KINDS)}):(.*)", re.DOTALL)
-_PARTS: Final = re.compile(
+# Compiled when they are used: where nothing is told of a URL, none is taken apart.
+_URL: Final = r"(?s)([A-Za-z][A-Za-z0-9+.-]*)://(.*)"
+_PARTS: Final = (
     r"(?:(?P<user>[^:/?#@]*)(?::(?P<password>[^:/?#@]*))?(?P<at>@))?"
     r"(?P<place>(?:[^:/?#@\[\]]*|\[[^/?#@\]]*\])(?::[0-9]{0,5})?"
     r"(?:,(?:[^:/?#@\[\],]*|\[[^/?#@\]]*\])(?::[0-9]{0,5})?)*(?:/[^?#@]*)?)"
@@ -72,19 +72,20 @@ def check_url(text: str) -> None:
     Raises:
         FormatError: It is neither a URL of a known kind nor a reference; the message doesn't show it.
     """
-    if found := _REFERENCE.fullmatch(text):
-        if not found[2].strip():
-            raise FormatError(f"{found[1]}: names nothing", hint=_FORMS)
-        if found[1] == "cmd":
-            _words(found[2])
+    if found := _reference(text):
+        kind, name = found
+        if not name.strip():
+            raise FormatError(f"{kind}: names nothing", hint=_FORMS)
+        if kind == "cmd":
+            _words(name)
     elif dialect_of(text) is None:
         raise FormatError("the url is neither a database's nor a reference to one", hint=_FORMS)
 
 
 def dialect_of(text: str) -> Dialect | None:
     """Give how the SQL behind a URL is read; None for a reference and for what is no database's URL."""
-    found = _URL.fullmatch(text)
-    return SCHEMES.get(found[1].lower()) if found else None
+    scheme, mark, _ = text.partition("://")
+    return SCHEMES.get(scheme.lower()) if mark else None
 
 
 def resolve(text: str, lookup: Lookup | None) -> str:
@@ -98,12 +99,12 @@ def resolve(text: str, lookup: Lookup | None) -> str:
         UsageError: The reference names nothing, or something that is no database's URL; never shows what it found.
         PdeltaError: Whatever ``lookup`` raises.
     """
-    reference = _REFERENCE.fullmatch(text)
+    reference = _reference(text)
     if reference is None:
         return text
     if lookup is None:
         raise UsageError(f"{shown(text)} can't be looked up here", hint="give the URL itself")
-    kind, name = reference[1], reference[2].strip()
+    kind, name = reference[0], reference[1].strip()
     match kind:
         case "env":
             value = lookup.variable(name)
@@ -130,7 +131,7 @@ def shown(text: str) -> str:
     if text.startswith("cmd:"):
         first, *rest = text.removeprefix("cmd:").split() or [""]
         return f"cmd:{first}{' …' if rest else ''}"
-    return text if _REFERENCE.fullmatch(text) else redacted(text)
+    return text if _reference(text) else redacted(text)
 
 
 def redacted(url: str) -> str:
@@ -138,12 +139,12 @@ def redacted(url: str) -> str:
 
     Never shows a secret, not even where the URL is malformed because it holds one that is not encoded.
     """
-    if _REFERENCE.fullmatch(url):
+    if _reference(url):
         return shown(url)
-    found = _URL.fullmatch(url)
+    found = re.fullmatch(_URL, url)
     if found is None:
         return HIDDEN
-    parts = _PARTS.fullmatch(found[2])
+    parts = re.fullmatch(_PARTS, found[2])
     if parts is None:
         return f"{found[1]}://{HIDDEN}"
     user = parts["user"] + (f":{HIDDEN}" if parts["password"] is not None else "") + "@" if parts["at"] else ""
@@ -155,11 +156,11 @@ def secrets_of(url: str) -> tuple[str, ...]:
     """Give everything in a URL that nobody may read, each as it is written and as it is meant; the longest first."""
     from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
-    found = _URL.fullmatch(url)
+    found = re.fullmatch(_URL, url)
     if found is None:
         return ()
     raw: list[str] = []
-    if parts := _PARTS.fullmatch(found[2]):
+    if parts := re.fullmatch(_PARTS, found[2]):
         raw += [parts["password"] or "", parts["rest"] or ""]
         raw += [value for _, name, value in _parameters(parts["query"]) if name not in _OPEN]
     else:
@@ -176,6 +177,12 @@ def mask(text: str, secrets: Iterable[str]) -> str:
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return text
+
+
+def _reference(text: str) -> tuple[str, str] | None:
+    """Give the kind and the name of a reference; None for what is none."""
+    kind, colon, name = text.partition(":")
+    return (kind, name) if colon and kind in KINDS else None
 
 
 def _parameters(query: str | None) -> Iterator[tuple[str, str, str]]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pdelta.sql.script import Replaced, Script
 
 SUFFIX: Final = ".sql"
-_NAME: Final = re.compile(r"delta_([0-9]{8})(z*[b-y]?)_([A-Za-z0-9][A-Za-z0-9_-]*)")
+_NAME: Final = r"delta_([0-9]{8})(z*[b-y]?)_([A-Za-z0-9][A-Za-z0-9_-]*)"
 _HINT: Final = "name it delta_YYYYMMDD_NAME.sql, with letters, digits, _ and - in NAME"
 
 
@@ -40,7 +40,7 @@ def parse_name(stem: str) -> DeltaName:
     Raises:
         FormatError: It is no such name, or its date is none.
     """
-    found = _NAME.fullmatch(stem)
+    found = re.fullmatch(_NAME, stem)
     if found is None:
         raise FormatError(f"{stem!r} is no name of a delta file", hint=_HINT)
     try:

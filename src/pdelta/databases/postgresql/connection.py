@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from pdelta.databases.postgresql import libpq
 from pdelta.databases.postgresql.address import Address
 
-_CONNECT_STATE: Final = re.compile(r":  ([0-9A-Z]{5}): (.*)")
+_CONNECT_STATE: Final = r":  ([0-9A-Z]{5}): (.*)"
 _LOST: Final = "the connection was closed"
 _BRIEF_BYTES: Final = 16_384
 """Fits into every socket, which holds at least five times as much."""
@@ -296,7 +296,7 @@ class Connection:
 
 def _refusal(words: str) -> ConnectError:
     """Take the server's code out of the library's verbose message."""
-    found = _CONNECT_STATE.search(words)
+    found = re.search(_CONNECT_STATE, words)
     if found is None:
         return ConnectError(words)
     return ConnectError(found[2].split("\n")[0], found[1])
