@@ -7,7 +7,6 @@ from typing import IO, Final
 
 import click
 
-from pdelta.cli.render import document
 from pdelta.cli.render.progress import Progress
 from pdelta.cli.render.safe import shown_text
 from pdelta.cli.settings import wants_colour
@@ -78,7 +77,7 @@ class Console:
         self.settle()
         if self.json:
             self._out.flush()
-            self._out.write(document.encode(value).decode())
+            self._write_document(value)
         elif not self.quiet:
             for line in text():
                 self._out.write(self._coloured(line) + "\n")
@@ -99,7 +98,7 @@ class Console:
         """Show an error: what happened, what it concerns, and what to do next."""
         self.settle()
         if self.json:
-            self._out.write(document.encode({"error": error_fields(error)}).decode())
+            self._write_document({"error": error_fields(error)})
             self._out.flush()
         self.objection(error)
 
@@ -120,7 +119,7 @@ class Console:
         hint = "this is a bug in pdelta, but nothing is lost: `pdelta recover` works; -vv shows the traceback"
         if self.json:
             fields = {"code": "bug", "exit_status": 1, "message": message, "hint": hint}
-            self._out.write(document.encode({"error": fields}).decode())
+            self._write_document({"error": fields})
             self._out.flush()
         self._complain(message, hint=hint)
         self._trace(error)
@@ -132,7 +131,7 @@ class Console:
         hint = f"`{path} --help` shows what it takes"
         if self.json:
             fields = {"code": "usage", "exit_status": 2, "message": error.format_message(), "hint": hint}
-            self._out.write(document.encode({"error": fields}).decode())
+            self._write_document({"error": fields})
             self._out.flush()
         self._complain(error.format_message(), hint=hint)
 
@@ -148,6 +147,11 @@ class Console:
     def give_up_output(self) -> None:
         """Keep the interpreter from complaining about a closed pipe when it exits."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def _write_document(self, value: object) -> None:
+        from pdelta.cli.render import document
+
+        self._out.write(document.encode(value).decode())
 
     def _coloured(self, line: str) -> str:
         return line if self.colour else click.unstyle(line)

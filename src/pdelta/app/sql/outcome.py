@@ -3,13 +3,17 @@
 Apart from ``rollout``, which carries them out: finding out that there is nothing to do imports none of that.
 """
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
-from pdelta.errors import PdeltaError
-from pdelta.model.finding import Finding
-from pdelta.model.operation import Standing
-from pdelta.model.plan import Gate, OnFailure
-from pdelta.model.run import RunPhase
+from pdelta.model.course import Gate, OnFailure
+
+if TYPE_CHECKING:
+    from pdelta.errors import PdeltaError
+    from pdelta.model.finding import Finding
+    from pdelta.model.operation import Standing
+    from pdelta.model.run import RunPhase
 
 
 class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,11 +66,11 @@ class TenantResult(msgspec.Struct, frozen=True):
     tenant: str
     wave: str
     deltas: tuple[str, ...]
-    standing: Standing | None
+    standing: "Standing | None"
     touched: bool = False
     duration_s: float = 0.0
     found: tuple[str, ...] = ()
-    error: PdeltaError | None = None
+    error: "PdeltaError | None" = None
     proof: str = ""
     lost: tuple[str, ...] = ()
     untried: str = ""
@@ -94,7 +98,7 @@ class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
     database: str
     run: str = ""
-    phase: RunPhase | None = None
+    phase: "RunPhase | None" = None
     exit_status: int = 0
     reason: str = ""
     tenants: int = 0
@@ -102,7 +106,7 @@ class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
     unread: int = 0
     waves: tuple[tuple[str, int], ...] = ()
     results: tuple[TenantResult, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: "tuple[Finding, ...]" = ()
     duration_s: float = 0.0
     dry_run: bool = False
     rehearsed: bool = False

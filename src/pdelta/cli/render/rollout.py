@@ -1,23 +1,13 @@
 """A roll-out over tenants: what was done in how many, what failed and why, and what comes next."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any
 
 import click
 
 from pdelta.app.sql.outcome import RolloutOutcome, TenantResult
 from pdelta.cli.render.amount import counted, duration
-from pdelta.cli.render.safe import shown, shown_text
-from pdelta.errors import DatabaseError, PdeltaError
-from pdelta.model.operation import Standing
-from pdelta.model.run import RunPhase
-
-_APPLY: Final = ("apply", "green")
-_VERBS: Final = {"-": ("reverse", "yellow"), "*": ("record", "cyan")}
-
-NAMED: Final = 5
-"""Tenants that are named where not all are asked for."""
+from pdelta.cli.render.safe import shown
 
 
 def fields(outcome: RolloutOutcome) -> dict[str, Any]:
@@ -50,17 +40,9 @@ def lines(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
     if not outcome.results:
         yield _nothing(outcome)
         return
-    yield from _waves(outcome)
-    if verbose or outcome.dry_run:
-        yield ""
-        yield from _deltas(outcome, verbose=verbose)
-    if outcome.failures:
-        yield ""
-        yield from _failures(outcome.failures, verbose=verbose)
-    if outcome.rehearsed:
-        yield from _not_proved(outcome, verbose=verbose)
-    yield ""
-    yield _summary(outcome)
+    from pdelta.cli.render import results
+
+    yield from results.tell(outcome, verbose=verbose)
 
 
 def _nothing(outcome: RolloutOutcome) -> str:
@@ -68,132 +50,6 @@ def _nothing(outcome: RolloutOutcome) -> str:
     if outcome.unread:
         where += f", and {outcome.unread:,} could not be read"
     return f"{shown(outcome.database)}: nothing to do in {where} ({duration(outcome.duration_s)})"
-
-
-def _waves(outcome: RolloutOutcome) -> Iterator[str]:
-    width = max(len(name) for name, _ in outcome.waves)
-    at = 0
-    for name, count in outcome.waves:
-        held = outcome.results[at : at + count]
-        at += count
-        yield f"  {click.style(f'{shown(name):<{width}}', bold=True)}  {counted(count, 'tenant')}" + _told(
-            held, outcome
-        )
-
-
-def _told(held: Sequence[TenantResult], outcome: RolloutOutcome) -> str:
-    if outcome.dry_run or outcome.rehearsed:
-        return ""
-    done = sum(result.standing is Standing.AFTER and result.error is None for result in held)
-    failed = sum(result.error is not None for result in held)
-    back = sum(result.standing is Standing.BEFORE and result.error is None and result.touched for result in held)
-    rest = len(held) - done - failed - back
-    parts = [
-        f"{done:,} done" if done else "",
-        f"{back:,} reversed" if back else "",
-        click.style(f"{failed:,} failed", fg="red") if failed else "",
-        f"{rest:,} not begun" if rest else "",
-    ]
-    return ": " + ", ".join(filter(None, parts))
-
-
-def _deltas(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
-    """List what is to be done, once for all tenants that lack the same; with ``verbose`` every tenant by name."""
-    groups: dict[tuple[str, ...], list[TenantResult]] = defaultdict(list)
-    for result in outcome.results:
-        groups[result.deltas].append(result)
-    for deltas, held in groups.items():
-        names = [shown(result.tenant) for result in held]
-        shorter = names if verbose else names[:NAMED]
-        more = len(names) - len(shorter)
-        told = ", ".join(shorter) + (f" and {more:,} more" if more else "")
-        yield f"  {counted(len(held), 'tenant')}: {told}"
-        yield from map(delta_line, deltas)
-
-
-def delta_line(delta: str) -> str:
-    """Say what is to be done about one delta, which begins with a mark as in ``TenantResult``."""
-    verb, colour = _VERBS.get(delta[:1], _APPLY)
-    return f"    {click.style(verb, fg=colour)}{' ' * (len('reverse') - len(verb))} {shown(delta.lstrip('-*'))}"
-
-
-def _failures(failures: Sequence[TenantResult], *, verbose: bool) -> Iterator[str]:
-    by_cause: dict[str, list[TenantResult]] = defaultdict(list)
-    for failure in failures:
-        by_cause[_cause(failure.error)].append(failure)
-    for cause, held in sorted(by_cause.items(), key=lambda item: -len(item[1])):
-        yield f"{click.style(counted(len(held), 'tenant') + ' failed', fg='red')}: {shown_text(cause)}"
-        named = held if verbose else held[:NAMED]
-        for failure in named:
-            error = failure.error
-            yield f"    {shown(failure.tenant)}: {_where(failure)}"
-            if error is not None and verbose and error.message != cause:
-                yield f"        {shown_text(error.message)}"
-        if len(held) > len(named):
-            yield f"    and {len(held) - len(named):,} more; -v names all"
-        hint = next((failure.error.hint for failure in held if failure.error is not None and failure.error.hint), "")
-        if hint:
-            yield click.style(f"    {shown(hint)}", fg="bright_black")
-
-
-def _not_proved(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
-    """Say what the way back does not bring back, and where that could not be tried, once for all that are alike."""
-    alike: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for result in outcome.changed:
-        alike["red", "not brought back in", "; ".join(result.lost)].append(result.tenant)
-    for result in outcome.untried:
-        alike["yellow", "the way back was not tried in", result.untried].append(result.tenant)
-    for (colour, what, why), held in sorted(alike.items(), key=lambda item: -len(item[1])):
-        yield ""
-        yield f"{click.style(f'{what} ' + counted(len(held), 'tenant'), fg=colour)}: {shown_text(why)}"
-        named = held if verbose else held[:NAMED]
-        yield from (f"    {shown(name)}" for name in named)
-        if len(held) > len(named):
-            yield f"    and {len(held) - len(named):,} more; -v names all"
-
-
-def _cause(error: PdeltaError | None) -> str:
-    if isinstance(error, DatabaseError):
-        return error.reason
-    return error.message if error is not None else ""
-
-
-def _where(failure: TenantResult) -> str:
-    if failure.standing is None:
-        return "its standing is not known"
-    return {
-        Standing.BEFORE: "as it was",
-        Standing.AFTER: "has its deltas",
-        Standing.BETWEEN: "in between",
-        Standing.FOREIGN: "changed by somebody else; not touched",
-    }[failure.standing]
-
-
-def _summary(outcome: RolloutOutcome) -> str:
-    results = outcome.results
-    all_deltas = {delta for result in results for delta in result.deltas}
-    # What comes with a baseline, or was edited, is not what the run was for, unless there is nothing else.
-    deltas = {delta for delta in all_deltas if not delta.startswith("*")} or all_deltas
-    moves, marks = len(deltas), {delta[:1] for delta in deltas}
-    verb = "reversed" if marks == {"-"} else "recorded" if marks == {"*"} else "applied"
-    if outcome.dry_run:
-        verb = f"would be {verb}"
-        return f"{counted(moves, 'delta')} {verb} in {_part(len(results), outcome)}; nothing was changed"
-    if outcome.rehearsed:
-        good = len(results) - len(outcome.failures)
-        told = f"rehearsed in {counted(len(results), 'tenant')}, {good:,} of them without failure"
-        if tried := outcome.proved + len(outcome.changed) + len(outcome.untried):
-            told += f"; the way back proved in {outcome.proved:,} of {tried:,}"
-        return f"{told}, in {duration(outcome.duration_s)}; nothing was changed"
-    done = sum(result.standing is Standing.AFTER and result.error is None for result in results)
-    tail = f"{duration(outcome.duration_s)}; {outcome.run}"
-    if outcome.phase is RunPhase.REVERSED:
-        return click.style(f"everything that this run did was reversed; {tail}", fg="yellow")
-    return f"{counted(moves, 'delta')} {verb} in {_part(done, outcome)} in {tail}"
-
-
-def _part(count: int, outcome: RolloutOutcome) -> str:
-    return f"{count:,} of {counted(outcome.tenants, 'tenant')}"
 
 
 def _result(result: TenantResult) -> dict[str, Any]:

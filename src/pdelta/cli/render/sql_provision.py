@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from pdelta.app.sql.provision import Provisioned
-from pdelta.cli.render import rollout
+from pdelta.cli.render import results, rollout
 from pdelta.cli.render.safe import shown
 
 
@@ -26,7 +26,7 @@ def lines(done: Provisioned, *, verbose: bool) -> Iterator[str]:
     for name in done.made:
         yield f"{click.style(made, fg='green', bold=True)}  {shown(name)}"
     if done.moves:
-        yield from map(rollout.delta_line, done.moves)
+        yield from map(results.delta_line, done.moves)
     if done.baseline and done.made:
         yield f"  a new tenant begins with {shown(done.baseline)}"
     if done.rollout.tenants:

@@ -4,7 +4,6 @@ A cell is never broken. Where a terminal is too narrow for all columns, the last
 their row, wrapped; elsewhere lines are as long as they are, for a pager to scroll. Scripts read ``--json``.
 """
 
-import textwrap
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -54,6 +53,8 @@ def cell_width(text: str) -> int:
 
 def _wrapped(text: str, width: int) -> list[str]:
     """Break a text between words, so that a path or an address can still be copied."""
+    import textwrap
+
     return textwrap.wrap(
         text,
         max(width, _LEAST_WIDTH),
