@@ -16,9 +16,10 @@ from pdelta.errors import PdeltaError
 from pdelta.formats.journal import decode_record, encode_record
 from pdelta.formats.plan import decode_plan, encode_plan, freeze
 from pdelta.model.change import Change
+from pdelta.model.course import OnFailure
 from pdelta.model.delta import Delta
 from pdelta.model.operation import Standing
-from pdelta.model.plan import OnFailure, Step
+from pdelta.model.plan import Step
 from pdelta.model.run import (
     AnyRecord,
     Closed,

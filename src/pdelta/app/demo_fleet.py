@@ -17,7 +17,7 @@ from pdelta.app.context import Context
 from pdelta.app.sql.apply import ApplyOptions, apply
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
 from pdelta.formats.database import DatabaseSection, Of, Tenants
-from pdelta.model.plan import OnFailure
+from pdelta.model.course import OnFailure
 
 Tell = Callable[[str], None]
 COUNT: Final = 200

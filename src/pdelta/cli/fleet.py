@@ -16,7 +16,7 @@ from pdelta.cli.render import rollout as render
 from pdelta.cli.render.amount import counted
 from pdelta.errors import PdeltaError, UsageError
 from pdelta.formats.duration import HINT, parse_duration_ms
-from pdelta.model.plan import Gate, OnFailure
+from pdelta.model.course import Gate, OnFailure
 
 Function = Callable[..., Any]
 

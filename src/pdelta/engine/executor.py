@@ -12,8 +12,9 @@ from pdelta.engine.rollout import Conduct
 from pdelta.engine.runlog import RunLog
 from pdelta.engine.step import Operations, carry, look, needs_operator, stuck, summary
 from pdelta.errors import CancelledError, ExecutionError, LockedError, PdeltaError
+from pdelta.model.course import OnFailure
 from pdelta.model.operation import Standing
-from pdelta.model.plan import OnFailure, Plan, Step
+from pdelta.model.plan import Plan, Step
 from pdelta.model.run import Direction, RunPhase, StepPhase
 
 

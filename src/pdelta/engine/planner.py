@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pdelta.errors import UsageError
 from pdelta.formats.plan import freeze
+from pdelta.model.course import OnFailure
 from pdelta.model.delta import Delta
 from pdelta.model.operation import Operation
-from pdelta.model.plan import OnFailure, Plan, Rollout, Step
+from pdelta.model.plan import Plan, Rollout, Step
 from pdelta.model.target import Target
 
 Calculated = tuple[Target, Delta]

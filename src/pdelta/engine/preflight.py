@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from pdelta.engine.planner import operation_for
 from pdelta.engine.rollout import fleet_for
 from pdelta.errors import PreflightError
+from pdelta.model.course import OnFailure
 from pdelta.model.finding import Finding
 from pdelta.model.operation import Operation
-from pdelta.model.plan import OnFailure, Plan
+from pdelta.model.plan import Plan
 
 
 def preflight(plan: Plan, operations: Mapping[str, Operation]) -> list[Finding]:

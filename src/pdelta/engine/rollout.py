@@ -13,10 +13,11 @@ from pdelta.engine.report import RunReport, StepReport
 from pdelta.engine.runlog import RunLog
 from pdelta.engine.step import Operations
 from pdelta.errors import CancelledError, PdeltaError, UsageError
+from pdelta.model.course import Gate, OnFailure
 from pdelta.model.event import Event, Observer, silent
 from pdelta.model.fleet import Arrival, FleetOperation
 from pdelta.model.operation import Standing
-from pdelta.model.plan import Gate, OnFailure, Step, Wave
+from pdelta.model.plan import Step, Wave
 from pdelta.model.run import Direction, RunPhase, StepPhase
 
 _GOALS = {Direction.EXECUTE: Standing.AFTER, Direction.REVERSE: Standing.BEFORE}

@@ -12,8 +12,9 @@ from blake3 import blake3
 
 from pdelta.errors import FormatError, IntegrityError
 from pdelta.model import UNDECODABLE
+from pdelta.model.course import OnFailure
 from pdelta.model.delta import Delta
-from pdelta.model.plan import OnFailure, Plan, Rollout, Step
+from pdelta.model.plan import Plan, Rollout, Step
 from pdelta.model.target import Target
 
 MAGIC: Final = "pdelta-plan"

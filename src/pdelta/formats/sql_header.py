@@ -9,7 +9,8 @@ import msgspec
 
 from pdelta.errors import ScriptError
 from pdelta.formats.duration import HINT, parse_duration_ms
-from pdelta.sql.script import Allowance, Phase, Replaced, Scope, Script, Section, Tool, Transaction
+from pdelta.sql.scope import Scope
+from pdelta.sql.script import Allowance, Phase, Replaced, Script, Section, Tool, Transaction
 from pdelta.sql.token import Dialect
 
 DIALECTS: Final[Mapping[str, Dialect]] = {

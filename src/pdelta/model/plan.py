@@ -1,23 +1,12 @@
 """What calculating froze: steps that are executed unchanged."""
 
 from collections.abc import Iterator
-from enum import StrEnum
 
 import msgspec
 
+from pdelta.model.course import Gate, OnFailure
 from pdelta.model.delta import Delta
 from pdelta.model.target import Target
-
-
-class OnFailure(StrEnum):
-    """What a run does when a step fails."""
-
-    STOP = "stop"
-    """Keep what is done, and begin nothing more."""
-    REVERSE = "reverse"
-    """Take back everything that this run did."""
-    CONTINUE = "continue"
-    """Keep what is done, and go on with the other steps; only of roll-outs."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -32,18 +21,6 @@ class Step(msgspec.Struct, frozen=True):
     id: str
     target: Target
     delta: Delta
-
-
-class Gate(msgspec.Struct, frozen=True):
-    """What must hold before the next wave begins; whoever executes the plan knows how to ask.
-
-    Attributes:
-        kind: How it is asked, for example ``command``.
-        text: What is asked.
-    """
-
-    kind: str
-    text: str
 
 
 class Wave(msgspec.Struct, frozen=True, omit_defaults=True):

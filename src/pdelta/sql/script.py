@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from blake3 import blake3
 
+from pdelta.sql.scope import Scope
 from pdelta.sql.token import Dialect, Kind, Mode
 
 if TYPE_CHECKING:
@@ -36,13 +37,6 @@ class Transaction(StrEnum):
 
     AUTO = "auto"
     NONE = "none"
-
-
-class Scope(StrEnum):
-    """Whether every tenant receives the delta, or each database server once."""
-
-    TENANT = "tenant"
-    ONCE = "once"
 
 
 class Phase(StrEnum):

@@ -12,8 +12,9 @@ from pdelta.app.runs import open_journal
 from pdelta.app.upkeep import recover_tree
 from pdelta.cli.render.upkeep import recovery_lines
 from pdelta.formats.plan import freeze
+from pdelta.model.course import OnFailure
 from pdelta.model.delta import Delta
-from pdelta.model.plan import OnFailure, Step
+from pdelta.model.plan import Step
 from pdelta.model.run import Direction
 from pdelta.model.target import Target
 from pdelta.testing.failpoints import CrashAt, SimulatedCrash

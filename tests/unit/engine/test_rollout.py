@@ -17,9 +17,10 @@ from pdelta.engine.report import RunReport
 from pdelta.engine.rollout import Conduct
 from pdelta.errors import CancelledError, PdeltaError, UsageError
 from pdelta.formats.plan import decode_plan, encode_plan, freeze
+from pdelta.model.course import Gate, OnFailure
 from pdelta.model.event import Event  # noqa: TC001 - of a class's own attribute
 from pdelta.model.operation import Standing
-from pdelta.model.plan import Gate, OnFailure, Plan, Rollout, Step, Wave
+from pdelta.model.plan import Plan, Rollout, Step, Wave
 from pdelta.model.run import Direction, RunPhase, fold
 from pdelta.model.target import Target
 from pdelta.testing.clock import FakeClock

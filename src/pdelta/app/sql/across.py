@@ -12,13 +12,14 @@ from pdelta.app.context import Context
 from pdelta.app.sql.compose import open_servers
 from pdelta.app.sql.deltas import Deltas
 from pdelta.app.sql.fleet import Fleet, Member
+from pdelta.model.course import Gate
 from pdelta.model.delta import Delta
 from pdelta.model.finding import Finding
-from pdelta.model.plan import Gate, Step
+from pdelta.model.plan import Step
 from pdelta.model.target import Target
 from pdelta.operations.sql.target import tenant_of
 from pdelta.sql.ledger import Applied, State, Way
-from pdelta.sql.script import Scope
+from pdelta.sql.scope import Scope
 
 THERE: Final = "requirement"
 """The gate behind the servers: each has these deltas, which those of tenants require."""

@@ -22,7 +22,8 @@ from pdelta.formats.sql_moves import PlannedMove, SqlWish
 from pdelta.operations.sql.reckon import recorded
 from pdelta.sql.ledger import Applied, State, Way
 from pdelta.sql.mark import Mark, decode_mark
-from pdelta.sql.script import Scope, Tool
+from pdelta.sql.scope import Scope
+from pdelta.sql.script import Tool
 
 UP_TO = "up-to"
 Recording = Callable[[Member], tuple[PlannedMove, ...]]

@@ -19,7 +19,8 @@ from pdelta.sql.mark import Mark, encode_mark
 from pdelta.sql.order import SUFFIX, holds
 from pdelta.sql.piece import Piece
 from pdelta.sql.placeholder import Template, template
-from pdelta.sql.script import Part, Scope, Script, Transaction, digest
+from pdelta.sql.scope import Scope
+from pdelta.sql.script import Part, Script, Transaction, digest
 from pdelta.sql.split import Statement, split
 from pdelta.sql.token import Dialect, Mode
 

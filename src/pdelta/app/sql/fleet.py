@@ -15,7 +15,7 @@ from pdelta.formats.database import DatabaseSection
 from pdelta.formats.tenants import is_excluded, matches, tags_of, values_of
 from pdelta.model.target import Target
 from pdelta.operations.sql.target import target_of
-from pdelta.sql.script import Scope
+from pdelta.sql.scope import Scope
 
 TAG = "tag:"
 

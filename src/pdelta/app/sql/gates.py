@@ -9,7 +9,8 @@ from pdelta.app.sql import across
 from pdelta.app.sql.fleet import Fleet
 from pdelta.engine.rollout import Conduct
 from pdelta.errors import PdeltaError
-from pdelta.model.plan import Gate, Step
+from pdelta.model.course import Gate
+from pdelta.model.plan import Step
 from pdelta.model.target import Target
 from pdelta.operations.sql.target import tenant_of
 

@@ -20,7 +20,7 @@ from pdelta.app.sql.scripts import Files
 from pdelta.databases.base import Database
 from pdelta.formats.database import DatabaseSection
 from pdelta.sql.ledger import Head, head_of
-from pdelta.sql.script import Scope
+from pdelta.sql.scope import Scope
 
 _MAGIC: Final = b"pdelta known deltas 2\n"
 _CHECK_BYTES: Final = 32

@@ -20,8 +20,9 @@ from pdelta.app.sql.rollout import Draft, draft
 from pdelta.app.sql.saved import save_plan
 from pdelta.app.sql.wishes import applying, members_of
 from pdelta.formats.sql_moves import PlannedMove, SqlBody, decode_body
+from pdelta.model.course import Gate, OnFailure
 from pdelta.model.finding import Finding
-from pdelta.model.plan import Gate, OnFailure, Step
+from pdelta.model.plan import Step
 from pdelta.operations.sql.operation import RESUMED
 from pdelta.operations.sql.target import tenant_of
 from pdelta.operations.sql.work import Imprint, Workshop

@@ -26,7 +26,7 @@ from pdelta.errors import Cause, DatabaseError, PdeltaError, PreflightError, Usa
 from pdelta.formats.database import DatabaseSection
 from pdelta.formats.sql_moves import SqlWish
 from pdelta.formats.tenants import is_excluded
-from pdelta.model.plan import OnFailure
+from pdelta.model.course import OnFailure
 from pdelta.operations.sql.reckon import reckon
 from pdelta.sql.ledger import Applied, State
 from pdelta.sql.token import Dialect

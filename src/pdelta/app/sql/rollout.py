@@ -27,17 +27,18 @@ from pdelta.engine.waves import Subject, divide, parse_waves
 from pdelta.errors import CancelledError, LockedError, PdeltaError, PreflightError, StaleError
 from pdelta.formats.sql_moves import SqlWish, decode_body, encode_wish
 from pdelta.model.change import Change
+from pdelta.model.course import OnFailure
 from pdelta.model.delta import Delta
 from pdelta.model.finding import Finding
 from pdelta.model.operation import Standing
-from pdelta.model.plan import OnFailure, Plan, Rollout, Step, Wave
+from pdelta.model.plan import Plan, Rollout, Step, Wave
 from pdelta.model.target import Target
 from pdelta.operations.sql.lanes import Patience, Surroundings
 from pdelta.operations.sql.operation import RECORDED, SqlOperation
 from pdelta.operations.sql.target import KIND, tenant_of
 from pdelta.operations.sql.work import Imprint
 from pdelta.sql.ledger import Applied, State, Way
-from pdelta.sql.script import Scope
+from pdelta.sql.scope import Scope
 
 ATTEMPTS: Final = 3
 """How often what another run changed meanwhile is calculated again."""

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -16,10 +16,12 @@ from pdelta.errors import FilesystemError, FormatError, ScriptsError, UsageError
 from pdelta.formats.database import DatabaseSection, Style
 from pdelta.formats.database_url import dialect_of, resolve
 from pdelta.sql.order import SUFFIX, order
-from pdelta.sql.script import Script
 from pdelta.sql.token import Dialect, Mode
 
-_OURS: Final = re.compile(r"delta_[0-9]", re.IGNORECASE)
+if TYPE_CHECKING:
+    from pdelta.sql.script import Script
+
+_OURS: Final = r"(?i)delta_[0-9]"
 CONFIGURATION: Final = ".sql.conf"
 """Of Flyway: ends the name of the file that says how the one beside it is executed."""
 DEFAULT_FOLDER: Final = "deltas"
@@ -84,7 +86,7 @@ def engine_of(context: Context, database: DatabaseSection | None, given: Dialect
 
 def read_scripts(
     folder: Path, dialect: Dialect, *, style: Style | None = None, modes: frozenset[Mode] = frozenset()
-) -> tuple[Script, ...]:
+) -> "tuple[Script, ...]":
     """Give the scripts of a folder in the order of application.
 
     Args:
@@ -103,7 +105,7 @@ def read_scripts(
 
 def ordered_scripts(
     files: Files, dialect: Dialect, *, style: Style | None, where: str, modes: frozenset[Mode] = frozenset()
-) -> tuple[Script, ...]:
+) -> "tuple[Script, ...]":
     """Give the scripts that these files say, in the order of application.
 
     Args:
@@ -169,7 +171,7 @@ def style_of(files: Files) -> Style:
 
 def parse_files(
     files: Files, dialect: Dialect, *, style: Style, where: str, modes: frozenset[Mode] = frozenset()
-) -> tuple[Script, ...]:
+) -> "tuple[Script, ...]":
     """Give the scripts that these files say, unordered.
 
     Args:
@@ -202,7 +204,7 @@ def parse_files(
     return tuple(scripts)
 
 
-def _parsed(files: Files, dialect: Dialect, style: Style, modes: frozenset[Mode]) -> Iterator[Script | FormatError]:
+def _parsed(files: Files, dialect: Dialect, style: Style, modes: frozenset[Mode]) -> "Iterator[Script | FormatError]":
     if style is Style.FLYWAY:
         from pdelta.formats.foreign.flyway import parse_flyway
 
@@ -216,7 +218,7 @@ def _parsed(files: Files, dialect: Dialect, style: Style, modes: frozenset[Mode]
             yield error
 
 
-def _parser(style: Style) -> Callable[..., Script]:
+def _parser(style: Style) -> "Callable[..., Script]":
     """Give what reads one file; readers are imported where a folder has files for them."""
     if style is Style.DBMATE:
         from pdelta.formats.foreign.dbmate import parse_dbmate
@@ -232,7 +234,7 @@ def _parser(style: Style) -> Callable[..., Script]:
 
 
 def _style_of(stem: str, data: bytes) -> Style | None:
-    if _OURS.match(stem):
+    if re.match(_OURS, stem):
         return Style.PDELTA
     from pdelta.formats.foreign import dbmate, flyway, goose
 
@@ -247,7 +249,7 @@ def _style_of(stem: str, data: bytes) -> Style | None:
     return None
 
 
-def _shared_versions(scripts: Iterable[Script]) -> Iterator[FormatError]:
+def _shared_versions(scripts: "Iterable[Script]") -> Iterator[FormatError]:
     by_key: dict[str, Script] = {}
     for script in scripts:
         other = by_key.setdefault(script.key, script)

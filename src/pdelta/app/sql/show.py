@@ -17,7 +17,8 @@ from pdelta.model.target import Target
 from pdelta.sql.ledger import Applied, State, Way
 from pdelta.sql.mark import decode_mark
 from pdelta.sql.order import SUFFIX, holds
-from pdelta.sql.script import Part, Scope, Script, digest
+from pdelta.sql.scope import Scope
+from pdelta.sql.script import Part, Script, digest
 
 HISTORIES: Final = 20
 """Of so many tenants at most the history is read: each costs a question of its own."""

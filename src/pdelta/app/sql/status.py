@@ -19,7 +19,7 @@ from pdelta.operations.sql.reckon import reckon
 from pdelta.sql.ledger import Applied, State
 
 if TYPE_CHECKING:
-    from pdelta.sql.script import Scope
+    from pdelta.sql.scope import Scope
 
 _Key = tuple[tuple[str, str, str], ...]
 

@@ -12,7 +12,7 @@ from pdelta.app.sql.rollout import Wishing
 from pdelta.formats.sql_moves import PlannedMove, SqlWish
 
 if TYPE_CHECKING:
-    from pdelta.sql.script import Scope
+    from pdelta.sql.scope import Scope
 
 
 def applying(deltas: Deltas, options: ApplyOptions) -> Wishing:

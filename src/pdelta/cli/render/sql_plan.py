@@ -8,7 +8,7 @@ import click
 from pdelta.app.sql.plan import MoveFacts, PlannedGroup, PlannedWave, SqlPlan
 from pdelta.cli.render.amount import counted, duration
 from pdelta.cli.render.safe import shown, shown_text
-from pdelta.model.plan import OnFailure
+from pdelta.model.course import OnFailure
 from pdelta.sql.ledger import Way
 
 NAMED: Final = 5

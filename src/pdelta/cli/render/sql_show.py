@@ -8,7 +8,8 @@ import click
 from pdelta.app.sql.show import HISTORIES, Arrival, DeltaFacts, Having, Holding, Passage, Reverse, WayBack
 from pdelta.cli.render.amount import counted
 from pdelta.cli.render.safe import shown, shown_text
-from pdelta.sql.script import Part, Scope, Script, Transaction
+from pdelta.sql.scope import Scope
+from pdelta.sql.script import Part, Script, Transaction
 
 NAMED: Final = 5
 """Tenants that are named, and ways back that are shown, where not all are asked for."""

@@ -7,7 +7,8 @@ from pdelta.sql.alone import alone, controls_transaction
 from pdelta.sql.lint.case import Case, Check
 from pdelta.sql.lint.finding import Hit, Rule, Severity
 from pdelta.sql.lint.reading import AlterTable, CreateIndex, CreateTable, Cursor, Drop, Name, Truncate, Write
-from pdelta.sql.script import Scope, Transaction
+from pdelta.sql.scope import Scope
+from pdelta.sql.script import Transaction
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Dialect
 

@@ -13,7 +13,7 @@ from pdelta.databases.base import Database
 from pdelta.databases.sqlite.database import SqliteDatabase
 from pdelta.formats.database import DatabaseSection, Of, Tenants
 from pdelta.sql.ledger import Head, head_of
-from pdelta.sql.script import Scope
+from pdelta.sql.scope import Scope
 from pdelta.sql.token import Dialect, Mode
 
 FILES = Files({"delta_20250101_a": b"SELECT 1;", "delta_20250102_b": b"SELECT 2;"})
