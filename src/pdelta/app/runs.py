@@ -1,12 +1,16 @@
 """Runs: the operator's journal of them, and their ids. Apart from ``compose``, which knows what trees are made of."""
 
 import os
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pdelta.app.context import Context
-from pdelta.engine.journal import Journal
 from pdelta.model.run import new_run_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pdelta.engine.journal import Journal
 
 
 def new_run(context: Context) -> str:
@@ -15,11 +19,13 @@ def new_run(context: Context) -> str:
 
 
 @contextmanager
-def open_journal(context: Context, *, durable: bool = True) -> Iterator[Journal]:
+def open_journal(context: Context, *, durable: bool = True) -> "Iterator[Journal]":
     """Give the operator's journal.
 
     Raises:
         FilesystemError: It can't be opened.
     """
+    from pdelta.engine.journal import Journal  # it brings SQLite
+
     with Journal(context.journal, clock=context.clock, durable=durable) as journal:
         yield journal

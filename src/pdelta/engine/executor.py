@@ -1,10 +1,9 @@
 """A plan, carried out one step at a time; it recalculates nothing."""
 
 from enum import StrEnum
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pdelta.engine import rollout
-from pdelta.engine.journal import Journal
 from pdelta.engine.planner import operation_for
 from pdelta.engine.report import RunReport, StepReport
 from pdelta.engine.rollback import take_back
@@ -17,6 +16,9 @@ from pdelta.model.operation import Standing
 from pdelta.model.plan import Plan, Step
 from pdelta.model.run import Direction, RunPhase, StepPhase
 
+if TYPE_CHECKING:
+    from pdelta.engine.journal import Journal
+
 
 class Pending(StrEnum):
     """What carrying a run on does with steps that nothing has happened to."""
@@ -28,7 +30,7 @@ class Pending(StrEnum):
 def execute(
     plan: Plan,
     operations: Operations,
-    journal: Journal,
+    journal: "Journal",
     *,
     run: str,
     who: str = "",

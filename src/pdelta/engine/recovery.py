@@ -1,8 +1,9 @@
 """After a crash: the journal says which way, ``verify`` says how far."""
 
+from typing import TYPE_CHECKING
+
 from pdelta.engine import rollout
 from pdelta.engine.executor import Pending, go_on, needed
-from pdelta.engine.journal import Journal
 from pdelta.engine.report import RunReport
 from pdelta.engine.rollback import take_back
 from pdelta.engine.rollout import Conduct
@@ -10,11 +11,14 @@ from pdelta.engine.runlog import RunLog
 from pdelta.engine.step import Operations, summary
 from pdelta.model.run import RunPhase
 
+if TYPE_CHECKING:
+    from pdelta.engine.journal import Journal
+
 
 def recover(
     run: str,
     operations: Operations,
-    journal: Journal,
+    journal: "Journal",
     *,
     pending: Pending = Pending.EXECUTE,
     turn: bool = False,

@@ -1,6 +1,7 @@
 """The way back: steps that this run, or an earlier one, carried out, newest first."""
 
-from pdelta.engine.journal import Journal
+from typing import TYPE_CHECKING
+
 from pdelta.engine.report import RunReport, StepReport
 from pdelta.engine.runlog import RunLog
 from pdelta.engine.step import Operations, carry, needs_operator, stuck, summary
@@ -10,9 +11,12 @@ from pdelta.model.operation import Standing
 from pdelta.model.plan import Plan, Step
 from pdelta.model.run import Direction, Opened, RunPhase, RunState, StepPhase
 
+if TYPE_CHECKING:
+    from pdelta.engine.journal import Journal
+
 
 def rollback(
-    of: str, operations: Operations, journal: Journal, *, run: str, who: str = "", note: str = ""
+    of: str, operations: Operations, journal: "Journal", *, run: str, who: str = "", note: str = ""
 ) -> RunReport:
     """Take an earlier run back: every step that it carried out, newest first, to that step's ``before``.
 

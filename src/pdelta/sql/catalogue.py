@@ -8,7 +8,6 @@ two tenants made by one script have equal catalogues. ``docs/reference/sql-finge
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 from typing import Final, Self
 
 import msgspec
@@ -142,6 +141,8 @@ def fingerprint(catalogue: Catalogue) -> str:
 
     Servers calculate the same from the same texts: their order is that of the bytes of UTF-8.
     """
+    from hashlib import sha256  # it brings OpenSSL, which a catalogue alone does without: 3 ms
+
     return sha256(_text(catalogue.items).encode()).hexdigest()
 
 

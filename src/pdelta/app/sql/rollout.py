@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -18,7 +18,6 @@ from pdelta.app.sql.fleet import Fleet, Member
 from pdelta.app.sql.gates import conduct_for
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome, TenantResult
 from pdelta.engine.executor import Pending, execute
-from pdelta.engine.journal import Journal
 from pdelta.engine.planner import plan_of
 from pdelta.engine.preflight import preflight, refusal
 from pdelta.engine.recovery import recover
@@ -39,6 +38,9 @@ from pdelta.operations.sql.target import KIND, tenant_of
 from pdelta.operations.sql.work import Imprint
 from pdelta.sql.ledger import Applied, State, Way
 from pdelta.sql.scope import Scope
+
+if TYPE_CHECKING:
+    from pdelta.engine.journal import Journal
 
 ATTEMPTS: Final = 3
 """How often what another run changed meanwhile is calculated again."""
@@ -431,7 +433,7 @@ def has_open_runs(fleet: Fleet, context: Context) -> bool:
         return any(_is_on(journal, run, fleet) for run in journal.open_runs())
 
 
-def _is_on(journal: Journal, run: str, fleet: Fleet) -> bool:
+def _is_on(journal: "Journal", run: str, fleet: Fleet) -> bool:
     plan, _, _ = journal.read(run)
     return all(
         step.target.kind == KIND and step.target.address.partition("/")[0] in fleet.databases for step in plan.steps
