@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import msgspec
 
 from pdelta.sql.ledger import Applied, Head, State, Way
-from pdelta.sql.piece import Piece
 from pdelta.sql.token import Dialect, Mode
 
 if TYPE_CHECKING:
     from pdelta.databases.rows import RowsAsked
     from pdelta.sql.catalogue import Catalogue
     from pdelta.sql.lint.finding import TableSize
+    from pdelta.sql.piece import Piece
 
 
 class Tenant(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ class Move(msgspec.Struct, frozen=True):
 
     way: Way
     row: Applied
-    pieces: tuple[Piece, ...]
+    pieces: "tuple[Piece, ...]"
     replaces: bool = False
     run: str = ""
     who: str = ""

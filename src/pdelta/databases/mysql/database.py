@@ -16,11 +16,11 @@ from pdelta.databases.mysql.server import Server, missing
 from pdelta.databases.mysql.settings import Settings, check
 from pdelta.errors import Cause, DatabaseError, UsageError
 from pdelta.model.failpoint import FailPoint, never
-from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied
 from pdelta.sql.token import Dialect, Mode
 
 if TYPE_CHECKING:
+    from pdelta.sql.catalogue import Catalogue
     from pdelta.sql.lint.finding import TableSize
 
 Value = TypeVar("Value")
@@ -108,11 +108,11 @@ class MysqlDatabase:
         found = self.catalogues(names)
         return {name: one if isinstance(one, Exception) else fingerprint(one) for name, one in found.items()}
 
-    def catalogues(self, names: Sequence[str]) -> Mapping[str, Catalogue | Exception]:
+    def catalogues(self, names: Sequence[str]) -> "Mapping[str, Catalogue | Exception]":
         """Give what these tenants are made of, with two questions each."""
         return self._on_each_server(names, self._catalogues)
 
-    def _catalogues(self, server: Server, names: Sequence[str]) -> dict[str, Catalogue | Exception]:
+    def _catalogues(self, server: Server, names: Sequence[str]) -> "dict[str, Catalogue | Exception]":
         from pdelta.databases.catalogue import mysql
 
         session = self.session(server.name)

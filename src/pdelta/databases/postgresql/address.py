@@ -2,7 +2,6 @@
 
 import re
 from typing import Final
-from urllib.parse import parse_qs, unquote
 
 from pdelta.errors import UsageError
 
@@ -10,8 +9,8 @@ SCHEMES: Final = ("postgresql", "postgres")
 CONNECT_TIMEOUT_S: Final = 10.0
 _DEFAULT_PORT: Final = 5432
 _HINT: Final = "write it as postgresql://user:password@host:port/database, with special characters as %XX"
-_HOSTS: Final = re.compile(r"(?:(?:\[[^\]@]*\]|[^:,@\[\]]*)(?::[0-9]*)?(?:,|\Z))*")
-_SECONDS: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
+_HOSTS: Final = r"(?:(?:\[[^\]@]*\]|[^:,@\[\]]*)(?::[0-9]*)?(?:,|\Z))*"
+_SECONDS: Final = r"[0-9]{1,6}(?:\.[0-9]{1,6})?"
 _PATIENCE: Final = (
     ("keepalives_idle", "30"),
     ("keepalives_interval", "10"),
@@ -28,6 +27,11 @@ class Address:
         url: As PostgreSQL's clients take it: ``postgresql://user:password@host:port/database?sslmode=…``; several
             hosts with commas between them, and a socket's folder as ``host``, are as good.
 
+    Attributes:
+        server: What people call the server: its host and port.
+        database: The one that the URL names; empty for none.
+        connect_timeout_s: How long connecting may take.
+
     Raises:
         UsageError: It is none.
     """
@@ -41,23 +45,19 @@ class Address:
         login, _, hosts = authority.rpartition("@")
         hosts, _, early = hosts.partition("?")
         path, _, late = tail.partition("?")
-        query = parse_qs(late or early, keep_blank_values=True)
+        query = _parameters(late or early)
         timeout = query.get("connect_timeout", [str(CONNECT_TIMEOUT_S)])[-1]
+        port = query.get("port", [""])[-1]
         self._url = url
-        self._hosts = hosts or query.get("host", [""])[-1] or "localhost"
-        self._port = query.get("port", [""])[-1]
-        if "@" in path or not _HOSTS.fullmatch(hosts) or not _SECONDS.fullmatch(timeout):
+        if "@" in path or not re.fullmatch(_HOSTS, hosts) or not re.fullmatch(_SECONDS, timeout):
             # What could not be read is not shown: it may be the password.
             raise UsageError("the URL of a PostgreSQL server can't be read", hint=_HINT)
+        hosts = hosts or query.get("host", [""])[-1] or "localhost"
+        self.server = ",".join(_with_port(host, port) for host in hosts.split(","))
         self.connect_timeout_s = float(timeout)
-        self.database = unquote(path) or query.get("dbname", [""])[-1]
+        self.database = _meant(path) or query.get("dbname", [""])[-1]
         password = login.partition(":")[2]
-        self._secrets = {password, unquote(password), *query.get("password", []), *query.get("sslpassword", [])} - {""}
-
-    @property
-    def server(self) -> str:
-        """What people call the server: its host and port."""
-        return ",".join(_with_port(host, self._port) for host in self._hosts.split(","))
+        self._secrets = {password, _meant(password), *query.get("password", []), *query.get("sslpassword", [])} - {""}
 
     def redact(self, text: str) -> str:
         """Take passwords out of what the library or the server says."""
@@ -79,6 +79,24 @@ class Address:
 
     def __repr__(self) -> str:
         return f"Address({self.server}/{self.database})"
+
+
+def _parameters(query: str) -> dict[str, list[str]]:
+    """Give what stands behind the question mark, by its names."""
+    if not query:
+        return {}
+    from urllib.parse import parse_qs  # 3 ms that most addresses need not pay
+
+    return parse_qs(query, keep_blank_values=True)
+
+
+def _meant(text: str) -> str:
+    """Give what a text means whose special characters may stand there as %XX."""
+    if "%" not in text:
+        return text
+    from urllib.parse import unquote  # likewise
+
+    return unquote(text)
 
 
 def _with_port(host: str, port: str) -> str:

@@ -18,12 +18,12 @@ from pdelta.databases.postgresql.reading import GoneError, Reader
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.settings import Kind, Settings, check
 from pdelta.errors import DatabaseError, UsageError
-from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied
 from pdelta.sql.token import Dialect, Mode
 
 if TYPE_CHECKING:
     from pdelta.databases.postgresql.session import PostgresqlSession
+    from pdelta.sql.catalogue import Catalogue
     from pdelta.sql.lint.finding import TableSize
 
 Value = TypeVar("Value")
@@ -119,7 +119,7 @@ class PostgresqlDatabase:
         """Give the fingerprints of these tenants' catalogues: one query for all schemas of a database."""
         return self._on_each_server(names, Reader.fingerprints)
 
-    def catalogues(self, names: Sequence[str]) -> Mapping[str, Catalogue | Exception]:
+    def catalogues(self, names: Sequence[str]) -> "Mapping[str, Catalogue | Exception]":
         """Give what these tenants are made of."""
         return self._on_each_server(names, Reader.catalogues)
 

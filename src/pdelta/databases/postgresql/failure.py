@@ -8,7 +8,6 @@ from pdelta.databases.postgresql.address import Address
 from pdelta.databases.postgresql.connection import BrokenError, ConnectError, StatementError
 from pdelta.databases.postgresql.ledger import MARKED, STALE, WRONG
 from pdelta.databases.postgresql.script import Line, Role, Script
-from pdelta.databases.postgresql.transaction import REFUSED
 from pdelta.errors import Cause, DatabaseError, GuardError, PdeltaError, ScriptError, StaleError
 
 _UNDEFINED_TABLE: Final = "42P01"
@@ -18,7 +17,6 @@ _NOT_AS_SAID: Final = frozenset({"23505", "23502"})
 _HINTS: Final = {"57014": "it was cancelled, or took longer than it may"}
 _TAMPERED: Final = "a statement of a delta changed the ledger"
 _ENDED: Final = "a statement of a delta ended the transaction"
-_SAID: Final = re.compile(f"{REFUSED}(\\d+) (.*)", re.DOTALL)
 _UNCHANGED: Final = "nothing was changed"
 
 
@@ -86,6 +84,8 @@ def refused(error: StatementError, script: Script) -> PdeltaError:
 
     The number of results tells which statement it was, and with it the tenant and the delta.
     """
+    from pdelta.databases.postgresql.transaction import REFUSED
+
     index = index_of(error, script)
     line = script.lines[index]
     if line.role is Role.HEAD and (error.sqlstate in _NOT_AS_SAID or STALE in error.message):
@@ -100,7 +100,7 @@ def refused(error: StatementError, script: Script) -> PdeltaError:
             reason=_TAMPERED,
             hint="a delta leaves pdelta's own tables alone",
         )
-    if line.role is Role.GUARD and (said := _SAID.search(error.message)):
+    if line.role is Role.GUARD and (said := re.search(rf"(?s){REFUSED}(\d+) (.*)", error.message)):
         guard = GuardError(said[2][: int(said[1])])
         guard.add_note(f"in tenant {line.tenant}, {line.delta}")
         return guard

@@ -5,9 +5,7 @@ path matters; the functions are found in ``pg_catalog``, which always comes firs
 """
 
 import re
-from hashlib import sha256
 from typing import Final
-from zlib import crc32
 
 import msgspec
 
@@ -80,6 +78,8 @@ def create(place: Place) -> tuple[str, ...]:
 
     Two transactions that made it at once would meet in the catalogue, and one would fail; so they take turns.
     """
+    from zlib import crc32
+
     key = crc32(place.schema.encode()) - (1 << 31)
     return (
         f"SELECT pg_advisory_xact_lock({_FAMILY}, {key})",
@@ -166,6 +166,8 @@ def take_out(place: Place, move: Move) -> tuple[str, ...]:
         )
     # It must be that very row, whose reverse is about to be done: so the history can be told what was in it. Thirteen
     # comparisons would take longer to plan than one hash takes to calculate.
+    from hashlib import sha256  # it brings OpenSSL, which comparing stamps does without: 3 ms
+
     told = "\x1f".join(str(getattr(row, field.name)) for field in _FIELDS)
     whole = f"sha256(convert_to(concat_ws(chr(31), {COLUMNS}), 'UTF8')) = {_bytes(sha256(told.encode()).hexdigest())}"
     gone = f"DELETE FROM {place.applied} WHERE {found} AND {whole} RETURNING id"

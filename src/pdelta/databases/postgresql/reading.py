@@ -16,10 +16,10 @@ from pdelta.databases.postgresql.quoting import is_name
 from pdelta.databases.postgresql.script import Line, Role
 from pdelta.databases.postgresql.server import Server
 from pdelta.errors import Cause, DatabaseError, FormatError, PdeltaError
-from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied
 
 if TYPE_CHECKING:
+    from pdelta.sql.catalogue import Catalogue
     from pdelta.sql.lint.finding import TableSize
 
 LEDGERS_A_STRING: Final = 250
@@ -138,7 +138,7 @@ class Reader:
             for name, one in self.catalogues(names).items()
         }
 
-    def catalogues(self, names: Sequence[str]) -> dict[str, Catalogue | Exception]:
+    def catalogues(self, names: Sequence[str]) -> "dict[str, Catalogue | Exception]":
         """Give the catalogues, likewise.
 
         Raises:
@@ -150,7 +150,7 @@ class Reader:
             found = postgresql.catalogues(self._query, names)
             return {name: found.get(name) or GoneError(name) for name in names}
 
-        def read(connection: Connection, _name: str) -> Catalogue:
+        def read(connection: Connection, _name: str) -> "Catalogue":
             return postgresql.database_catalogue(
                 lambda text: connection.run(f"{postgresql.SETTINGS_BEFORE};{text}")[-1].rows
             )

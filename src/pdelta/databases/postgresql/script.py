@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 from pdelta.databases.postgresql.ledger import Place
 from pdelta.databases.postgresql.quoting import name
-from pdelta.databases.postgresql.statement import single
 
 WAIT_MS: Final = 10_000
 """How long what is no delta waits for a lock: a row of the ledger, a question."""
@@ -78,6 +77,8 @@ def read_only(place: Place, text: str, statement_timeout_ms: int = 0) -> Script:
     Raises:
         ScriptError: It is none, or more than one.
     """
+    from pdelta.databases.postgresql.statement import single
+
     script = Script([Line("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")])
     script.add(f"SET LOCAL lock_timeout = {WAIT_MS}", f"SET LOCAL statement_timeout = {statement_timeout_ms}")
     script.add(UNCOMPILED)

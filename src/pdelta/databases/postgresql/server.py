@@ -27,9 +27,15 @@ class Server:
         address: Where it is.
         direct: Where it is without a pooler in between; None where that is the same, or not known.
         application_name: What it shows of us.
+
+    Attributes:
+        name: What people call it.
+        address: Where it is.
+        direct: Where it is without a pooler in between.
     """
 
     def __init__(self, address: Address, *, direct: Address | None = None, application_name: str) -> None:
+        self.name = address.server
         self.address = address
         self.direct = direct
         self._application_name = application_name
@@ -37,11 +43,6 @@ class Server:
         self._asker: Connection | None = None
         self._lending = threading.Lock()
         self._idle: list[tuple[str, Connection]] = []
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        return self.address.server
 
     def connect(self, database: str = "", *, directly: bool = False) -> Connection:
         """Make a connection.
