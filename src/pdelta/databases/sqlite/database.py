@@ -292,9 +292,12 @@ class SqliteDatabase:
                 name = entry.name
                 if not matches(name) or name.endswith(_BESIDE) or (name[0] == "." and not shows_hidden):
                     continue
-                with suppress(OSError):
-                    if entry.is_file():
-                        yield (before + name if name.isascii() else self._name(before + name)), entry.stat().st_size
+                try:
+                    size = entry.stat().st_size if entry.is_file() else -1
+                except OSError:
+                    continue
+                if size >= 0:
+                    yield (before + name if name.isascii() else self._name(before + name)), size
 
     def _name(self, path: str) -> str:
         name = os.path.relpath(path, self._files.folder) if os.path.isabs(path) else os.path.normpath(path)
@@ -316,7 +319,8 @@ class SqliteDatabase:
         """
         folders: dict[str, list[str]] = {}
         for name in names:
-            folders.setdefault(os.path.dirname(name), []).append(name)
+            folder, slash, _ = name.rpartition("/")
+            folders.setdefault(folder or slash, []).append(name)
         for folder, members in folders.items():
             listed: list[str] | None = None
             if len(members) >= _WORTH_LISTING:
