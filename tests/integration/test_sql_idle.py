@@ -14,8 +14,17 @@ from tests.fixtures.tenants import ORIGIN, Fleet, Project
 NAME = "delta_20250315_add_last_login"
 SECOND = "CREATE TABLE visits (id integer);\n-- Reversible delta\n-- DROP TABLE visits;\n"
 CHILD = str(Path(__file__).parents[1] / "faults" / "sql_child.py")
-CARRYING = ("pdelta.app.sql.rollout", "pdelta.engine.executor", "pdelta.sql.tokens", "pdelta.formats.sql_delta")
+CARRYING = (
+    *("pdelta.app.sql.rollout", "pdelta.engine.executor", "pdelta.sql.tokens", "pdelta.formats.sql_delta", "sqlite3"),
+    *("pdelta.sql.script", "pdelta.sql.piece", "pdelta.sql.catalogue", "pdelta.model.plan", "pdelta.model.run"),
+    *("pdelta.cli.render.results", "pdelta.cli.render.document"),
+)
 """What is not needed where nothing is to be done."""
+LARGE = (
+    *("ast", "gettext", "hashlib", "inspect", "locale", "platform", "signal", "socket", "string", "subprocess"),
+    *("tempfile", "textwrap", "urllib.parse", "pdelta.databases.postgresql.transaction"),
+)
+"""What takes milliseconds, and only a driver in Python needs."""
 
 
 class Desk:
@@ -34,9 +43,10 @@ class Desk:
 
     def imported(self, *words: str) -> set[str]:
         """Apply; give what it imported of what nothing to do needs not."""
+        unneeded = CARRYING if self.fleet.engine == "mysql" else (*CARRYING, *LARGE)
         code = (
             "import sys; from pdelta.cli.main import main; main(['sql', 'apply', *sys.argv[1:]]);"
-            f"print(*set({(*CARRYING, 'sqlite3')!r}) & set(sys.modules))"
+            f"print(*set({unneeded!r}) & set(sys.modules))"
         )
         words = (sys.executable, "-c", code, *words)
         done = subprocess.run(
@@ -53,7 +63,8 @@ def desk(fleet: Fleet, cli: Cli) -> Desk:
 
 @pytest.mark.parametrize("words", [(), ("--to", NAME), ("--dry-run",), ("--only", "*")])
 def test_apply_when_nothing_is_to_do_then_nothing_is_imported_that_does_it(desk: Desk, words: tuple[str, ...]) -> None:
-    assert desk.imported(*words) == set()
+    # The head that stands for some of the deltas is calculated, that for all of them is remembered.
+    assert desk.imported(*words) <= ({"hashlib"} if "--to" in words else set())
 
 
 def test_apply_when_the_memory_is_lost_then_it_is_made_again(desk: Desk) -> None:
