@@ -1,8 +1,8 @@
 """One SQLite connection to one tenant's file, whose errors are the port's.
 
-Made for one transaction and closed after it: an open file costs a descriptor, and what a delta sets for its connection
-must not reach the next. Every cursor is read to its end and closed, so that closing the connection really closes the
-file.
+Made for one transaction, with the look at the ledger before it, and closed after it: an open file costs a descriptor,
+and what a delta sets for its connection must not reach the next. Every cursor is read to its end and closed, so that
+closing the connection really closes the file.
 """
 
 import os

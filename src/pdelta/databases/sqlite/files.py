@@ -98,7 +98,7 @@ class Files:
 
     @contextmanager
     def kept_open(self, name: str, *, to_write: bool) -> Iterator[str]:
-        """Give the real path of a tenant's file to who opens it with SQLite and closes it again inside.
+        """Give the path of a tenant's file, no link's, to who opens it with SQLite and closes it again inside.
 
         Raises:
             DatabaseError: It is gone, no file, or can't be reached; or it has several names and is to be written.
