@@ -15,6 +15,7 @@ from pdelta.databases.catalogue.postgresql import (
     read_database,
     statement,
 )
+from pdelta.databases.catalogue.postgresql import read as reading_of
 from pdelta.databases.postgresql import reading
 from pdelta.errors import Cause, DatabaseError
 from pdelta.sql.catalogue import Catalogue, fingerprint, groups
@@ -43,10 +44,12 @@ def words(wanted: Catalogue, found: Catalogue) -> list[str]:
 
 
 def of(server: PostgreSQL, database: str, *schemas: str, parked: bool = False) -> list[str]:
-    """Give the fingerprints of schemas, after proving that the server's are those of their catalogues."""
+    """Give the fingerprints of schemas, after proving that all ways to read them say the same."""
     ask = query(server, database)
     found = fingerprints(ask, schemas, parked=parked)
     read = catalogues(ask, schemas, parked=parked)
+    ((text,),) = ask(statement(150000, schemas, parked=parked))
+    assert reading_of(text) == read
     assert found == {schema: fingerprint(catalogue) for schema, catalogue in read.items()}
     return [found[schema] for schema in schemas]
 
@@ -85,6 +88,35 @@ def test_fingerprints_when_the_server_calculates_them_then_they_are_those_of_the
     postgresql.sql(make("plain"), pg_database)
     found = of(postgresql, pg_database, "plain", *names)
     assert len(set(found)) == len(found)
+
+
+MOVABLE = """
+CREATE TYPE mood AS ENUM ('sad'); CREATE TYPE pair AS (a integer, b text);
+CREATE DOMAIN small AS integer CHECK (VALUE < 9); CREATE SEQUENCE s;
+CREATE COLLATION c (provider = icu, locale = 'und');
+CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n serial UNIQUE, of integer REFERENCES t (n));
+CREATE VIEW v AS SELECT 1 AS a; CREATE MATERIALIZED VIEW m AS SELECT 1 AS a; CREATE STATISTICS x ON id, n FROM t;
+CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+CREATE OPERATOR @@@ (rightarg = integer, function = int4um); CREATE TEXT SEARCH CONFIGURATION plain (COPY = simple);
+CREATE AGGREGATE total(integer) (sfunc = int4pl, stype = integer);
+GRANT USAGE ON TYPE t, v, pair, mood TO reader; COMMENT ON TYPE pair IS 'two'; COMMENT ON COLUMN pair.a IS 'one'
+"""
+MOVED = (
+    "TYPE mood", "TYPE pair", "DOMAIN small", "SEQUENCE s", "COLLATION c", "TABLE t", "VIEW v",
+    "MATERIALIZED VIEW m", "STATISTICS x", "FUNCTION f()", "OPERATOR @@@ (NONE, integer)", "AGGREGATE total(integer)",
+    "TEXT SEARCH CONFIGURATION plain",
+)  # fmt: skip
+
+
+def test_fingerprints_when_objects_were_made_in_another_schema_and_moved_then_they_count_where_they_are(
+    postgresql: PostgreSQL, fleet: str
+) -> None:
+    postgresql.sql(make("made", MOVABLE) + make("left", MOVABLE) + "CREATE SCHEMA moved; CREATE SCHEMA bare", fleet)
+    postgresql.sql(within("left", "; ".join(f"ALTER {what} SET SCHEMA moved" for what in MOVED)), fleet)
+    one, two, left, bare = of(postgresql, fleet, "made", "moved", "left", "bare")
+    assert one == two
+    assert left == bare != one
+    postgresql.sql('DROP SCHEMA made, moved, "left", bare CASCADE', fleet)
 
 
 def test_groups_when_three_of_a_fleet_drifted_then_they_stand_behind_the_others(
@@ -439,6 +471,13 @@ def test_statement_when_a_whole_database_is_asked_then_it_says_what_its_catalogu
     ((text,),) = ask(database_statement(int(version)))
     assert read_database(text) == database_catalogue(ask)
     assert "more.t" in text
+    postgresql.sql(make("most", MOVABLE) + within("public", "DROP TABLE t;" + MOVABLE), pg_database)
+    postgresql.sql("CREATE EXTENSION pg_trgm", pg_database)
+    ((text,),) = ask(database_statement(int(version)))
+    assert read_database(text) == database_catalogue(ask)
+    assert {"collation most.c", "aggregate total(integer)", "extension pg_trgm"} <= {
+        str(item) for item in read_database(text).items
+    }
 
 
 def test_adapter_when_there_are_many_schemas_then_two_connections_say_the_same(

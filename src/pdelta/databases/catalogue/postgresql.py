@@ -1,14 +1,15 @@
 """Reads PostgreSQL's catalogue: fingerprints of many schemas with one query, and what few of them hold.
 
 Both come from the same SELECTs of lines: the server hashes them for ``fingerprints`` exactly as ``sql.catalogue`` does
-for what ``catalogues`` gives. They read what every login may read that may use the schemas, and change nothing but
-settings of their transaction, which they set back at their end. They wait for tables that somebody is altering, so a
-timeout is the caller's to set.
+for what ``catalogues`` gives. ``statement`` has them as well, for few schemas, whose objects it looks up. They read
+what every login may read that may use the schemas, and change nothing but settings of their transaction, which they set
+back at their end. They wait for tables that somebody is altering, so a timeout is the caller's to set.
 
-The statements look expensive to the planner, and its compiler would take longer than they do: ``SETTINGS_BEFORE`` is
-for the transaction that they run in.
+What reads many schemas looks expensive to the planner, and its compiler would take longer than that does:
+``SETTINGS_BEFORE`` is for the transaction that it runs in.
 """
 
+import functools
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -18,8 +19,8 @@ from pdelta.databases.catalogue import postgresql_others as others
 from pdelta.databases.catalogue import postgresql_rights as rights
 from pdelta.databases.catalogue import postgresql_tables as tables
 from pdelta.databases.catalogue.neutral import neutral
-from pdelta.databases.catalogue.postgresql_rare import event_triggers, rare
-from pdelta.databases.catalogue.postgresql_text import SETTINGS, array, literal, name
+from pdelta.databases.catalogue.postgresql_rare import RARE, event_triggers, rare
+from pdelta.databases.catalogue.postgresql_text import SETTINGS, Scope, array, literal, name
 from pdelta.errors import Cause, DatabaseError
 from pdelta.sql.catalogue import Catalogue, Item, fingerprint
 
@@ -27,7 +28,7 @@ Query = Callable[[str], Sequence[Sequence[Any]]]
 """Executes one SELECT in one transaction and gives its rows."""
 
 SETTINGS_BEFORE: Final = "SET LOCAL jit = off; SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '32MB'"
-"""Belongs before a statement of this module, in its transaction.
+"""Belongs before what is asked through a ``Query``, in its transaction.
 
 How many rows the parts of a statement give is nothing that statistics tell: one wrong guess, and 500 schemas are looked
 through once for each of 5,000 tables, which takes 4.1 s where joins by hash take 0.35 s.
@@ -52,7 +53,8 @@ def fingerprints(query: Query, schemas: Collection[str], *, parked: bool = False
     """
     if not schemas:
         return {}
-    rows = query(_fingerprints(*_look(query, schemas), schemas, parked=parked))
+    version, there = _look(query, schemas)
+    rows = query(_fingerprints(Scope(version, parked), there, schemas))
     found = {schema: value for schema, value in rows if value}
     named = [schema for schema, value in rows if not value]
     read = catalogues(query, named, parked=parked)
@@ -72,7 +74,9 @@ def catalogues(query: Query, schemas: Collection[str], *, parked: bool = False) 
     """
     if not schemas:
         return {}
-    rows = query(_texts(*_look(query, schemas), _schemas(schemas), parked=parked))
+    version, there = _look(query, schemas)
+    scope = Scope(version, parked)
+    rows = query(_texts(scope, _schemas(array(sorted(schemas))), *_lines(scope, there)))
     texts: dict[str, list[str]] = {}
     for schema, text in rows:
         texts.setdefault(schema, []).append(text)
@@ -89,7 +93,9 @@ def database_catalogue(query: Query, *, parked: bool = False) -> Catalogue:
     Raises:
         DatabaseError: The login may not use the schema ``public``.
     """
-    rows = query(_texts(*_look(query, (_OWN_SCHEMA,)), _DATABASE, event_triggers(), parked=parked))
+    version, there = _look(query, (_OWN_SCHEMA,))
+    scope = Scope(version, parked)
+    rows = query(_texts(scope, _DATABASE, *_lines(scope, there), event_triggers()))
     return Catalogue.parse(text for _schema, text in rows)
 
 
@@ -101,7 +107,9 @@ def statement(version: int, schemas: Collection[str], *, parked: bool = False) -
         schemas: Their names.
         parked: Whether what pdelta parked or kept counts as the tenants'.
     """
-    return _one_value(_texts(version, _SELDOM, _schemas(schemas), parked=parked))
+    # No literal is in need of quotes for these digits, wherever it stands.
+    names = msgspec.json.encode(sorted(schemas)).hex()
+    return _few(version, _schemas(_names(f"'{_PLACE}'")), parked=parked).replace(_PLACE, names)
 
 
 def read(text: str | None) -> dict[str, Catalogue]:
@@ -111,7 +119,7 @@ def read(text: str | None) -> dict[str, Catalogue]:
 
 def database_statement(version: int, *, parked: bool = False) -> str:
     """Give the same of all schemas of a database, for ``read_database``."""
-    return _one_value(_texts(version, _SELDOM, _DATABASE, event_triggers(), parked=parked))
+    return _few(version, _DATABASE, event_triggers(), parked=parked)
 
 
 def read_database(text: str | None) -> Catalogue:
@@ -119,7 +127,28 @@ def read_database(text: str | None) -> Catalogue:
     return Catalogue.parse(_by_schema(text).values())
 
 
-def _one_value(texts: str) -> str:
+_PLACE: Final = "{schemas}"
+"""Stands for names of schemas."""
+
+
+def _names(text: str) -> str:
+    """Give the array of the names that a text says: JSON, the digits of its bytes."""
+    return f"ARRAY(SELECT json_array_elements_text(convert_from(decode({text}, 'hex'), 'UTF8')::json))"
+
+
+@functools.cache
+def _few(version: int, schemas: str, *more: str, parked: bool) -> str:
+    """Give a SELECT of one text, all that few schemas hold.
+
+    Args:
+        version: The server's.
+        schemas: The SELECT of them.
+        more: Further SELECTs of lines.
+        parked: Whether what pdelta parked or kept counts as the tenants'.
+    """
+    scope = Scope(version, parked, few=True)
+    lines = (*_usual(scope), *_often(scope).values(), _apart(scope, schemas), *more)
+    texts = _texts(scope, schemas, *lines)
     each = rf"SELECT schema, string_agg(text, E'\n\n') AS text FROM ({texts}) AS x (schema, text) GROUP BY schema"
     return f"SELECT json_object_agg(schema, text ORDER BY schema)::text FROM ({each}) AS y"
 
@@ -156,7 +185,7 @@ SELECT min(nspname) FROM pg_namespace
 
 _SELDOM: Final = {
     **dict.fromkeys(("pg_policy", "pg_statistic_ext", "pg_default_acl"), "true"),
-    **dict.fromkeys(("pg_proc", *rare()), "oid >= 16384"),
+    **dict.fromkeys(("pg_proc", *RARE), "oid >= 16384"),
     "pg_extension": "extnamespace <> 'pg_catalog'::regnamespace",
     "pg_aggregate": "aggfnoid >= 16384",
     "pg_rewrite": "oid >= 16384 AND rulename <> '_RETURN'",
@@ -169,12 +198,12 @@ def _neutral(texts: Iterable[str], schema: str) -> Iterator[Item]:
         yield neutral(item, schema) if item.kind in {"function", "procedure"} else item
 
 
-def _schemas(schemas: Collection[str]) -> str:
-    """Give the SELECT of the schemas that are each a tenant."""
+def _schemas(names: str) -> str:
+    """Give the SELECT of the schemas that are each a tenant, from an array of their names."""
     return f"""
 SELECT n.oid, n.nspname, n.nspowner, n.nspacl, n.nspname AS tenant, '' AS prefix, '' AS line,
        quote_ident(n.nspname) || ', pg_catalog, pg_temp' AS path
-  FROM pg_namespace n, settings WHERE n.nspname = ANY ({array(sorted(schemas))})"""
+  FROM pg_namespace n, settings WHERE n.nspname = ANY ({names})"""
 
 
 _DATABASE: Final = f"""
@@ -186,7 +215,7 @@ SELECT n.oid, n.nspname, n.nspowner, n.nspacl, current_database() AS tenant, o.p
  WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"""
 
 
-def _fingerprints(version: int, there: Container[str], schemas: Collection[str], *, parked: bool) -> str:
+def _fingerprints(scope: Scope, there: Container[str], schemas: Collection[str]) -> str:
     """Give the statement of names and fingerprints; none where only the catalogue tells.
 
     The lines are sorted once, and not by each aggregate for itself.
@@ -195,9 +224,9 @@ def _fingerprints(version: int, there: Container[str], schemas: Collection[str],
 SELECT p.ns FROM proc p JOIN ns n ON n.oid = p.ns
  WHERE strpos(lower(p.prosrc || coalesce(array_to_string(p.proconfig, ' '), '')),
               lower(replace(n.nspname, '"', '""'))) > 0"""
-    lines = " UNION ALL ".join(_lines(version, there, parked=parked))
+    lines = " UNION ALL ".join(_lines(scope, there))
     return f"""
-{_before(version, _schemas(schemas), parked=parked)}
+{_before(scope, _schemas(array(sorted(schemas))))}
 SELECT n.nspname, CASE WHEN n.oid NOT IN ({named}) THEN h.value END
   FROM ns n JOIN (
        SELECT l.ns, encode(sha256(convert_to(string_agg(l.line, E'\\n\\n'), 'UTF8')), 'hex') AS value
@@ -206,28 +235,28 @@ SELECT n.nspname, CASE WHEN n.oid NOT IN ({named}) THEN h.value END
 UNION ALL {_AFTER}"""
 
 
-def _texts(version: int, there: Container[str], schemas: str, *more: str, parked: bool) -> str:
+def _texts(scope: Scope, schemas: str, *lines: str) -> str:
     """Give the statement of names and texts of objects."""
-    lines = " UNION ALL ".join((*_lines(version, there, parked=parked), *more))
     return f"""
-{_before(version, schemas, parked=parked)}
-SELECT n.nspname, l.line FROM ns n JOIN ({lines}) AS l (ns, line) ON l.ns = n.oid
+{_before(scope, schemas)}
+SELECT n.nspname, l.line FROM ns n JOIN ({" UNION ALL ".join(lines)}) AS l (ns, line) ON l.ns = n.oid
 UNION ALL {_AFTER}"""
 
 
-def _before(version: int, schemas: str, *, parked: bool) -> str:
+def _before(scope: Scope, schemas: str) -> str:
     """Give what the SELECTs of lines stand on."""
     former = ", ".join(f"current_setting('{key}') AS \"{key}\"" for key in (*SETTINGS, "search_path"))
     settings = ", ".join(f"set_config('{key}', {literal(value)}, true)" for key, value in SETTINGS.items())
+    inside = f"inside AS MATERIALIZED ({others.INSIDE})," if scope.few else ""
     return f"""
 WITH former AS MATERIALIZED (SELECT {former}),
      settings AS MATERIALIZED (SELECT {settings} FROM former),
-     ns AS MATERIALIZED ({schemas}),
+     ns AS MATERIALIZED ({schemas}), {inside}
      ext AS MATERIALIZED ({others.EXTENDED}),
-     rel AS MATERIALIZED ({tables.relations(parked=parked)}),
-     tab AS MATERIALIZED ({tables.tables(version, parked=parked)}),
-     idx AS MATERIALIZED ({tables.keyed(version)}),
-     proc AS MATERIALIZED ({others.routines()})"""
+     rel AS MATERIALIZED ({tables.relations(scope)}),
+     tab AS MATERIALIZED ({tables.tables(scope)}),
+     idx AS MATERIALIZED ({tables.keyed(scope)}),
+     proc AS MATERIALIZED ({others.routines(scope)})"""
 
 
 _AFTER: Final = (
@@ -238,24 +267,55 @@ _AFTER: Final = (
 """Comes last, gives no row, and sets back what was set."""
 
 
-def _lines(version: int, there: Container[str], *, parked: bool) -> Iterator[str]:
+def _lines(scope: Scope, there: Container[str]) -> Iterator[str]:
     """Give the SELECTs of lines that have something to say."""
+    yield from _usual(scope)
+    others_ = {**_often(scope), **_seldom(scope)}
+    yield from (lines for table, lines in others_.items() if table in there)
+
+
+def _usual(scope: Scope) -> Iterator[str]:
+    """Give the SELECTs of lines of what most schemas have."""
     yield others.schemas()
     yield "SELECT ns, text FROM tab"
-    yield tables.constraints(version, parked=parked)
-    yield tables.indexes(parked=parked)
+    yield tables.constraints(scope)
+    yield tables.indexes(scope)
     yield tables.sequences()
-    yield tables.triggers(parked=parked)
-    yield others.types(version, parked=parked)
-    yield rights.grants(parked=parked)
-    seldom = {
-        "pg_proc": others.functions(version),
+    yield tables.triggers(scope)
+    yield others.types(scope)
+    yield rights.grants(scope)
+
+
+def _often(scope: Scope) -> dict[str, str]:
+    """Give those of what many have, each by the table that has something then."""
+    return {"pg_proc": others.functions(scope), "pg_policy": others.policies(), "pg_rewrite": others.rules()}
+
+
+def _seldom(scope: Scope) -> dict[str, str]:
+    """Give those of what few have, likewise."""
+    return {
         "pg_aggregate": others.aggregates(),
-        "pg_policy": others.policies(),
-        "pg_rewrite": others.rules(),
         "pg_statistic_ext": others.statistics(),
         "pg_extension": others.extensions(),
         "pg_default_acl": rights.default_privileges(),
-        **rare(),
+        **rare(scope),
     }
-    yield from (lines for table, lines in seldom.items() if table in there)
+
+
+def _apart(scope: Scope, schemas: str) -> str:
+    """Give the SELECT of lines of what few have, in a text that the server executes where there is any of it.
+
+    Only then it is planned, which takes as long as to plan all else.
+    """
+    told = "encode(convert_to(json_agg(json_build_array(l.ns, l.line))::text, 'UTF8'), 'hex')"
+    lines = " UNION ALL ".join(_seldom(scope).values())
+    text = literal(f"{_before(scope, schemas)} SELECT {told} AS told FROM ({lines}) AS l (ns, line)")
+    known = ", ".join(f"'{table}'::regclass" for table in ("pg_class", "pg_type", "pg_proc"))
+    there = f"""
+EXISTS (SELECT FROM inside WHERE classid NOT IN ({known})) OR EXISTS (SELECT FROM proc WHERE prokind = 'a')"""
+    answer = f"query_to_xml(CASE WHEN {there} THEN {text} END, false, true, '')::text"
+    # No digit has another form in XML.
+    return f"""
+SELECT (e.told ->> 0)::oid, e.told ->> 1
+  FROM json_array_elements(convert_from(decode(
+       substring({answer} FROM '<told>([^<]*)</told>'), 'hex'), 'UTF8')::json) AS e (told)"""

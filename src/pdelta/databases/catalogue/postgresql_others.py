@@ -6,6 +6,7 @@ They stand on the same tables as ``postgresql_tables``, and on ``proc``, the rou
 from typing import Final
 
 from pdelta.databases.catalogue.postgresql_text import (
+    Scope,
     block,
     choice,
     escaped,
@@ -17,7 +18,6 @@ from pdelta.databases.catalogue.postgresql_text import (
     owner,
     remarks,
     role,
-    whole,
     within,
 )
 
@@ -26,12 +26,30 @@ SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass
 """What belongs to extensions."""
 
 
+INSIDE: Final = """
+WITH d AS MATERIALIZED (
+     SELECT classid, objid FROM pg_depend
+      WHERE refclassid = 'pg_namespace'::regclass AND refobjid = ANY (ARRAY(SELECT oid FROM ns)))
+SELECT classid, objid FROM d
+UNION ALL
+SELECT 'pg_class'::regclass, t.typrelid FROM pg_type t
+ WHERE t.oid = ANY (ARRAY(SELECT objid FROM d WHERE classid = 'pg_type'::regclass)) AND t.typtype = 'c'
+UNION ALL
+SELECT 'pg_type'::regclass, c.reltype FROM pg_class c
+ WHERE c.oid = ANY (ARRAY(SELECT objid FROM d WHERE classid = 'pg_class'::regclass))"""
+"""What lies in few schemas: all that depends on them, the tables behind composite types, the types of tables' rows.
+
+It has the objects of a schema by an index, as no other table of the catalogue does; only what the server came with is
+not in it. Indexes depend on their tables, and arrays on what they are of, which all is found from there.
+"""
+
+
 _INTERNAL: Final = 12
 _C: Final = 13
 """The OIDs of the two languages that every server has."""
 
 
-def routines() -> str:
+def routines(scope: Scope) -> str:
     """Give the SELECT of ``proc``: functions, procedures and aggregates, with their names as they are written.
 
     Those that came with a type, such as the constructors of a range, go without saying.
@@ -41,7 +59,7 @@ def routines() -> str:
 SELECT p.*, n.oid AS ns, n.prefix || quote_ident(p.proname) || '(' || p.arguments || ')' AS name,
        n.line || {escaped("quote_ident(p.proname) || '(' || p.arguments || ')'")} AS line,
        CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END AS kind
-  FROM (SELECT p.*, {arguments} AS arguments FROM {whole("pg_proc")} p JOIN ns n ON n.oid = p.pronamespace
+  FROM (SELECT p.*, {arguments} AS arguments FROM {scope.rows("pg_proc")} p JOIN ns n ON n.oid = p.pronamespace
          WHERE {own("pg_proc", "p.oid")}
            AND NOT (p.prolang = {_INTERNAL} AND EXISTS (
                SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i'))
@@ -49,7 +67,7 @@ SELECT p.*, n.oid AS ns, n.prefix || quote_ident(p.proname) || '(' || p.argument
   JOIN ns n ON n.oid = p.pronamespace"""
 
 
-def functions(version: int) -> str:
+def functions(scope: Scope) -> str:
     """Give functions and procedures. A body that is a string stands as its author wrote it."""
     body = "p.prosrc"
     facts = [
@@ -77,7 +95,7 @@ def functions(version: int) -> str:
         fact("settings", "array_to_string(p.proconfig, E'\\n')"),
         fact("library", "p.probin"),
     ]
-    if version >= 140000:
+    if scope.version >= 140000:
         facts.append(
             fact("sql body", within("n.path", "pg_get_function_sqlbody(p.oid)"), when="p.prosqlbody IS NOT NULL")
         )
@@ -129,7 +147,7 @@ SELECT p.ns, {block("p.kind", "p.line", *facts)}
   {remarks("pg_proc", "p.oid")}"""
 
 
-def types(version: int, *, parked: bool) -> str:
+def types(scope: Scope) -> str:
     """Give enums, domains, ranges and base types; what a composite type is made of are its columns."""
     labels = """
 SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid"""
@@ -143,7 +161,7 @@ SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FRO
     )
     multirange = (
         fact("multirange", within("n.path", "g.rngmultitypid::regtype::text"), when="g.rngmultitypid IS NOT NULL")
-        if version >= 140000
+        if scope.version >= 140000
         else "''"
     )
     facts = (
@@ -177,22 +195,23 @@ SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FRO
         owner("t.typowner"),
         fact("comment", "note.description"),
     )
+    domains = scope.rows("pg_type") if scope.few else "pg_type"
     checks = (fact("of", "'domain'"), fact("definition", "c.text"), fact("comment", "note.description"))
     return f"""
 SELECT n.oid, {block("CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END", f"n.line || {name('t.typname')}", *facts)}
-  FROM {whole("pg_type")} t JOIN ns n ON n.oid = t.typnamespace
+  FROM {scope.rows("pg_type")} t JOIN ns n ON n.oid = t.typnamespace
   LEFT JOIN pg_range g ON g.rngtypid = t.oid
   LEFT JOIN pg_type b ON b.oid = t.typbasetype
   {remarks("pg_type", "t.oid")}
  WHERE (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'b' AND t.typcategory <> 'A'))
-   AND NOT {is_ours("t.typname", parked=parked)}
+   AND NOT {is_ours("t.typname", parked=scope.parked)}
    AND {own("pg_type", "t.oid")}
 UNION ALL
 SELECT c.ns, {block("'constraint'", f"c.line || '.' || {name('c.conname')}", *checks)}
   FROM (SELECT c.*, n.oid AS ns, n.line || {name("t.typname")} AS line,
                {within("n.path", "pg_get_constraintdef(c.oid)")} AS text
-          FROM pg_constraint c JOIN pg_type t ON t.oid = c.contypid JOIN ns n ON n.oid = t.typnamespace
-         WHERE c.contype = 'c' AND NOT {is_ours("t.typname", parked=parked)} AND {own("pg_type", "t.oid")}
+          FROM pg_constraint c JOIN {domains} t ON t.oid = c.contypid JOIN ns n ON n.oid = t.typnamespace
+         WHERE c.contype = 'c' AND NOT {is_ours("t.typname", parked=scope.parked)} AND {own("pg_type", "t.oid")}
         OFFSET 0) c
   {remarks("pg_constraint", "c.oid")}"""
 

@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple
 
 from pdelta.databases.catalogue.postgresql_text import (
+    Scope,
     block,
     choice,
     escaped,
@@ -11,7 +12,6 @@ from pdelta.databases.catalogue.postgresql_text import (
     name,
     own,
     remarks,
-    whole,
     within,
 )
 
@@ -19,25 +19,9 @@ _LIKE_THE_SERVER_SAYS: Final = ("oid", "collname", "collnamespace", "collowner",
 """Of a collation: what is chance, said otherwise, or the machine's."""
 
 
-def rare() -> dict[str, str]:
+def rare(scope: Scope) -> dict[str, str]:
     """Give a SELECT for each kind, by the table that it reads."""
-    gone = ", ".join(literal(column) for column in _LIKE_THE_SERVER_SAYS)
-    family = "(SELECT quote_ident(a.amname) FROM pg_am a WHERE a.oid = x.opfmethod)"
-    method = "(SELECT quote_ident(a.amname) FROM pg_am a WHERE a.oid = x.opcmethod)"
-    named = (
-        _Kind("collation", "pg_collation", "coll", f"(jsonb_strip_nulls(to_jsonb(x)) - ARRAY[{gone}])::text"),
-        _Kind("conversion", "pg_conversion", "con", _CONVERSION),
-        _Kind("operator", "pg_operator", "opr", _OPERATOR, _OPERANDS),
-        _Kind("operator family", "pg_opfamily", "opf", _FAMILY, f"quote_ident(opfname) || ' USING ' || {family}"),
-        _Kind("operator class", "pg_opclass", "opc", _CLASS, f"quote_ident(opcname) || ' USING ' || {method}"),
-        _Kind("text search parser", "pg_ts_parser", "prs", _PARSER),
-        _Kind(
-            "text search template", "pg_ts_template", "tmpl", "concat_ws(' ', tmplinit::regproc, tmpllexize::regproc)"
-        ),
-        _Kind("text search dictionary", "pg_ts_dict", "dict", _DICTIONARY),
-        _Kind("text search configuration", "pg_ts_config", "cfg", _CONFIGURATION),
-    )
-    return {kind.table: _select(kind) for kind in named}
+    return {kind.table: _select(kind, scope) for kind in _KINDS}
 
 
 def event_triggers() -> str:
@@ -61,16 +45,20 @@ class _Kind(NamedTuple):
     label: str = ""
 
 
-def _select(of: _Kind) -> str:
+def _select(of: _Kind, scope: Scope) -> str:
     written = within("n.path", of.label) if of.label else f"quote_ident(x.{of.prefix}name)"
     facts = (fact("definition", within("n.path", of.definition)), fact("comment", "note.description"))
     return f"""
 SELECT n.oid, {block(f"'{of.kind}'", f"n.line || {escaped(written)}", *facts)}
-  FROM {whole(of.table)} x JOIN ns n ON n.oid = x.{of.prefix}namespace
+  FROM {scope.rows(of.table)} x JOIN ns n ON n.oid = x.{of.prefix}namespace
   {remarks(of.table, "x.oid")}
  WHERE {own(of.table, "x.oid")}"""
 
 
+_GONE: Final = ", ".join(literal(column) for column in _LIKE_THE_SERVER_SAYS)
+_METHOD: Final = "(SELECT quote_ident(a.amname) FROM pg_am a WHERE a.oid = x.{})"
+_FAMILY_LABEL: Final = f"quote_ident(opfname) || ' USING ' || {_METHOD.format('opfmethod')}"
+_CLASS_LABEL: Final = f"quote_ident(opcname) || ' USING ' || {_METHOD.format('opcmethod')}"
 _CONVERSION: Final = "concat_ws(' ', conforencoding, contoencoding, condefault, conproc::regproc)"
 _PARSER: Final = """
 concat_ws(' ', prsstart::regproc, prstoken::regproc, prsend::regproc, prsheadline::regproc, prslextype::regproc)"""
@@ -98,3 +86,16 @@ _CONFIGURATION: Final = """
 concat_ws(', ', (SELECT quote_ident(p.prsname) FROM pg_ts_parser p WHERE p.oid = x.cfgparser),
   (SELECT string_agg(concat_ws(' ', m.maptokentype, m.mapdict::regdictionary), ', ' ORDER BY m.maptokentype, m.mapseqno)
      FROM pg_ts_config_map m WHERE m.mapcfg = x.oid))"""
+_KINDS: Final = (
+    _Kind("collation", "pg_collation", "coll", f"(jsonb_strip_nulls(to_jsonb(x)) - ARRAY[{_GONE}])::text"),
+    _Kind("conversion", "pg_conversion", "con", _CONVERSION),
+    _Kind("operator", "pg_operator", "opr", _OPERATOR, _OPERANDS),
+    _Kind("operator family", "pg_opfamily", "opf", _FAMILY, _FAMILY_LABEL),
+    _Kind("operator class", "pg_opclass", "opc", _CLASS, _CLASS_LABEL),
+    _Kind("text search parser", "pg_ts_parser", "prs", _PARSER),
+    _Kind("text search template", "pg_ts_template", "tmpl", "concat_ws(' ', tmplinit::regproc, tmpllexize::regproc)"),
+    _Kind("text search dictionary", "pg_ts_dict", "dict", _DICTIONARY),
+    _Kind("text search configuration", "pg_ts_config", "cfg", _CONFIGURATION),
+)
+RARE: Final = tuple(kind.table for kind in _KINDS)
+"""The tables that ``rare`` reads."""

@@ -1,9 +1,9 @@
 """What PostgreSQL's catalogue says of rights, where they are not what the server gives by itself."""
 
-from pdelta.databases.catalogue.postgresql_text import block, escaped, fact, is_ours, name, own, role, whole
+from pdelta.databases.catalogue.postgresql_text import Scope, block, escaped, fact, is_ours, name, own, role
 
 
-def grants(*, parked: bool) -> str:
+def grants(scope: Scope) -> str:
     """Give what was granted beyond the defaults, and what of them was revoked, by object and role.
 
     Few tables have the rights that everybody begins with and no others, so that entries are compared before they are
@@ -24,7 +24,7 @@ SELECT e.ns, e.belongs, e.label, e.owner, e.grantee, CASE WHEN e.given THEN 'gra
   FROM (
 SELECT o.ns, o.belongs, o.label, o.owner, g.grantee, bool_or(g.given) AS given,
        g.privilege_type || CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END AS privilege
-  FROM ({_objects(parked=parked)}) o
+  FROM ({_objects(scope)}) o
  CROSS JOIN LATERAL (
        SELECT true AS given, a.*
          FROM aclexplode((SELECT array_agg(i) FROM unnest(o.acl) i WHERE NOT i = ANY (o.usual))) a
@@ -37,7 +37,7 @@ HAVING bool_and(g.given) OR NOT bool_or(g.given)) e
   JOIN ns n ON n.oid = x.ns"""
 
 
-def _objects(*, parked: bool) -> str:
+def _objects(scope: Scope) -> str:
     return f"""
 SELECT r.ns, r.line AS belongs, r.kind || ' ' || r.name AS label, r.relowner AS owner, r.relacl AS acl,
        acldefault(CASE r.relkind WHEN 'S' THEN 's'::"char" ELSE 'r'::"char" END, r.relowner) AS usual
@@ -48,8 +48,8 @@ SELECT p.ns, p.line, p.kind || ' ' || p.name, p.proowner, p.proacl, acldefault('
 UNION ALL
 SELECT n.oid, n.line || {name("t.typname")}, 'type ' || n.prefix || quote_ident(t.typname), t.typowner, t.typacl,
        acldefault('T', t.typowner)
-  FROM {whole("pg_type")} t JOIN ns n ON n.oid = t.typnamespace
- WHERE t.typacl IS NOT NULL AND NOT {is_ours("t.typname", parked=parked)} AND {own("pg_type", "t.oid")}
+  FROM {scope.rows("pg_type")} t JOIN ns n ON n.oid = t.typnamespace
+ WHERE t.typacl IS NOT NULL AND NOT {is_ours("t.typname", parked=scope.parked)} AND {own("pg_type", "t.oid")}
 UNION ALL
 SELECT n.oid, '', CASE n.prefix WHEN '' THEN 'the schema' ELSE 'schema ' || quote_ident(n.nspname) END, n.nspowner,
        n.nspacl, acldefault('n', n.nspowner)

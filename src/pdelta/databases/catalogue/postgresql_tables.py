@@ -7,6 +7,7 @@ schemas to be read; ``ext``, what belongs to an extension; and of the SELECTs he
 from typing import Final
 
 from pdelta.databases.catalogue.postgresql_text import (
+    Scope,
     block,
     choice,
     escaped,
@@ -22,7 +23,6 @@ from pdelta.databases.catalogue.postgresql_text import (
     remarks,
     role,
     unless,
-    whole,
     within,
 )
 from pdelta.sql.derive.kept import PARKED
@@ -39,10 +39,15 @@ _EXTENDED: Final = "17, 25, 114, 1042, 1043, 3802"
 _STANDARD: Final = "16, 20, 21, 23, 700, 701, 1042, 1043, 1083, 1114, 1184, 1186, 1266, 1700"
 """Types that are written with their names of the SQL standard, whatever the search path is."""
 _WRITTEN_KEYS: Final = 3
+_FULL: Final = "FULL JOIN"
+"""Where a few rows are joined with a WITH of which nobody knows how many it has: this can be no nested loop.
+
+What has no row on the left goes away behind it.
+"""
 _NEXT_COLUMN: Final = r"E'\n\ncolumn'"
 
 
-def relations(*, parked: bool) -> str:
+def relations(scope: Scope) -> str:
     """Give the SELECT of ``rel``: the relations to be read, with their names as they are written."""
     return f"""
 SELECT c.oid, n.oid AS ns, c.relkind, n.prefix || quote_ident(c.relname) AS name, n.line || {name("c.relname")} AS line,
@@ -50,16 +55,16 @@ SELECT c.oid, n.oid AS ns, c.relkind, n.prefix || quote_ident(c.relname) AS name
             WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table' ELSE 'type' END AS kind,
        c.relowner, c.relacl, c.relpersistence, c.relreplident, c.relam, c.reloptions, c.reloftype, c.reltoastrelid,
        c.relrowsecurity, c.relforcerowsecurity, c.relispartition, c.relpartbound
-  FROM {whole("pg_class")} c JOIN ns n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND NOT {is_ours("c.relname", parked=parked)}
+  FROM {scope.rows("pg_class")} c JOIN ns n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND NOT {is_ours("c.relname", parked=scope.parked)}
    AND {own("pg_class", "c.oid")}
    AND NOT (c.relkind = 'S' AND EXISTS (
        SELECT FROM pg_depend d JOIN pg_class t ON t.oid = d.refobjid
         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass
-          AND d.deptype IN ('a', 'i') AND {is_ours("t.relname", parked=parked)}))"""
+          AND d.deptype IN ('a', 'i') AND {is_ours("t.relname", parked=scope.parked)}))"""
 
 
-def tables(version: int, *, parked: bool) -> str:
+def tables(scope: Scope) -> str:
     """Give the SELECT of ``tab``: tables, views and composite types, each with its columns, and these as arrays.
 
     What is about one table is gathered before the columns are looked up by their index: in their order, without a look
@@ -97,11 +102,10 @@ SELECT r.oid, r.ns, r.name, r.line, a.numbers, a.names, a.types, a.collations,
   FROM rel r JOIN ns n ON n.oid = r.ns
   LEFT JOIN pg_class t ON t.oid = r.reltoastrelid AND t.reloptions IS NOT NULL
   LEFT JOIN pg_foreign_table f ON f.ftrelid = r.oid
-  LEFT JOIN (SELECT inhrelid, array_agg(inhparent ORDER BY inhseqno) AS parents FROM pg_inherits GROUP BY inhrelid) h
-    ON h.inhrelid = r.oid
-  LEFT JOIN ({_REMARKS}) k ON k.objoid = r.oid
+  {_by_table(_PARENTS, "h", "inhrelid", scope)}
+  {_by_table(_REMARKS, "k", "objoid", scope)}
  CROSS JOIN LATERAL ({_DEFAULTS}) d
- CROSS JOIN LATERAL ({_columns(version, parked=parked)}) a
+ CROSS JOIN LATERAL ({_columns(scope)}) a
  WHERE r.relkind <> 'S'"""
 
 
@@ -113,13 +117,20 @@ SELECT array_agg(d.adnum) AS numbers, array_agg({
   FROM pg_attrdef d WHERE d.adrelid = r.oid OFFSET 0"""
 
 
+_PARENTS: Final = "array_agg(inhparent ORDER BY inhseqno) AS parents FROM pg_inherits WHERE true"
 _REMARKS: Final = """
-SELECT objoid, max(description) FILTER (WHERE objsubid = 0) AS own, array_agg(objsubid) AS numbers,
-       array_agg(description) AS texts
-  FROM pg_description WHERE classoid = 'pg_class'::regclass GROUP BY objoid"""
+max(description) FILTER (WHERE objsubid = 0) AS own, array_agg(objsubid) AS numbers, array_agg(description) AS texts
+  FROM pg_description WHERE classoid = 'pg_class'::regclass"""
 
 
-def _columns(version: int, *, parked: bool) -> str:
+def _by_table(gathered: str, label: str, column: str, scope: Scope) -> str:
+    """Give the join of ``r`` with what is gathered about each table: of one after the other, or of all at once."""
+    if scope.few:
+        return f"LEFT JOIN LATERAL (SELECT {gathered} AND {column} = r.oid) {label} ON true"
+    return f"LEFT JOIN (SELECT {column}, {gathered} GROUP BY {column}) {label} ON {label}.{column} = r.oid"
+
+
+def _columns(scope: Scope) -> str:
     """Give the SELECT of one text for all columns of ``r``, in their order."""
     text = "d.texts[array_position(d.numbers, a.attnum)]"
     kind = "SELECT {} FROM pg_type t WHERE t.oid = a.atttypid"
@@ -134,7 +145,7 @@ SELECT string_agg(privilege, ', ' ORDER BY privilege COLLATE "C")
         fact("generated", text, when="a.attgenerated = 's'"),
         fact("generated when read", text, when="a.attgenerated = 'v'"),
         choice("storage", storage, p="plain", e="external", m="main", x="extended"),
-        choice("compression", "a.attcompression", p="pglz", l="lz4") if version >= 140000 else "''",
+        choice("compression", "a.attcompression", p="pglz", l="lz4") if scope.version >= 140000 else "''",
         fact("statistics", "a.attstattarget::text", when="a.attstattarget >= 0"),
         options("options", "a.attoptions"),
         options("server options", "a.attfdwoptions"),
@@ -145,7 +156,7 @@ SELECT string_agg(privilege, ', ' ORDER BY privilege COLLATE "C")
         f"(a.attlen > 0 OR (a.attstorage = 'x' AND a.atttypid IN ({_EXTENDED}))) AND a.atttypid < 16384 "
         "AND a.attcollation IN (0, 100) AND a.attgenerated = '' AND coalesce(a.attstattarget, -1) < 0 "
         "AND a.attoptions IS NULL AND a.attfdwoptions IS NULL AND a.attinhcount = 0 AND a.attacl IS NULL"
-        + (" AND a.attcompression = ''" if version >= 140000 else "")
+        + (" AND a.attcompression = ''" if scope.version >= 140000 else "")
     )
     written = "format_type(a.atttypid, a.atttypmod)"
     asked = escaped(within("n.path", written))
@@ -163,11 +174,12 @@ SELECT string_agg({block(_NEXT_COLUMN, f"r.line || '.' || {name('a.attname')}", 
        array_agg(a.attnum) AS numbers, array_agg(a.attname) AS names, array_agg(a.atttypid) AS types,
        array_agg(a.attcollation) AS collations
   FROM (SELECT * FROM pg_attribute a
-         WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND {is_plain("a.attname", parked=parked)}
+         WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+           AND {is_plain("a.attname", parked=scope.parked)}
          ORDER BY a.attnum OFFSET 0) a"""
 
 
-def keyed(version: int) -> str:
+def keyed(scope: Scope) -> str:
     """Give the SELECT of ``idx``: each index with its keys as they are written, where they are plain ones.
 
     ``pg_get_indexdef`` and ``pg_get_constraintdef`` look everything up by themselves, for up to 24 µs an index which
@@ -177,7 +189,7 @@ def keyed(version: int) -> str:
         _key(at) if at == 0 else f"CASE WHEN i.indnatts > {at} THEN ', ' || {_key(at)} ELSE '' END"
         for at in range(_WRITTEN_KEYS)
     )
-    distinct = "AND NOT i.indnullsnotdistinct" if version >= 150000 else ""
+    distinct = "AND NOT i.indnullsnotdistinct" if scope.version >= 150000 else ""
     plain = f"""
 i.indexprs IS NULL AND i.indpred IS NULL AND i.indnkeyatts = i.indnatts AND i.indnatts <= {_WRITTEN_KEYS} {distinct}
  AND c.relkind = 'i' AND c.relam = {_BTREE} AND c.reloptions IS NULL"""
@@ -187,7 +199,7 @@ SELECT i.indexrelid, i.indisunique, i.indisvalid, i.indisclustered, i.indisrepli
        CASE WHEN {plain} THEN {keys} END AS keys
   FROM pg_index i JOIN tab r ON r.oid = i.indrelid
   JOIN pg_class c ON c.oid = i.indexrelid
-  LEFT JOIN pg_constraint p ON p.conindid = i.indexrelid AND p.contype IN ('p', 'u', 'x')"""
+  LEFT JOIN pg_constraint p ON p.conrelid = i.indrelid AND p.conindid = i.indexrelid AND p.contype IN ('p', 'u', 'x')"""
 
 
 def _key(at: int) -> str:
@@ -203,14 +215,18 @@ CASE WHEN i.indoption[{at}] = 0 AND i.indcollation[{at}] IN (0, r.collations[{pl
      THEN quote_ident(r.names[{place}]) END"""
 
 
-def constraints(version: int, *, parked: bool) -> str:
+def constraints(scope: Scope) -> str:
     """Give the constraints of tables; NOT NULL is the column's."""
-    plain = "i.keys IS NOT NULL AND NOT c.condeferrable"
-    if version >= 180000:
+    held = f"""
+SELECT c.*, r.ns, r.line, i.keys
+  FROM (pg_constraint c JOIN rel r ON r.oid = c.conrelid AND c.contype IN ('p', 'u', 'f', 'c', 'x'))
+  {_FULL} idx i ON i.of = c.oid OFFSET 0"""
+    plain = "c.keys IS NOT NULL AND NOT c.condeferrable"
+    if scope.version >= 180000:
         plain += " AND NOT c.conperiod"
     text = f"""
-CASE WHEN c.contype = 'p' AND {plain} THEN 'PRIMARY KEY (' || i.keys || ')'
-     WHEN c.contype = 'u' AND {plain} THEN 'UNIQUE (' || i.keys || ')'
+CASE WHEN c.contype = 'p' AND {plain} THEN 'PRIMARY KEY (' || c.keys || ')'
+     WHEN c.contype = 'u' AND {plain} THEN 'UNIQUE (' || c.keys || ')'
      ELSE {within("n.path", "pg_get_constraintdef(c.oid)")} END"""
     facts = (
         fact("definition", "c.text"),
@@ -219,15 +235,13 @@ CASE WHEN c.contype = 'p' AND {plain} THEN 'PRIMARY KEY (' || i.keys || ')'
     )
     return f"""
 SELECT c.ns, {block("'constraint'", f"c.line || '.' || {name('c.conname')}", *facts)}
-  FROM (SELECT c.oid, c.conname, c.coninhcount, c.conislocal, r.ns, r.line, {text} AS text
-          FROM pg_constraint c JOIN rel r ON r.oid = c.conrelid JOIN ns n ON n.oid = r.ns
-          LEFT JOIN idx i ON i.of = c.oid
-         WHERE c.contype IN ('p', 'u', 'f', 'c', 'x') OFFSET 0) c
+  FROM (SELECT c.oid, c.conname, c.coninhcount, c.conislocal, c.ns, c.line, {text} AS text
+          FROM ({held}) c JOIN ns n ON n.oid = c.ns OFFSET 0) c
   {remarks("pg_constraint", "c.oid")}
- WHERE {_visible("c.conname", "c.text", parked=parked)}"""
+ WHERE {_visible("c.conname", "c.text", scope)}"""
 
 
-def indexes(*, parked: bool) -> str:
+def indexes(scope: Scope) -> str:
     """Give indexes; one that a constraint made has only what the constraint does not say."""
     written = """
 CASE WHEN i.indisunique THEN 'CREATE UNIQUE INDEX ' ELSE 'CREATE INDEX ' END || quote_ident(i.relname)
@@ -255,13 +269,14 @@ SELECT i.ns, {block(kind, f"n.line || {name('i.relname')}", *facts)}
   JOIN ns n ON n.oid = i.ns
   LEFT JOIN pg_inherits h ON h.inhrelid = i.indexrelid
   {remarks("pg_class", "i.indexrelid")}
- WHERE {_visible("i.relname", "coalesce(i.text, '')", parked=parked)}
+ WHERE {_visible("i.relname", "coalesce(i.text, '')", scope)}
    AND (i.of IS NULL OR NOT i.indisvalid OR i.indisclustered OR i.indisreplident OR i.reloptions IS NOT NULL
         OR note.description IS NOT NULL)"""
 
 
 def sequences() -> str:
     """Give sequences without the value that they have come to."""
+    column = "t.name || '.' || quote_ident(t.names[array_position(t.numbers, d.refobjsubid::smallint)])"
     usual = (
         "s.seqstart = 1 AND s.seqincrement = 1 AND s.seqmin = 1 AND s.seqcache = 1 AND NOT s.seqcycle "
         "AND s.seqtypid = {} AND s.seqmax = {}"
@@ -277,30 +292,24 @@ CASE{usually} ELSE format('AS %s START WITH %s INCREMENT BY %s MINVALUE %s MAXVA
                           s.seqcache, CASE WHEN s.seqcycle THEN ' CYCLE' ELSE '' END) END"""
     facts = (
         fact("definition", made),
-        fact(
-            "owning column",
-            "t.name || '.' || quote_ident(t.names[array_position(t.numbers, d.refobjsubid::smallint)])",
-            when="d.deptype = 'a'",
-        ),
-        fact(
-            "identity column",
-            "t.name || '.' || quote_ident(t.names[array_position(t.numbers, d.refobjsubid::smallint)])",
-            when="d.deptype = 'i'",
-        ),
-        flag("unlogged", "r.relpersistence = 'u'"),
-        owner("r.relowner"),
+        fact("owning column", "s.of", when="s.deptype = 'a'"),
+        fact("identity column", "s.of", when="s.deptype = 'i'"),
+        flag("unlogged", "s.relpersistence = 'u'"),
+        owner("s.relowner"),
         fact("comment", "note.description"),
     )
     return f"""
-SELECT r.ns, {block("'sequence'", "r.line", *facts)}
-  FROM pg_sequence s JOIN rel r ON r.oid = s.seqrelid JOIN ns n ON n.oid = r.ns
-  LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.seqrelid AND d.objsubid = 0
-                       AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
-  LEFT JOIN tab t ON t.oid = d.refobjid
+SELECT s.ns, {block("'sequence'", "s.line", *facts)}
+  FROM (SELECT s.*, r.ns, r.line, r.relpersistence, r.relowner, d.deptype, {column} AS of
+          FROM (pg_sequence s JOIN rel r ON r.oid = s.seqrelid
+                LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.seqrelid AND d.objsubid = 0
+                                     AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'))
+          {_FULL} tab t ON t.oid = d.refobjid OFFSET 0) s
+  JOIN ns n ON n.oid = s.ns
   {remarks("pg_class", "s.seqrelid")}"""
 
 
-def triggers(*, parked: bool) -> str:
+def triggers(scope: Scope) -> str:
     """Give triggers; those that keep a foreign key only where somebody switched them."""
     facts = (
         fact("definition", "t.text"),
@@ -315,7 +324,7 @@ SELECT t.ns, {block("'trigger'", f"t.line || '.' || {name('t.tgname')}", *facts)
           FROM pg_trigger t JOIN rel r ON r.oid = t.tgrelid JOIN ns n ON n.oid = r.ns
          WHERE NOT t.tgisinternal OR (t.tgparentid <> 0 AND t.tgconstraint = 0) OFFSET 0) t
   {remarks("pg_trigger", "t.oid")}
- WHERE {_visible("t.tgname", "t.text", parked=parked)}
+ WHERE {_visible("t.tgname", "t.text", scope)}
 UNION ALL
 SELECT r.ns, {block("'switched triggers of constraint'", f"r.line || '.' || {name('c.conname')}", *switched)}
   FROM pg_trigger t JOIN rel r ON r.oid = t.tgrelid JOIN pg_constraint c ON c.oid = t.tgconstraint
@@ -332,8 +341,8 @@ def _inherited(count: str, local: str) -> str:
     return rf"CASE WHEN {count} = 0 THEN '' WHEN {local} THEN {also} ELSE E'\norigin: inherited' END"
 
 
-def _visible(named: str, text: str, *, parked: bool) -> str:
+def _visible(named: str, text: str, scope: Scope) -> str:
     """Give the condition that something is neither parked nor about what is."""
-    if parked:
+    if scope.parked:
         return "true"
-    return f"{is_plain(named, parked=parked)} AND {text} NOT LIKE {_MENTIONS_PARKED}"
+    return f"{is_plain(named, parked=False)} AND {text} NOT LIKE {_MENTIONS_PARKED}"

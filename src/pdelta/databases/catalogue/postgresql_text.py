@@ -5,7 +5,7 @@ are ``E''`` strings, which no setting reads in another way.
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from pdelta.databases.catalogue.ours import LEDGER
 from pdelta.sql.derive.kept import KEPT, PARKED
@@ -21,6 +21,28 @@ SETTINGS: Final = {
     "standard_conforming_strings": "on",
 }
 """What changes how the server writes an expression."""
+
+
+class Scope(NamedTuple):
+    """What is read of the catalogue, and how.
+
+    Attributes:
+        version: The server's ``server_version_num``.
+        parked: Whether what pdelta parked or kept counts as the tenants'.
+        few: Whether each object of the schemas is looked up by indexes, which is for few schemas; else tables of the
+            catalogue are read from one end to the other, and joined by hash.
+    """
+
+    version: int
+    parked: bool = False
+    few: bool = False
+
+    def rows(self, table: str) -> str:
+        """Give a table of the catalogue with the rows that may lie in the schemas: those, or all."""
+        if not self.few:
+            return whole(table)
+        numbers = f"SELECT i.objid FROM inside i WHERE i.classid = '{table}'::regclass"
+        return f"(SELECT x.* FROM {table} x WHERE x.oid = ANY (ARRAY({numbers})))"
 
 
 def literal(text: str) -> str:
@@ -77,7 +99,7 @@ def whole(table: str) -> str:
 
 def own(table: str, oid: str) -> str:
     """Give the condition that a row of a table of the catalogue does not belong to an extension."""
-    return f"NOT EXISTS (SELECT FROM ext WHERE ext.classid = '{table}'::regclass AND ext.objid = {oid})"
+    return f"{oid} NOT IN (SELECT ext.objid FROM ext WHERE ext.classid = '{table}'::regclass)"
 
 
 def remarks(table: str, oid: str) -> str:
