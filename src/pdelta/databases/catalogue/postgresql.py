@@ -107,9 +107,17 @@ def statement(version: int, schemas: Collection[str], *, parked: bool = False) -
         schemas: Their names.
         parked: Whether what pdelta parked or kept counts as the tenants'.
     """
-    # No literal is in need of quotes for these digits, wherever it stands.
-    names = msgspec.json.encode(sorted(schemas)).hex()
-    return _few(version, _schemas(_names(f"'{_PLACE}'")), parked=parked).replace(_PLACE, names)
+    return _few(version, _schemas(_names(f"'{_PLACE}'")), parked=parked).replace(_PLACE, digits(schemas))
+
+
+def lasting_statement(version: int) -> str:
+    """Give the same of the schemas whose ``digits`` the setting ``CHOSEN`` has when it is executed."""
+    return _few(version, _schemas(_names(f"current_setting('{CHOSEN}')")), parked=False)
+
+
+def digits(schemas: Collection[str]) -> str:
+    """Give names of schemas as a text in which nothing needs quotes, in whichever literal it stands."""
+    return msgspec.json.encode(sorted(schemas)).hex()
 
 
 def read(text: str | None) -> dict[str, Catalogue]:
@@ -127,12 +135,15 @@ def read_database(text: str | None) -> Catalogue:
     return Catalogue.parse(_by_schema(text).values())
 
 
+CHOSEN: Final = "pdelta.schemas"
+"""A setting of our own."""
+
 _PLACE: Final = "{schemas}"
-"""Stands for names of schemas."""
+"""Stands for the digits of names."""
 
 
 def _names(text: str) -> str:
-    """Give the array of the names that a text says: JSON, the digits of its bytes."""
+    """Give the array of the names whose ``digits`` a text has."""
     return f"ARRAY(SELECT json_array_elements_text(convert_from(decode({text}, 'hex'), 'UTF8')::json))"
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pdelta.databases.base import Glance, Work
 from pdelta.databases.postgresql import catalogue, failure, ledger
 from pdelta.databases.postgresql.connection import BrokenError, Connection, Result, StatementError
+from pdelta.databases.postgresql.inquiry import MEET, NOT_THERE, Inquiry
 from pdelta.databases.postgresql.layout import Layout, look_up
 from pdelta.databases.postgresql.ledger import Place
 from pdelta.databases.postgresql.pattern import Patterns
@@ -39,6 +40,7 @@ _WHERE: Final = (
     " FROM pg_database WHERE datname = current_database()"
 )
 """Who answers, and of which server and database: names may differ, for a pooler may have its own."""
+_FORGET: Final = "DEALLOCATE ALL"
 _UNCHANGED: Final = "nothing was changed"
 _NO_TRANSACTION: Final = "there was no transaction, so that a part of it may be left"
 
@@ -59,7 +61,7 @@ class PostgresqlSession:
         self._is_cancelled = False
         self._used_s = 0.0
         self._direct: Connection | None = None
-        self._made = ""
+        self._inquiry = Inquiry(layout)
         self._patterns = Patterns(Limits(0))
 
     def ledger(self, tenant: str, *, lock_timeout_ms: int) -> Sequence[Applied] | None:  # noqa: ARG002 - nothing waits
@@ -167,6 +169,7 @@ class PostgresqlSession:
             DatabaseError: As its ``cause`` says.
         """
         self._reach(tenant)
+        self._inquiry.forget()
         place = Place(tenant, schema="", path=self._layout.path(tenant))
         try:
             script = read_only(place, text, statement_timeout_ms)
@@ -195,18 +198,26 @@ class PostgresqlSession:
         limits = Limits(lock_timeout_ms, statement_timeout_ms)
         writing = Transaction(limits, is_steady=any(about_rows), comes_to_nothing=True)
         unlimited, limited = (f"SET LOCAL statement_timeout = {one}" for one in (0, statement_timeout_ms))
-
-        prepared: set[str] = set()
+        is_counted_on = self._inquiry.begin(self._connection)
 
         def look(work: Work, place: Place) -> list[Line]:
-            lines = (line for text in (*texts, *work.asks) for line in self._question(text, place, prepared))
+            lines = (line for text in (*texts, *work.asks) for line in self._question(text, place))
             before = (Line(text, Role.FRAME, place.tenant) for text in (unlimited, UNCOMPILED))
             return [*enter(place), *before, *lines, Line(limited, Role.FRAME, place.tenant)]
 
         places = self._places(works)
         _write(works, places, writing, look)
-        writing.script.add(*roll_back())
-        results = self._send(writing.script, [work.tenant for work in works], _before(works, places))
+        writing.script.add(*self._inquiry.end(self._connection))
+        try:
+            results = self._send(writing.script, [work.tenant for work in works], _before(works, places))
+        except DatabaseError as error:
+            if is_counted_on and error.sqlstate == NOT_THERE:
+                # A delta has forgotten it, or whoever used the connection in between; it is not counted on twice.
+                return self.rehearse(works, texts, **limits._asdict())
+            raise
+        if self._inquiry.ended(self._connection, results[-1]) and self._connection:
+            with suppress(BrokenError):
+                self._connection.run(_FORGET)
         values = [result.rows[0][0] if result.rows else None for result in _asked(writing.script, results)]
         if any(about_rows):
             from pdelta.databases.postgresql.rows import answer
@@ -215,14 +226,8 @@ class PostgresqlSession:
         given = iter(values)
         return [list(islice(given, len(held))) for held in asked]
 
-    def _question(self, text: "str | RowsAsked", place: Place, prepared: set[str]) -> Iterator[Line]:
-        """Give the statements that ask for one value in a tenant.
-
-        Args:
-            text: What is asked.
-            place: Where.
-            prepared: What the string has prepared already; the end of every rehearsal forgets that.
-        """
+    def _question(self, text: "str | RowsAsked", place: Place) -> Iterator[Line]:
+        """Give the statements that ask for one value in a tenant."""
         if not isinstance(text, str):
             from pdelta.databases.postgresql import rows
 
@@ -230,12 +235,9 @@ class PostgresqlSession:
             yield from (Line(frame, Role.FRAME, place.tenant) for frame in rows.BEFORE)
             yield Line(asked, Role.VALUE, place.tenant)
             yield from (Line(frame, Role.FRAME, place.tenant) for frame in rows.AFTER)
-        elif text == self._made:
-            # One SELECT, and so long that reading it takes us 0.1 s, and the server as long to plan as to execute.
-            if text not in prepared:
-                prepared.add(text)
-                yield Line(f"PREPARE pdelta_made AS {text}", Role.FRAME, place.tenant)
-            yield Line("EXECUTE pdelta_made", Role.VALUE, place.tenant)
+        elif self._inquiry.is_(text):
+            # It is one SELECT, and so long that to find that out would take 0.1 s.
+            yield from self._inquiry.lines(place)
         else:
             yield Line(single(text), Role.VALUE, place.tenant)
 
@@ -263,15 +265,11 @@ class PostgresqlSession:
         Raises:
             DatabaseError: As its ``cause`` says.
         """
-        from pdelta.databases.catalogue import postgresql
-
-        ((version,),) = self.query(tenants[0], "SELECT current_setting('server_version_num')::int")
-        if self._layout.by_schema:
-            self._made = postgresql.statement(version, tenants)
-            return self._made, postgresql.read
-        (tenant,) = tenants
-        self._made = postgresql.database_statement(version)
-        return self._made, lambda text: {tenant: postgresql.read_database(text)}
+        connection = self._reach(tenants[0])
+        if not self._inquiry.knows(connection):
+            (result,) = self._send(Script([Line(MEET, Role.VALUE, tenants[0])]), tenants)
+            self._inquiry.meet(connection, *result.rows[0])
+        return self._inquiry.about(tenants)
 
     def broken(self, tenant: str) -> Sequence[str]:
         """Give what drops the indexes that were never finished.
@@ -296,6 +294,9 @@ class PostgresqlSession:
             if self._is_cancelled or self._connection.met >= TENANTS_A_CONNECTION:
                 # Of a cancellation the server may yet be told, and would end what somebody else does.
                 self._connection.close()
+            elif self._inquiry.is_kept:
+                with suppress(BrokenError):
+                    self._connection.run(_FORGET)
             self._server.give_back(self._connection, self._database)
         self._connection = self._direct = None
 
