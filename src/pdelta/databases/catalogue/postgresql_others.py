@@ -282,7 +282,7 @@ def schemas() -> str:
     named = f"CASE WHEN n.prefix = '' THEN '' ELSE {name('n.nspname')} END"
     facts = (
         fact("owner", role("n.nspowner", "n.tenant", "0"), when="n.prefix <> ''"),
-        fact("comment", "obj_description(n.oid, 'pg_namespace')"),
+        fact("comment", "note.description"),
     )
     return f"""
-SELECT n.oid, {block("'schema'", named, *facts)} FROM ns n"""
+SELECT n.oid, {block("'schema'", named, *facts)} FROM ns n {remarks("pg_namespace", "n.oid")}"""
