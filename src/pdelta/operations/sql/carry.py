@@ -16,7 +16,7 @@ from pdelta.operations.sql.reckon import head_after, remaining, standing
 from pdelta.operations.sql.stepwise import Stepwise
 from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.work import CHECK, Workshop, holds, lock_timeout_ms, segments
-from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, Proved, Way, head_of_rows
+from pdelta.sql.ledger import Applied, Proved, Way, head_of_rows
 
 _READ_AHEAD: Final = 100
 """Ledgers that are read at once: a round trip for a hundred costs little more than one, and rows may be large."""
@@ -49,7 +49,6 @@ class Carrier:
         self._clock = clock
         self.statement_ms = statement_ms
         self._reading = threading.Lock()
-        self._last: tuple[Sequence[Applied], Head] = ((), EMPTY_HEAD)
 
     def handle(self, session: Session, jobs: Sequence[Job], lock_ms: int) -> Sequence[Arrival | DatabaseError]:
         """Do these jobs, together where that can be, else one by one."""
@@ -141,7 +140,7 @@ class Carrier:
         glance, rows = task.glance, task.rows or ()
         if glance is None or glance.head != task.start or self._steps(task):
             return None
-        if task.needs_rows and self._head(rows) != task.start:
+        if task.needs_rows and head_of_rows(rows) != task.start:
             return None
         had = {row.id: row for row in rows}
         try:
@@ -149,14 +148,6 @@ class Carrier:
         except PdeltaError:
             return None
         return Work(task.tenant, task.start, task.goal, tuple(made), glance)
-
-    def _head(self, rows: Sequence[Applied]) -> Head:
-        """Give the head of a ledger; where tenants share its rows, it is calculated once."""
-        kept, head = self._last
-        if kept is not rows:
-            head = head_of_rows(rows)
-            self._last = (rows, head)
-        return head
 
     def _together(
         self, session: Session, tasks: Sequence[Task], works: Sequence[Work], lock_ms: int
