@@ -219,18 +219,20 @@ class _Attempt:
             settled=len(planned.settled),
             unread=drafted.tenants - len(planned.steps) - len(planned.settled),
             waves=tuple((wave.name, wave.count) for wave, _ in planned.waves()),
-            results=tuple(
-                _result(StepReport(step, Standing.BEFORE), wave.name)
-                for wave, steps in planned.waves()
-                for step in steps
-            ),
             findings=findings,
-            dry_run=self._options.dry_run,
+            dry_run=options.dry_run,
             exit_status=PreflightError.exit_status if error is not None else 0,
         )
-        if self._options.dry_run:
-            return outcome
-        if planned.steps and self._options.rehearse:
+        if options.dry_run:
+            return msgspec.structs.replace(
+                outcome,
+                results=tuple(
+                    _result(StepReport(step, Standing.BEFORE), wave.name)
+                    for wave, steps in planned.waves()
+                    for step in steps
+                ),
+            )
+        if planned.steps and options.rehearse:
             return self._rehearse(planned, outcome)
         if planned.steps:
             outcome = self._execute(planned, outcome)
