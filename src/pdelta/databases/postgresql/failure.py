@@ -10,7 +10,7 @@ from pdelta.databases.postgresql.ledger import MARKED, STALE, WRONG
 from pdelta.databases.postgresql.script import Line, Role, Script
 from pdelta.errors import Cause, DatabaseError, GuardError, PdeltaError, ScriptError, StaleError
 
-_UNDEFINED_TABLE: Final = "42P01"
+UNDEFINED_TABLE: Final = "42P01"
 _SHOWN: Final = 60
 _NOT_AS_SAID: Final = frozenset({"23505", "23502"})
 """A row that arrives was there; of one that goes there is nothing to be copied."""
@@ -104,7 +104,7 @@ def refused(error: StatementError, script: Script) -> PdeltaError:
         guard = GuardError(said[2][: int(said[1])])
         guard.add_note(f"in tenant {line.tenant}, {line.delta}")
         return guard
-    if line.role is Role.LEDGER and error.sqlstate == _UNDEFINED_TABLE:
+    if line.role is Role.LEDGER and error.sqlstate == UNDEFINED_TABLE:
         return StaleError(f"{line.tenant}: its ledger is gone; {_UNCHANGED}", hint="look whether somebody removed it")
     return statement(error, line, script.position(index, error.position))
 

@@ -72,7 +72,12 @@ class PostgresqlSession:
         """
         if self._layout.by_schema:
             return None
-        ((text,),) = self.query(tenant, ledger.WHOLE)
+        try:
+            ((text,),) = self.query(tenant, ledger.WHOLE)
+        except DatabaseError as error:
+            if error.sqlstate == failure.UNDEFINED_TABLE:
+                return ()
+            raise
         return rows_of(tenant, text)
 
     def commit(self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
