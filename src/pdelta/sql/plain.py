@@ -79,11 +79,13 @@ def quoted(name: str) -> str:
 def plain(tokens: Iterable[Token]) -> str:
     """Give these tokens as one line."""
     parts: list[str] = []
-    last = "("
+    last, was_number = "(", False
     for token in tokens:
-        text = spelling(token)
-        if last not in _TIGHT_AFTER and text not in _TIGHT_BEFORE:
+        text, is_number = spelling(token), token.kind is Kind.NUMBER
+        is_tight = last in _TIGHT_AFTER or text in _TIGHT_BEFORE
+        # A full stop beside a number would be read as a part of it.
+        if not is_tight or (was_number and text == ".") or (last == "." and is_number):
             parts.append(" ")
         parts.append(text)
-        last = text
+        last, was_number = text, is_number
     return "".join(parts)

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, reject
+from hypothesis import example, given, reject
 from hypothesis import strategies as st
 
 from pdelta.databases.catalogue.sqlite import STATEMENT, catalogue, read
@@ -174,6 +174,9 @@ def test_catalogue_when_columns_are_added_one_by_one_then_it_is_as_if_they_had_s
 
 
 @given(st.text(st.sampled_from(list("ab '\"[]`(),.;-/*\n=!<>1")), max_size=12))
+@example("1 .<")
+@example(". 1")
+@example("( .1")
 def test_plain_when_it_is_read_again_then_it_stays(text: str) -> None:
     try:
         once = plain(tokens_of(text))
