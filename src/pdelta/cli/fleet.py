@@ -26,7 +26,7 @@ COURSE: Final = ("waves", "soak_ms", "gates", "selects", "on_failure", "max_fail
 _MS_PER_S = 1000
 
 
-class Duration(click.ParamType[int]):
+class Duration(click.ParamType):  # type: ignore[type-arg]  # older releases have no type to be given
     """A span of time: ``500ms``, ``2s``, ``10min``; milliseconds as a number."""
 
     name = "duration"
