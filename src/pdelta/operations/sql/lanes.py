@@ -20,6 +20,9 @@ from pdelta.model.operation import Standing
 _AGAIN: Final = frozenset({Cause.BUSY, Cause.LOST})
 _TOLD_S: Final = 0.05
 """How old good news may become: to wake who waits for them at each tenant would cost a tenth of a roll-out."""
+_WORTH_A_SESSION: Final = 16
+"""Jobs that one session does as fast as another connects; for fewer the others wait a moment, as they may be long."""
+_LATER_S: Final = 0.01
 _GRACE_S: Final = 0.05
 """How long what is under way may take to end by itself before it is cancelled."""
 
@@ -132,8 +135,9 @@ class Lanes:
         for lane, waiting in self._waiting.items():
             self._deferred[lane] = []
             self._under_way[lane] = 0
-            for _ in range(min(self._database.width(lane), len(waiting))):
-                thread = threading.Thread(target=self._serve, args=(lane,), name=f"lane {lane}", daemon=True)
+            for number in range(min(self._database.width(lane), len(waiting))):
+                pause_s = 0.0 if number * _WORTH_A_SESSION < len(waiting) else number * _LATER_S
+                thread = threading.Thread(target=self._serve, args=(lane, pause_s), name=f"lane {lane}", daemon=True)
                 threads.append(thread)
                 thread.start()
         try:
@@ -160,7 +164,12 @@ class Lanes:
         for thread in threads:
             thread.join()
 
-    def _serve(self, lane: str) -> None:
+    def _serve(self, lane: str, pause_s: float) -> None:
+        if pause_s:
+            with self._turn:
+                self._turn.wait_for(lambda: self._ended or not self._waiting[lane], pause_s)
+                if not self._waiting[lane] and not self._deferred[lane]:
+                    return
         session = self._database.session(lane)
         with self._turn:
             self._sessions.append(session)
