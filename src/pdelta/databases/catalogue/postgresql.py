@@ -267,7 +267,8 @@ WITH former AS MATERIALIZED (SELECT {former}),
      rel AS MATERIALIZED ({tables.relations(scope)}),
      tab AS MATERIALIZED ({tables.tables(scope)}),
      idx AS MATERIALIZED ({tables.keyed(scope)}),
-     proc AS MATERIALIZED ({others.routines(scope)})"""
+     proc AS MATERIALIZED ({others.routines(scope)}),
+     typ AS MATERIALIZED ({others.all_types(scope)})"""
 
 
 _AFTER: Final = (
@@ -291,10 +292,10 @@ def _usual(scope: Scope) -> Iterator[str]:
     yield "SELECT ns, text FROM tab"
     yield tables.constraints(scope)
     yield tables.indexes(scope)
-    yield tables.sequences()
+    yield tables.sequences(scope)
     yield tables.triggers(scope)
     yield others.types(scope)
-    yield rights.grants(scope)
+    yield rights.grants()
 
 
 def _often(scope: Scope) -> dict[str, str]:

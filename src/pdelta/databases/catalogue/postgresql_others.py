@@ -59,7 +59,8 @@ def routines(scope: Scope) -> str:
 SELECT p.*, n.oid AS ns, n.prefix || quote_ident(p.proname) || '(' || p.arguments || ')' AS name,
        n.line || {escaped("quote_ident(p.proname) || '(' || p.arguments || ')'")} AS line,
        CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END AS kind
-  FROM (SELECT p.*, {arguments} AS arguments FROM {scope.rows("pg_proc")} p JOIN ns n ON n.oid = p.pronamespace
+  FROM (SELECT p.*, {arguments} AS arguments
+          FROM {scope.rows("pg_proc", "pronamespace")} p JOIN ns n ON n.oid = p.pronamespace
          WHERE {own("pg_proc", "p.oid")}
            AND NOT (p.prolang = {_INTERNAL} AND EXISTS (
                SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i'))
@@ -147,6 +148,17 @@ SELECT p.ns, {block("p.kind", "p.line", *facts)}
   {remarks("pg_proc", "p.oid")}"""
 
 
+_IS_TOLD: Final = "(typtype IN ('e', 'd', 'r') OR (typtype = 'b' AND typcategory <> 'A'))"
+
+
+def all_types(scope: Scope) -> str:
+    """Give the SELECT of ``typ``: the types of which there is anything to say."""
+    return f"""
+SELECT t.*, {_IS_TOLD} AS is_told
+  FROM {scope.rows("pg_type", "typnamespace", f"({_IS_TOLD} OR typacl IS NOT NULL)")} t
+ WHERE NOT {is_ours("t.typname", parked=scope.parked)} AND {own("pg_type", "t.oid")}"""
+
+
 def types(scope: Scope) -> str:
     """Give enums, domains, ranges and base types; what a composite type is made of are its columns."""
     labels = """
@@ -195,24 +207,20 @@ SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FRO
         owner("t.typowner"),
         fact("comment", "note.description"),
     )
-    domains = scope.rows("pg_type") if scope.few else "pg_type"
     checks = (fact("of", "'domain'"), fact("definition", "c.text"), fact("comment", "note.description"))
     return f"""
 SELECT n.oid, {block("CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END", f"n.line || {name('t.typname')}", *facts)}
-  FROM {scope.rows("pg_type")} t JOIN ns n ON n.oid = t.typnamespace
+  FROM typ t JOIN ns n ON n.oid = t.typnamespace
   LEFT JOIN pg_range g ON g.rngtypid = t.oid
   LEFT JOIN pg_type b ON b.oid = t.typbasetype
   {remarks("pg_type", "t.oid")}
- WHERE (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'b' AND t.typcategory <> 'A'))
-   AND NOT {is_ours("t.typname", parked=scope.parked)}
-   AND {own("pg_type", "t.oid")}
+ WHERE t.is_told
 UNION ALL
 SELECT c.ns, {block("'constraint'", f"c.line || '.' || {name('c.conname')}", *checks)}
   FROM (SELECT c.*, n.oid AS ns, n.line || {name("t.typname")} AS line,
                {within("n.path", "pg_get_constraintdef(c.oid)")} AS text
-          FROM pg_constraint c JOIN {domains} t ON t.oid = c.contypid JOIN ns n ON n.oid = t.typnamespace
-         WHERE c.contype = 'c' AND NOT {is_ours("t.typname", parked=scope.parked)} AND {own("pg_type", "t.oid")}
-        OFFSET 0) c
+          FROM pg_constraint c JOIN typ t ON t.oid = c.contypid JOIN ns n ON n.oid = t.typnamespace
+         WHERE c.contype = 'c' OFFSET 0) c
   {remarks("pg_constraint", "c.oid")}"""
 
 

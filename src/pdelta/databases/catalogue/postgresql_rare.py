@@ -50,7 +50,7 @@ def _select(of: _Kind, scope: Scope) -> str:
     facts = (fact("definition", within("n.path", of.definition)), fact("comment", "note.description"))
     return f"""
 SELECT n.oid, {block(f"'{of.kind}'", f"n.line || {escaped(written)}", *facts)}
-  FROM {scope.rows(of.table)} x JOIN ns n ON n.oid = x.{of.prefix}namespace
+  FROM {scope.rows(of.table, f"{of.prefix}namespace")} x JOIN ns n ON n.oid = x.{of.prefix}namespace
   {remarks(of.table, "x.oid")}
  WHERE {own(of.table, "x.oid")}"""
 

@@ -1,9 +1,11 @@
 """What PostgreSQL's catalogue says of rights, where they are not what the server gives by itself."""
 
-from pdelta.databases.catalogue.postgresql_text import Scope, block, escaped, fact, is_ours, name, own, role
+from typing import Final
+
+from pdelta.databases.catalogue.postgresql_text import block, escaped, fact, name, role
 
 
-def grants(scope: Scope) -> str:
+def grants() -> str:
     """Give what was granted beyond the defaults, and what of them was revoked, by object and role.
 
     Few tables have the rights that everybody begins with and no others, so that entries are compared before they are
@@ -24,7 +26,7 @@ SELECT e.ns, e.belongs, e.label, e.owner, e.grantee, CASE WHEN e.given THEN 'gra
   FROM (
 SELECT o.ns, o.belongs, o.label, o.owner, g.grantee, bool_or(g.given) AS given,
        g.privilege_type || CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END AS privilege
-  FROM ({_objects(scope)}) o
+  FROM ({_OBJECTS}) o
  CROSS JOIN LATERAL (
        SELECT true AS given, a.*
          FROM aclexplode((SELECT array_agg(i) FROM unnest(o.acl) i WHERE NOT i = ANY (o.usual))) a
@@ -37,8 +39,7 @@ HAVING bool_and(g.given) OR NOT bool_or(g.given)) e
   JOIN ns n ON n.oid = x.ns"""
 
 
-def _objects(scope: Scope) -> str:
-    return f"""
+_OBJECTS: Final = f"""
 SELECT r.ns, r.line AS belongs, r.kind || ' ' || r.name AS label, r.relowner AS owner, r.relacl AS acl,
        acldefault(CASE r.relkind WHEN 'S' THEN 's'::"char" ELSE 'r'::"char" END, r.relowner) AS usual
   FROM rel r WHERE r.relacl IS NOT NULL AND r.relkind <> 'c'
@@ -48,8 +49,7 @@ SELECT p.ns, p.line, p.kind || ' ' || p.name, p.proowner, p.proacl, acldefault('
 UNION ALL
 SELECT n.oid, n.line || {name("t.typname")}, 'type ' || n.prefix || quote_ident(t.typname), t.typowner, t.typacl,
        acldefault('T', t.typowner)
-  FROM {scope.rows("pg_type")} t JOIN ns n ON n.oid = t.typnamespace
- WHERE t.typacl IS NOT NULL AND NOT {is_ours("t.typname", parked=scope.parked)} AND {own("pg_type", "t.oid")}
+  FROM typ t JOIN ns n ON n.oid = t.typnamespace WHERE t.typacl IS NOT NULL
 UNION ALL
 SELECT n.oid, '', CASE n.prefix WHEN '' THEN 'the schema' ELSE 'schema ' || quote_ident(n.nspname) END, n.nspowner,
        n.nspacl, acldefault('n', n.nspowner)

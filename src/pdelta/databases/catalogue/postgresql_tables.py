@@ -39,24 +39,20 @@ _EXTENDED: Final = "17, 25, 114, 1042, 1043, 3802"
 _STANDARD: Final = "16, 20, 21, 23, 700, 701, 1042, 1043, 1083, 1114, 1184, 1186, 1266, 1700"
 """Types that are written with their names of the SQL standard, whatever the search path is."""
 _WRITTEN_KEYS: Final = 3
-_FULL: Final = "FULL JOIN"
-"""Where a few rows are joined with a WITH of which nobody knows how many it has: this can be no nested loop.
-
-What has no row on the left goes away behind it.
-"""
 _NEXT_COLUMN: Final = r"E'\n\ncolumn'"
 
 
 def relations(scope: Scope) -> str:
     """Give the SELECT of ``rel``: the relations to be read, with their names as they are written."""
+    kinds = "relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')"
     return f"""
 SELECT c.oid, n.oid AS ns, c.relkind, n.prefix || quote_ident(c.relname) AS name, n.line || {name("c.relname")} AS line,
        CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence'
             WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table' ELSE 'type' END AS kind,
        c.relowner, c.relacl, c.relpersistence, c.relreplident, c.relam, c.reloptions, c.reloftype, c.reltoastrelid,
        c.relrowsecurity, c.relforcerowsecurity, c.relispartition, c.relpartbound
-  FROM {scope.rows("pg_class")} c JOIN ns n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND NOT {is_ours("c.relname", parked=scope.parked)}
+  FROM {scope.rows("pg_class", "relnamespace", kinds)} c JOIN ns n ON n.oid = c.relnamespace
+ WHERE NOT {is_ours("c.relname", parked=scope.parked)}
    AND {own("pg_class", "c.oid")}
    AND NOT (c.relkind = 'S' AND EXISTS (
        SELECT FROM pg_depend d JOIN pg_class t ON t.oid = d.refobjid
@@ -100,27 +96,34 @@ def tables(scope: Scope) -> str:
 SELECT r.oid, r.ns, r.name, r.line, a.numbers, a.names, a.types, a.collations,
        {block("r.kind", "r.line", unless(usual, *facts), fact("comment", "k.own"))} || coalesce(a.text, '') AS text
   FROM rel r JOIN ns n ON n.oid = r.ns
-  LEFT JOIN pg_class t ON t.oid = r.reltoastrelid AND t.reloptions IS NOT NULL
+  LEFT JOIN pg_class t ON t.oid = r.reltoastrelid AND t.relkind = 't' AND t.reloptions IS NOT NULL
   LEFT JOIN pg_foreign_table f ON f.ftrelid = r.oid
   {_by_table(_PARENTS, "h", "inhrelid", scope)}
   {_by_table(_REMARKS, "k", "objoid", scope)}
- CROSS JOIN LATERAL ({_DEFAULTS}) d
  CROSS JOIN LATERAL ({_columns(scope)}) a
  WHERE r.relkind <> 'S'"""
 
 
 # An expression without columns needs no table, and then none is opened.
-_DEFAULTS: Final = f"""
-SELECT array_agg(d.adnum) AS numbers, array_agg({
+_DEFAULT: Final = f"""
+SELECT {
     within("n.path", "pg_get_expr(d.adbin, CASE WHEN strpos(d.adbin::text, '{VAR :') > 0 THEN r.oid ELSE 0 END)")
-}) AS texts
-  FROM pg_attrdef d WHERE d.adrelid = r.oid OFFSET 0"""
+} FROM pg_attrdef d WHERE d.adrelid = r.oid AND d.adnum = a.attnum"""
 
 
 _PARENTS: Final = "array_agg(inhparent ORDER BY inhseqno) AS parents FROM pg_inherits WHERE true"
 _REMARKS: Final = """
 max(description) FILTER (WHERE objsubid = 0) AS own, array_agg(objsubid) AS numbers, array_agg(description) AS texts
   FROM pg_description WHERE classoid = 'pg_class'::regclass"""
+
+
+def _joined(scope: Scope) -> str:
+    """Give the join with a WITH of which the planner does not know how many rows it has.
+
+    FULL can be no nested loop; what has no row on the left goes away behind it. Where there is none anyway, LEFT lets
+    the smaller side be hashed.
+    """
+    return "FULL JOIN" if scope.few else "LEFT JOIN"
 
 
 def _by_table(gathered: str, label: str, column: str, scope: Scope) -> str:
@@ -132,7 +135,7 @@ def _by_table(gathered: str, label: str, column: str, scope: Scope) -> str:
 
 def _columns(scope: Scope) -> str:
     """Give the SELECT of one text for all columns of ``r``, in their order."""
-    text = "d.texts[array_position(d.numbers, a.attnum)]"
+    text = f"({_DEFAULT})"
     kind = "SELECT {} FROM pg_type t WHERE t.oid = a.atttypid"
     collation = within("n.path", "a.attcollation::regcollation::text")
     storage = f"({kind.format('CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END')})"
@@ -189,6 +192,8 @@ def keyed(scope: Scope) -> str:
         _key(at) if at == 0 else f"CASE WHEN i.indnatts > {at} THEN ', ' || {_key(at)} ELSE '' END"
         for at in range(_WRITTEN_KEYS)
     )
+    # An index is where its table is.
+    classes = "pg_class" if scope.few else scope.rows("pg_class", "relnamespace", "relkind IN ('i', 'I')")
     distinct = "AND NOT i.indnullsnotdistinct" if scope.version >= 150000 else ""
     plain = f"""
 i.indexprs IS NULL AND i.indpred IS NULL AND i.indnkeyatts = i.indnatts AND i.indnatts <= {_WRITTEN_KEYS} {distinct}
@@ -198,7 +203,7 @@ SELECT i.indexrelid, i.indisunique, i.indisvalid, i.indisclustered, i.indisrepli
        i.indexprs IS NOT NULL AS computed, r.ns, r.name, r.line, c.relname, c.reloptions, p.oid AS of,
        CASE WHEN {plain} THEN {keys} END AS keys
   FROM pg_index i JOIN tab r ON r.oid = i.indrelid
-  JOIN pg_class c ON c.oid = i.indexrelid
+  JOIN {classes} c ON c.oid = i.indexrelid
   LEFT JOIN pg_constraint p ON p.conrelid = i.indrelid AND p.conindid = i.indexrelid AND p.contype IN ('p', 'u', 'x')"""
 
 
@@ -220,7 +225,7 @@ def constraints(scope: Scope) -> str:
     held = f"""
 SELECT c.*, r.ns, r.line, i.keys
   FROM (pg_constraint c JOIN rel r ON r.oid = c.conrelid AND c.contype IN ('p', 'u', 'f', 'c', 'x'))
-  {_FULL} idx i ON i.of = c.oid OFFSET 0"""
+  {_joined(scope)} idx i ON i.of = c.oid OFFSET 0"""
     plain = "c.keys IS NOT NULL AND NOT c.condeferrable"
     if scope.version >= 180000:
         plain += " AND NOT c.conperiod"
@@ -274,7 +279,7 @@ SELECT i.ns, {block(kind, f"n.line || {name('i.relname')}", *facts)}
         OR note.description IS NOT NULL)"""
 
 
-def sequences() -> str:
+def sequences(scope: Scope) -> str:
     """Give sequences without the value that they have come to."""
     column = "t.name || '.' || quote_ident(t.names[array_position(t.numbers, d.refobjsubid::smallint)])"
     usual = (
@@ -304,7 +309,7 @@ SELECT s.ns, {block("'sequence'", "s.line", *facts)}
           FROM (pg_sequence s JOIN rel r ON r.oid = s.seqrelid
                 LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.seqrelid AND d.objsubid = 0
                                      AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'))
-          {_FULL} tab t ON t.oid = d.refobjid OFFSET 0) s
+          {_joined(scope)} tab t ON t.oid = d.refobjid OFFSET 0) s
   JOIN ns n ON n.oid = s.ns
   {remarks("pg_class", "s.seqrelid")}"""
 

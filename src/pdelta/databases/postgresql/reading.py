@@ -175,24 +175,29 @@ class Reader:
 
     def _fingerprints(self, names: Sequence[str]) -> dict[str, str]:
         """Give the fingerprints of schemas; those of many on two connections, which takes three fifths of the time."""
-        from pdelta.databases.catalogue import postgresql
-
         if len(names) < MANY or self._width < 2:
-            return postgresql.fingerprints(self._query, names)
+            return self._fingerprints_here(names)
         from concurrent.futures import ThreadPoolExecutor
 
         half = len(names) // 2
         with ThreadPoolExecutor(1) as pool:
             others = pool.submit(self._fingerprints_apart, names[half:])
-            return postgresql.fingerprints(self._query, names[:half]) | others.result()
+            return self._fingerprints_here(names[:half]) | others.result()
 
-    def _fingerprints_apart(self, names: Sequence[str]) -> dict[str, str]:
-        """Give fingerprints on a connection of its own."""
+    def _fingerprints_here(self, names: Sequence[str]) -> dict[str, str]:
+        """Give fingerprints on the connection that is kept."""
         from pdelta.databases.catalogue import postgresql
 
-        before, server = postgresql.SETTINGS_BEFORE, self._server
+        return postgresql.fingerprints(self._query, names)
+
+    def _fingerprints_apart(self, names: Sequence[str]) -> dict[str, str]:
+        """Give fingerprints on a connection of its own, which is made while the other thread imports what asks."""
+        server = self._server
         connection = server.connect()
         try:
+            from pdelta.databases.catalogue import postgresql
+
+            before = postgresql.SETTINGS_BEFORE
             return postgresql.fingerprints(lambda text: connection.run(f"{before};{text}")[-1].rows, names)
         except StatementError as error:
             raise failure.statement(error, Line("", Role.VALUE, server.name), 0) from error
