@@ -1,9 +1,12 @@
-"""The question what tenants are made of: prepared once where a connection is ours, and left behind nowhere else."""
+"""What a rehearsal asks: planned once where a connection is ours and left behind nowhere else, and rows of tables."""
+
+from msgspec.structs import replace
 
 from pdelta.databases.base import Session
 from pdelta.databases.postgresql.connection import Connection
 from pdelta.databases.postgresql.database import PostgresqlDatabase
 from pdelta.databases.postgresql.session import PostgresqlSession
+from pdelta.databases.rows import Rows, RowsAsked
 from tests.fixtures.pg_fleet import adds, make_schemas, plan, schemas, session_of
 from tests.fixtures.pgbouncer import PgBouncer
 from tests.fixtures.postgresql import PostgreSQL
@@ -78,3 +81,21 @@ def test_made_of_when_a_pooler_hands_connections_on_then_nothing_stays_behind(
             assert rehearse(database, session, tenant, MORE)
             for _ in range(4):
                 assert own(session).run(PREPARED)[0].rows == []
+
+
+def test_rehearse_when_a_table_has_no_page_then_it_has_no_rows_as_one_has_whose_rows_are_gone(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    make_schemas(postgresql, pg_database, *TENANTS)
+    asked = RowsAsked(below_bytes=-1, named=frozenset({"users"}), listed=frozenset({"users"}))
+    with schemas(postgresql.url(pg_database)) as database, session_of(database) as session:
+        works = [
+            plan(database, "t1"),
+            plan(database, "t1", adds("delta_a", "INSERT INTO users VALUES (1)", "DELETE FROM users")),
+        ]
+        (found, *_), (gone, *_) = session.rehearse(works, [asked, RowsAsked()], lock_timeout_ms=1000)
+        assert found == gone == {"users": Rows(0, "0 0", ())}
+        (work,) = works[1:]
+        filled = adds("delta_a", "INSERT INTO users VALUES (1)")
+        ((now, same),) = session.rehearse([replace(work, moves=(filled,))], [asked, RowsAsked()], lock_timeout_ms=1000)
+        assert now["users"].count == same["users"].count == len(now["users"].hashes) == 1

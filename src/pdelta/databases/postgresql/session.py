@@ -1,6 +1,7 @@
 """The work on one server, one transaction after the other, each as one string.
 
-Behind a pooler that hands sessions on after each transaction nothing goes wrong, because nothing is kept in one.
+Behind a pooler that hands sessions on after each transaction nothing goes wrong, because nothing is kept in one; what
+``inquiry`` keeps is kept only where there is none.
 """
 
 import time
