@@ -198,6 +198,20 @@ def test_proof_when_tenants_with_the_same_deltas_have_it_then_others_are_not_tri
         assert missing in desk("apply", *only).out
 
 
+def test_proof_when_others_got_it_together_with_more_then_it_is_tried_alone(desk: Desk) -> None:
+    if desk.fleet.engine == "mysql":
+        pytest.skip("nothing can be tried where each statement commits")
+    first, *others = desk.fleet.names
+    desk.project.write("delta_20250320_t", "CREATE TABLE t (id integer);\n-- Reversible delta\n-- DROP TABLE t;\n")
+    desk.done("apply", "--only", first)
+    # Of both together the reverse of the first takes all away, whatever that of the second leaves.
+    desk.project.write("delta_20250321_x", "ALTER TABLE t ADD COLUMN x integer;\n-- Reversible delta\n-- SELECT 1;\n")
+    desk.done("apply", *(word for name in others for word in ("--only", name)))
+    told = desk("apply").out
+    assert f"delta_20250321_x: after forward and reverse {first} is another: " in told
+    assert desk.fleet.sql(first, PROOFS)[2] == ("delta_20250321_x", "")
+
+
 def test_rehearse_when_tenants_share_a_transaction_then_the_same_is_told_of_each(desk: Desk) -> None:
     first, second = desk.fleet.names[2], desk.fleet.names[8]
     desk.fleet.sql(first, "INSERT INTO users (id, name) VALUES (3, 'Cyd'), (4, 'Dot')")

@@ -146,17 +146,20 @@ def prove(session: Session, workshop: Workshop, task: Task, rows: Sequence[Appli
 def proved_before(task: Task, rows: Sequence[Applied], workshop: Workshop) -> Proof | None:
     """Give the proof that a tenant's ledger tells which has what this task's tenant is to get; None where it doesn't.
 
-    That is one whose ledger has the head at which the task ends: the same deltas, and no others. Only what takes them
-    back in the same words was proved there, and only what tenants are made of: where rows may change, or the reverse
-    comes from the tenant, it is tried anew. So it is after another version of pdelta, which may compare less.
+    That is one whose ledger has the head at which the task ends, and which got these deltas in one run without others:
+    what was tried together says nothing of a part of it. Only what takes them back in the same words was proved there,
+    and only what tenants are made of: where rows may change, or the reverse comes from the tenant, it is tried anew. So
+    it is after another version of pdelta, which may compare less.
 
     Args:
         task: Forward.
-        rows: That tenant's ledger; empty where there is none.
+        rows: That tenant's ledger; empty where there is none. The proof is told as one of the task's own tenant.
         workshop: Knows what deltas do.
     """
     held = {row.id: row for row in rows if row.proof and row.tool == workshop.tool}
-    if not rows or untried(task.moves):
+    ids = {move.id for move in task.moves}
+    runs = {row.run for row in rows if row.id in ids}
+    if {row.id for row in rows if row.run in runs} != ids or len(runs) > 1 or untried(task.moves):
         return None
     for move in task.moves:
         row = held.get(move.id)
