@@ -143,13 +143,21 @@ class Lanes:
         try:
             told = 0
             while told < len(jobs):
-                arrived = self._arrived.get()
+                try:
+                    arrived = self._arrived.get(timeout=_TOLD_S)
+                except queue.Empty:
+                    arrived = self._take_untold()
                 if isinstance(arrived, BaseException):
                     raise arrived
                 told += len(arrived)
                 yield from arrived
         finally:
             self._end(threads)
+
+    def _take_untold(self) -> list[Arrival]:
+        with self._turn:
+            untold, self._untold = self._untold, []
+            return untold
 
     def _end(self, threads: Sequence[threading.Thread]) -> None:
         with self._turn:
