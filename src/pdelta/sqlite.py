@@ -22,11 +22,11 @@ _MEMORY_STATUS: Final = 9
 def _stop_counting() -> None:
     if "_sqlite3" in sys.modules:
         return
-    import ctypes
-
     found = PathFinder.find_spec("_sqlite3")
     # Where Python holds the module, the program itself may hold the library.
-    with suppress(OSError, AttributeError):
+    with suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
         configure = ctypes.CDLL(found.origin if found is not None else None).sqlite3_config
         # Of a function with any number of arguments, those that are declared.
         configure.argtypes = [ctypes.c_int]

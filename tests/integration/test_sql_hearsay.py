@@ -152,3 +152,27 @@ def test_rollback_when_a_ledger_is_in_another_schema_of_the_path_then_it_is_foun
     assert databases.taken_back() == COUNT
     assert databases.having() == []
     assert databases.touched() == COUNT
+
+
+def test_status_when_a_comment_is_left_of_a_ledger_that_is_gone_then_the_database_has_none(
+    databases: Databases, tmp_path: Path, cli: Cli
+) -> None:
+    project = tmp_path / "pdelta.toml"
+    project.write_text(f'{project.read_text()}search_path = ["public"]\n')
+    name = databases.names[1]
+    databases.server.sql("DROP TABLE pdelta_applied; DROP TABLE pdelta_history", name)
+    told = cli("sql", "status", "--json", cwd=tmp_path, status=None).json()
+    assert {row["id"]: row["tenants"] for row in told["deltas"]}[NAME] == COUNT - 1
+    assert "transaction is aborted" not in str(told)
+
+
+def test_apply_when_there_are_many_waves_then_no_more_connections_are_open_than_allowed(
+    databases: Databases, tmp_path: Path, cli: Cli
+) -> None:
+    project = tmp_path / "pdelta.toml"
+    project.write_text(f"{project.read_text()}connections = 2\n")
+    count = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pdelta%' AND datname <> 'postgres'"
+    gate = f"psql -XAtc \"{count}\" '{databases.server.url()}' >> open"
+    cli("sql", "apply", "--waves", "first=2,second=2,rest", "--gate", gate, cwd=tmp_path)
+    assert databases.having() == databases.names
+    assert (tmp_path / "open").read_text().split() == ["0", "0"]

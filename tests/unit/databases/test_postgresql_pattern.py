@@ -112,3 +112,10 @@ def test_fill_when_the_heads_can_not_be_of_one_ledger_then_there_is_no_pattern()
     unfit = Work("t", EMPTY_HEAD, EMPTY_HEAD, moves, Glance(managed=True, head=EMPTY_HEAD))
     for _ in range(3):
         assert patterns.fill([unfit], [place("t")]) is None
+
+
+def test_fill_when_a_text_can_not_be_sent_then_it_is_left_to_who_tells_the_tenant() -> None:
+    patterns = Patterns(LIMITS)
+    moves = (move("a", "SELECT 1; COMMIT"),)
+    for name in NAMES:
+        assert patterns.fill([work(name, moves)], [place(name)]) is None

@@ -7,7 +7,7 @@ import msgspec
 from pdelta.databases.base import Glance
 from pdelta.databases.postgresql import catalogue
 from pdelta.databases.postgresql.catalogue import Seen
-from pdelta.databases.postgresql.connection import Connection
+from pdelta.databases.postgresql.connection import Connection, StatementError
 from pdelta.databases.postgresql.ledger import Place, read_stamp
 from pdelta.databases.postgresql.quoting import name
 from pdelta.errors import DatabaseError
@@ -110,4 +110,9 @@ def _ask(connection: Connection, layout: Layout, tenant: str, question: str) -> 
     if not path:
         return connection.run(question)[0].rows
     entry = f"BEGIN READ ONLY;SET LOCAL search_path TO {', '.join(map(name, path))}"
-    return connection.run(f"{entry};{question};COMMIT")[-2].rows
+    try:
+        return connection.run(f"{entry};{question};COMMIT")[-2].rows
+    except StatementError:
+        # Whoever asks again does so on this connection.
+        connection.run("ROLLBACK")
+        raise

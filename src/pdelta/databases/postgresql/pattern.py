@@ -14,6 +14,7 @@ from pdelta.databases.postgresql import ledger
 from pdelta.databases.postgresql.ledger import Place
 from pdelta.databases.postgresql.quoting import name
 from pdelta.databases.postgresql.transaction import Limits, Transaction, fits
+from pdelta.errors import ScriptError
 
 _HOLE: Final = "\x01"
 """Stands where a tenant's name is to be; a text that has this character by itself gets no pattern."""
@@ -92,7 +93,11 @@ class Patterns:
         hole = msgspec.structs.replace(place, tenant=_HOLE, schema=_HOLE, path=(_HOLE, *place.path[1:]))
         if not fits(work):
             return None
-        there, written = (self._write(work, one, sets=sets, is_last=is_last) for one in (place, hole))
+        try:
+            there, written = (self._write(work, one, sets=sets, is_last=is_last) for one in (place, hole))
+        except ScriptError:
+            # Whoever writes it for the tenant tells what is wrong, and where.
+            return None
         if _HOLE in there.text or written.text.replace(_QUOTED, name(place.schema)) != there.text:
             return None
         return written

@@ -14,8 +14,6 @@ from pdelta.databases.postgresql.address import Address
 from pdelta.databases.postgresql.connection import BrokenError, ConnectError, Connection, Result, StatementError
 from pdelta.databases.postgresql.script import Line, Role, roll_back
 
-_IDLE: Final = 8
-"""Connections that are kept for the next session at most."""
 _IS_THERE: Final = frozenset({"42P04", "42P06", "23505"})
 """A database or a schema of the name; or somebody else made it at the same moment."""
 
@@ -42,7 +40,7 @@ class Server:
         self._asking = threading.Lock()
         self._asker: Connection | None = None
         self._lending = threading.Lock()
-        self._idle: list[tuple[str, Connection]] = []
+        self._idle: list[Connection] = []
 
     def connect(self, database: str = "", *, directly: bool = False) -> Connection:
         """Make a connection.
@@ -70,26 +68,26 @@ class Server:
         Raises:
             DatabaseError: None can be made.
         """
-        while found := self._pop(database):
+        while not database and (found := self._pop()):
             if found.is_usable():
                 return found
         return self.connect(database)
 
     def give_back(self, connection: Connection, database: str) -> None:
-        """Take a connection back; it serves the next one, or is closed, and a transaction rolled back."""
-        with self._lending:
-            if connection.rests() and len(self._idle) < _IDLE:
-                self._idle.append((database, connection))
-                return
-        connection.close()
+        """Take a connection back; it serves the next one, or is closed, and a transaction rolled back.
 
-    def _pop(self, database: str) -> Connection | None:
+        One to another database than the address's is closed: nobody will want that database again, while somebody may
+        want to drop it.
+        """
+        if database or not connection.rests():
+            connection.close()
+            return
         with self._lending:
-            for place, (name, connection) in enumerate(self._idle):
-                if name == database:
-                    del self._idle[place]
-                    return connection
-        return None
+            self._idle.append(connection)
+
+    def _pop(self) -> Connection | None:
+        with self._lending:
+            return self._idle.pop() if self._idle else None
 
     def ask(self, text: str, *, about: str = "") -> list[Result]:
         """Give the results of statements that change nothing, on a connection that all threads share.
@@ -175,6 +173,6 @@ class Server:
         if self._asker is not None:
             self._asker.close()
             self._asker = None
-        for _database, connection in self._idle:
+        for connection in self._idle:
             connection.close()
         self._idle = []

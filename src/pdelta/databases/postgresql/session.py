@@ -41,7 +41,6 @@ _WHERE: Final = (
     " FROM pg_database WHERE datname = current_database()"
 )
 """Who answers, and of which server and database: names may differ, for a pooler may have its own."""
-_FORGET: Final = "DEALLOCATE ALL"
 _UNCHANGED: Final = "nothing was changed"
 _NO_TRANSACTION: Final = "there was no transaction, so that a part of it may be left"
 
@@ -222,8 +221,7 @@ class PostgresqlSession:
                 return self.rehearse(works, texts, **limits._asdict())
             raise
         if self._inquiry.ended(self._connection, results[-1]) and self._connection:
-            with suppress(BrokenError):
-                self._connection.run(_FORGET)
+            self._forget(self._connection)
         values = [result.rows[0][0] if result.rows else None for result in _asked(writing.script, results)]
         if any(about_rows):
             from pdelta.databases.postgresql.rows import answer
@@ -296,15 +294,23 @@ class PostgresqlSession:
         """Let the connections go; an open transaction is rolled back."""
         if self._direct is not None:
             self._direct.close()
-        if self._connection is not None:
-            if self._is_cancelled or self._connection.met >= TENANTS_A_CONNECTION:
-                # Of a cancellation the server may yet be told, and would end what somebody else does.
-                self._connection.close()
-            elif self._inquiry.is_kept:
-                with suppress(BrokenError):
-                    self._connection.run(_FORGET)
-            self._server.give_back(self._connection, self._database)
-        self._connection = self._direct = None
+        # Whoever cancels from here on finds nothing, and whoever did before is seen below.
+        connection, self._connection, self._direct = self._connection, None, None
+        if connection is None:
+            return
+        if self._inquiry.is_kept:
+            self._forget(connection)
+        if self._is_cancelled or connection.met >= TENANTS_A_CONNECTION:
+            # Of a cancellation the server may yet be told, and would end what somebody else does.
+            connection.close()
+        self._server.give_back(connection, self._database)
+
+    def _forget(self, connection: Connection) -> None:
+        """Let a connection forget what was prepared on it; one that does not is closed."""
+        try:
+            connection.run("DEALLOCATE ALL")
+        except (BrokenError, StatementError):
+            connection.close()
 
     def _places(self, works: Sequence[Work]) -> list[Place]:
         """Reach the tenants of these works, and give where their ledgers are."""

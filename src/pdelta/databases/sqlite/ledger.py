@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from pdelta.databases.sqlite.connection import UNCHANGED, SqliteConnection
-from pdelta.errors import DatabaseError, StaleError
+from pdelta.errors import Cause, DatabaseError, StaleError
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, Way, head_of
 
 _COLUMNS: Final = ", ".join(Applied.__struct_fields__)
@@ -52,8 +52,8 @@ def made_head(connection: SqliteConnection) -> Head:
     # Nearly always it is there, and its head the only question.
     try:
         return head(connection)
-    except DatabaseError:
-        if is_there(connection):
+    except DatabaseError as error:
+        if error.cause is Cause.BUSY or is_there(connection):
             raise
     make(connection)
     return EMPTY_HEAD
@@ -80,8 +80,9 @@ def rows(connection: SqliteConnection, delta: str = "") -> list[Applied]:
             found = connection.rows(f"{_SELECT} WHERE id = ?", (delta,))
         else:
             found = connection.rows(f"{_SELECT} ORDER BY id")
-    except DatabaseError:
-        if is_there(connection):
+    except DatabaseError as error:
+        # One that is locked is not waited for twice.
+        if error.cause is Cause.BUSY or is_there(connection):
             raise
         return []
     return _read(connection, found)
