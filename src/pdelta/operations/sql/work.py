@@ -65,7 +65,6 @@ class Workshop:
         self._made: dict[int, tuple[PlannedMove, Move]] = {}
         self._reversed: dict[int, tuple[PlannedMove, Applied, Move]] = {}
         self._named: dict[int, tuple[PlannedMove, frozenset[str], bool]] = {}
-        self._cut: dict[int, tuple[PlannedMove, str, tuple[Piece, ...]]] = {}
 
     @property
     def run(self) -> str:
@@ -115,8 +114,8 @@ class Workshop:
                 hint="restore a backup, or write a new delta that goes where you want to be",
             )
         kept = self._reversed.get(id(planned))
-        if kept is None or kept[1] is not row:
-            # The last one alone: tenants that got a delta in one run have the same row, and others each their own.
+        if kept is None or kept[1] != row:
+            # The last one alone: tenants that got a delta in one run have equal rows, and others each their own.
             pieces = self._reverse_pieces(planned, row)
             move = Move(Way.REVERSE, row, pieces, run=self._imprint.run, who=self._imprint.who)
             kept = self._reversed[id(planned)] = (planned, row, move)
@@ -175,12 +174,7 @@ class Workshop:
     def _reverse_pieces(self, planned: PlannedMove, row: Applied) -> tuple[Piece, ...]:
         if planned.recorded:
             return ()
-        # Many tenants hold the same reverse, one after the other.
-        kept = self._cut.get(id(planned))
-        if kept is None or kept[1] != row.reverse:
-            pieces = self.reverse_pieces(row.reverse, accept_loss=planned.accept_loss)
-            kept = self._cut[id(planned)] = (planned, row.reverse, pieces)
-        return kept[2]
+        return self.reverse_pieces(row.reverse, accept_loss=planned.accept_loss)
 
     def _applying(self, planned: PlannedMove) -> Move:
         row = self._row(planned, planned.reverse)
