@@ -98,12 +98,12 @@ def ledger_in_first_schema() -> str:
     It is answered before a new session knows much of the catalogue, in a quarter of the time that
     ``ledger_of_database`` takes.
     """
-    return "SELECT to_regclass(quote_ident(current_schema()) || '.pdelta_applied')::oid::bigint, current_schema()"
+    return f"SELECT to_regclass(quote_ident(current_schema()) || '.{APPLIED}')::oid::bigint, current_schema()"
 
 
 def head_rows() -> str:
     """Give the question for all that heads are made of, in the database that is connected to."""
-    return "SELECT id, digest, state FROM pdelta_applied"
+    return f"SELECT id, digest, state FROM {APPLIED}"
 
 
 def ledger_of_database() -> str:

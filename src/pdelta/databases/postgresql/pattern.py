@@ -40,30 +40,23 @@ class _Pattern(msgspec.Struct, frozen=True):
 
 
 class Patterns:
-    """The patterns of one session.
+    """The patterns of one session."""
 
-    Args:
-        limits: Of the transactions.
-
-    Attributes:
-        limits: The same.
-    """
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self) -> None:
         self._kept: dict[_Key, tuple[tuple[Move, ...], _Pattern | None]] = {}
 
-    def fill(self, works: Sequence[Work], places: Sequence[Place]) -> str | None:
+    def fill(self, works: Sequence[Work], places: Sequence[Place], limits: Limits) -> str | None:
         """Give the string that does these works; None where it has to be written.
 
         Args:
             works: All that one transaction does.
             places: Where their ledgers are.
+            limits: Of the transaction.
         """
-        writing = Transaction(self.limits)
+        writing = Transaction(limits)
         texts = [writing.script.text]
         for work, place in zip(works, places, strict=True):
-            pattern = self._find(work, place, sets=writing.sets, is_last=work is works[-1])
+            pattern = self._find(work, place, limits, sets=writing.sets, is_last=work is works[-1])
             if pattern is None:
                 return None
             texts.append(pattern.text.replace(_QUOTED, name(place.schema)))
@@ -72,10 +65,10 @@ class Patterns:
         texts += (line.text for line in writing.commit())
         return ";\n".join(texts)
 
-    def _find(self, work: Work, place: Place, *, sets: bool, is_last: bool) -> _Pattern | None:
+    def _find(self, work: Work, place: Place, limits: Limits, *, sets: bool, is_last: bool) -> _Pattern | None:
         if not place.oid or place.database or place.path[:1] != (place.schema,):
             return None
-        key = (*map(id, work.moves), work.before, work.after, sets, is_last)
+        key = (*map(id, work.moves), work.before, work.after, limits, sets, is_last)
         kept = self._kept.get(key)
         if kept is None:
             if len(self._kept) >= _MOST:
@@ -85,26 +78,29 @@ class Patterns:
             return None
         moves, pattern = kept
         if pattern is None:
-            pattern = self._make(work, place, sets=sets, is_last=is_last)
+            pattern = _make(work, place, limits, sets=sets, is_last=is_last)
             self._kept[key] = (moves, pattern)
         return pattern
 
-    def _make(self, work: Work, place: Place, *, sets: bool, is_last: bool) -> _Pattern | None:
-        hole = msgspec.structs.replace(place, tenant=_HOLE, schema=_HOLE, path=(_HOLE, *place.path[1:]))
-        if not fits(work):
-            return None
-        try:
-            there, written = (self._write(work, one, sets=sets, is_last=is_last) for one in (place, hole))
-        except ScriptError:
-            # Whoever writes it for the tenant tells what is wrong, and where.
-            return None
-        if _HOLE in there.text or written.text.replace(_QUOTED, name(place.schema)) != there.text:
-            return None
-        return written
 
-    def _write(self, work: Work, place: Place, *, sets: bool, is_last: bool) -> _Pattern:
-        writing = Transaction(self.limits)
-        writing.sets = sets
-        frame = len(writing.script.text)
-        writing.work(work, place, is_last=is_last)
-        return _Pattern(writing.script.text[frame + 2 :], sets=writing.sets, leaves=writing.leaves)
+def _make(work: Work, place: Place, limits: Limits, *, sets: bool, is_last: bool) -> _Pattern | None:
+    """Give the pattern of a work; None where there can be none."""
+    hole = msgspec.structs.replace(place, tenant=_HOLE, schema=_HOLE, path=(_HOLE, *place.path[1:]))
+    if not fits(work):
+        return None
+    try:
+        there, written = (_write(work, one, limits, sets=sets, is_last=is_last) for one in (place, hole))
+    except ScriptError:
+        # Whoever writes it for the tenant tells what is wrong, and where.
+        return None
+    if _HOLE in there.text or written.text.replace(_QUOTED, name(place.schema)) != there.text:
+        return None
+    return written
+
+
+def _write(work: Work, place: Place, limits: Limits, *, sets: bool, is_last: bool) -> _Pattern:
+    writing = Transaction(limits)
+    writing.sets = sets
+    frame = len(writing.script.text)
+    writing.work(work, place, is_last=is_last)
+    return _Pattern(writing.script.text[frame + 2 :], sets=writing.sets, leaves=writing.leaves)

@@ -62,7 +62,7 @@ class PostgresqlSession:
         self._used_s = 0.0
         self._direct: Connection | None = None
         self._inquiry = Inquiry(layout)
-        self._patterns = Patterns(Limits(0))
+        self._patterns = Patterns()
 
     def ledger(self, tenant: str, *, lock_timeout_ms: int) -> Sequence[Applied] | None:  # noqa: ARG002 - nothing waits
         """Give the rows of the ledger in a tenant's own database; of schemas one round trip reads many.
@@ -91,8 +91,6 @@ class PostgresqlSession:
         if not works:
             return
         limits = Limits(lock_timeout_ms, statement_timeout_ms)
-        if self._patterns.limits != limits:
-            self._patterns = Patterns(limits)
         tenants, places = [work.tenant for work in works], self._places(works)
         before = _before(works, places)
         unnumbered = [(work, place) for work, place in zip(works, places, strict=True) if not place.oid]
@@ -102,7 +100,7 @@ class PostgresqlSession:
                 writing = _written(works, places, limits)
                 return Script((*writing.script.lines, *writing.commit()))
 
-            self._execute(self._patterns.fill(works, places), whole, tenants, before)
+            self._execute(self._patterns.fill(works, places, limits), whole, tenants, before)
             return
         writing = _written(works, places, limits)
         # A comment can't be calculated, and has the number of a table that is not there yet.
