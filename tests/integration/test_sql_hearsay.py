@@ -125,6 +125,17 @@ def test_rollback_when_comments_say_who_has_it_then_each_is_connected_to_once(da
     assert databases.sessions() - before == COUNT + 2
 
 
+def test_rollback_when_a_run_is_named_then_each_ledger_is_read_once(
+    databases: Databases, tmp_path: Path, cli: Cli
+) -> None:
+    run = cli("sql", "apply", "--json", "--only", databases.names[1], cwd=tmp_path).json()["run"]
+    before = databases.sessions()
+    told = cli("sql", "rollback", "--run", run, "--json", cwd=tmp_path).json()
+    assert [result["tenant"] for result in told["results"]] == [databases.names[1]]
+    # One more for each of the two heads that comments say, and one that works where something is to be taken back.
+    assert databases.sessions() - before == COUNT + 3
+
+
 def test_rollback_when_a_comment_is_older_than_its_ledger_then_it_is_taken_back_all_the_same(
     databases: Databases,
 ) -> None:

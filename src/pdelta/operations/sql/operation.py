@@ -123,21 +123,26 @@ class SqlOperation:
         # Which run applied what, only a tenant's own ledger says.
         own = any(wish.dropped_run for wish in decoded.values())
         targets = [target for target, _ in wishes]
+        if own:
+            # Each ledger is read anyhow: what was seen of a target a moment ago need not be looked at again.
+            self._given |= {target: self._glances[target] for target in targets if target in self._glances}
         read = self._surveyed if not own and self._surveyed.keys() >= set(targets) else self.survey(targets, own=own)
         self._surveyed = {}
-        deltas = self._calculated(wishes, read, decoded, own=own)
-        if doubted := [
+        deltas = self._compared(wishes, read, decoded, own=own)
+        doubted = [
             place
             for place, ((target, _), delta) in enumerate(zip(wishes, deltas, strict=True))
-            if isinstance(delta, Delta) and not delta.changes and self._is_hearsay(target)
-        ]:
+            # A ledger of its own was read for the target, whatever was said of it.
+            if not own and isinstance(delta, Delta) and not delta.changes and self._is_hearsay(target)
+        ]
+        if doubted:
             # That something is lacking its transaction will see; that nothing is, only the ledger tells.
             for place in doubted:
                 del self._glances[wishes[place][0]]
             again = [wishes[place] for place in doubted]
-            read = self.survey([target for target, _ in again], own=own)
+            read = self.survey([target for target, _ in again])
             self._surveyed = {}
-            for place, delta in zip(doubted, self._calculated(again, read, decoded, own=own), strict=True):
+            for place, delta in zip(doubted, self._compared(again, read, decoded, own=False), strict=True):
                 deltas[place] = delta
         return deltas
 
@@ -145,7 +150,7 @@ class SqlOperation:
         glance = self._glances.get(target)
         return glance is not None and glance.advisory
 
-    def _calculated(
+    def _compared(
         self,
         wishes: Sequence[tuple[Target, bytes]],
         read: Mapping[Target, tuple[Head, tuple[Applied, ...]] | PdeltaError],
