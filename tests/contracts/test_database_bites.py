@@ -124,6 +124,24 @@ class TriesAgain(Around):
             return
 
 
+class GoesOn(Around):
+    """Does the works behind one that failed too."""
+
+    def commit_each(
+        self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0
+    ) -> Sequence[PdeltaError | None]:
+        limits = {"lock_timeout_ms": lock_timeout_ms, "statement_timeout_ms": statement_timeout_ms}
+        return [outcome for work in works for outcome in self.inner.commit_each([work], **limits)]
+
+
+class TellsNothingOfFailures(Around):
+    def commit_each(
+        self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0
+    ) -> Sequence[PdeltaError | None]:
+        limits = {"lock_timeout_ms": lock_timeout_ms, "statement_timeout_ms": statement_timeout_ms}
+        return [None for _ in super().commit_each(works, **limits)]
+
+
 class WaitsForEver(Around):
     def commit(self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
         super().commit(works, lock_timeout_ms=lock_timeout_ms + 30_000, statement_timeout_ms=statement_timeout_ms)
@@ -282,6 +300,11 @@ CASES: Final[list[tuple[type[Around] | type[Broken], str]]] = [
     (CommitsPieceByPiece, "test_commit_when_ddl_shares_the_transaction_then_it_comes_and_goes_with_the_ledger"),
     (TriesAgain, "test_commit_when_two_race_then_exactly_once"),
     (TriesAgain, "test_commit_when_the_row_to_reverse_is_another_then_stale_and_nothing_changed"),
+    (GoesOn, "test_commit_each_when_one_fails_then_those_before_it_are_done_and_those_behind_not_begun"),
+    (
+        TellsNothingOfFailures,
+        "test_commit_each_when_one_fails_then_those_before_it_are_done_and_those_behind_not_begun",
+    ),
     (WaitsForEver, "test_commit_when_the_tenant_is_held_then_busy_in_time_and_later_done"),
     (KnowsNoTimeout, "test_commit_when_a_statement_takes_too_long_then_ended_and_nothing_changed"),
     (RehearsesForEver, "test_commit_when_a_statement_takes_too_long_then_ended_and_nothing_changed"),

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import msgspec
 
+from pdelta.errors import PdeltaError
 from pdelta.sql.ledger import Applied, Head, State, Way
 from pdelta.sql.token import Dialect, Mode
 
@@ -134,6 +135,19 @@ class Session(Protocol):
             GuardError: A guard refused; the message is the guard's.
             DatabaseError: As its ``cause`` says; unless that is ``LOST``, nothing was changed.
             ValueError: There are more works than the database's ``batch_limit``.
+        """
+        ...
+
+    def commit_each(
+        self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0
+    ) -> Sequence[PdeltaError | None]:
+        """Do some of these works, at least the first, each in a transaction of its own, until one fails.
+
+        Sent together they cost less than one by one. When it returns, what was done is as durable as by ``commit``.
+
+        Returns:
+            For each work that was begun, in order: None where it was done, else what ``commit`` would raise. Where the
+            connection breaks, that is so for all that were sent.
         """
         ...
 

@@ -10,8 +10,8 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
-from pdelta.databases.base import Database, Glance, Move, Work
-from pdelta.errors import DatabaseError, StaleError
+from pdelta.databases.base import Database, Glance, Move, Session, Work
+from pdelta.errors import DatabaseError, PdeltaError, StaleError
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way, head_of
 from pdelta.sql.lint.finding import TableSize
 from pdelta.sql.piece import Piece
@@ -214,6 +214,14 @@ def at_step(state: State, step: int) -> Applied:
 def head_after(rows: Sequence[Applied]) -> Head:
     """Give the head of these rows."""
     return head_of((one.id, one.digest, one.state) for one in rows)
+
+
+def each(session: Session, works: Sequence[Work]) -> list[PdeltaError | None]:
+    """Do these works by ``Session.commit_each`` until one fails; give what became of each that was begun."""
+    outcomes: list[PdeltaError | None] = []
+    while len(outcomes) < len(works) and not any(outcomes):
+        outcomes += session.commit_each(works[len(outcomes) :], lock_timeout_ms=LOCK_TIMEOUT_MS)
+    return outcomes
 
 
 def raises(

@@ -41,6 +41,7 @@ from pdelta.testing.bench import (
     at_step,
     back,
     counted,
+    each,
     forward,
     head_after,
     raises,
@@ -284,6 +285,30 @@ class DatabaseContract(RehearsalContract):
                     stage.untouched(name)
                 session.commit(works, lock_timeout_ms=LOCK_TIMEOUT_MS)
                 assert [stage.agrees(name) for name in (first, second, third)] == [works[0].after] * 3
+            session.close()
+
+    def test_commit_each_when_one_fails_then_those_before_it_are_done_and_those_behind_not_begun(self) -> None:
+        """Each has a transaction of its own, and what became of it is told."""
+        with self._stage() as stage, stage.bench.database() as database:
+            tenants = stage.bench.tenants[:3]
+            session = database.session(database.lane(tenants[0]))
+            first = [stage.work(name, [forward("a", INSERT_ONE)]) for name in tenants]
+            assert each(session, first) == [None] * 3
+            assert [stage.agrees(name) for name in tenants] == [first[0].after] * 3
+            more = [stage.work(name, [forward("b", INSERT_TWO)]) for name in tenants]
+            bad = stage.work(tenants[1], [forward("b", "DELETE FROM nowhere")])
+            *done, error = each(session, [more[0], bad, more[2]])
+            assert done == [None]
+            assert isinstance(error, DatabaseError)
+            assert (error.cause, tenants[1] in error.message) == (Cause.REFUSED, True)
+            stale = msgspec.structs.replace(more[1], before=Head(7, "0" * 64))
+            *done, error = each(session, [stale, more[2]])
+            assert done == []
+            assert isinstance(error, StaleError)
+            assert tenants[1] in error.message
+            assert [len(stage.ledger(name)) for name in tenants] == [2, 1, 1]
+            assert [len(stage.notes(name)) for name in tenants] == [2, 1, 1]
+            assert each(session, more[1:]) == [None] * 2
             session.close()
 
     def test_commit_when_a_guard_refuses_then_its_words_and_nothing_changed(self) -> None:

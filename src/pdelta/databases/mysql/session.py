@@ -27,7 +27,8 @@ from pdelta.databases.mysql.connection import Limit, MysqlConnection, kill
 from pdelta.databases.mysql.quoting import literal
 from pdelta.databases.mysql.server import Server
 from pdelta.databases.mysql.statement import names_in, refused_alone, refused_as_query, refused_inside
-from pdelta.errors import Cause, DatabaseError, GuardError, StaleError
+from pdelta.databases.series import one_by_one
+from pdelta.errors import Cause, DatabaseError, GuardError, PdeltaError, StaleError
 from pdelta.model.failpoint import FailPoint
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, State, Way
@@ -87,6 +88,13 @@ class MysqlSession:
         with self._transaction(work.tenant, works, lock_timeout_ms) as connection:
             _Mover(self._server, connection, work, statement_timeout_ms).make()
             self._end(connection, work.tenant)
+
+    def commit_each(
+        self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0
+    ) -> Sequence[PdeltaError | None]:
+        """Do these works one by one, until one fails; tenants share no connection that could be given several."""
+        limits = {"lock_timeout_ms": lock_timeout_ms, "statement_timeout_ms": statement_timeout_ms}
+        return one_by_one(self.commit, works, **limits)
 
     def record(
         self,

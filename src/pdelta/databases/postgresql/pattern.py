@@ -45,15 +45,18 @@ class Patterns:
     def __init__(self) -> None:
         self._kept: dict[_Key, tuple[tuple[Move, ...], _Pattern | None]] = {}
 
-    def fill(self, works: Sequence[Work], places: Sequence[Place], limits: Limits) -> str | None:
+    def fill(
+        self, works: Sequence[Work], places: Sequence[Place], limits: Limits, *, is_followed: bool = False
+    ) -> str | None:
         """Give the string that does these works; None where it has to be written.
 
         Args:
             works: All that one transaction does.
             places: Where their ledgers are.
             limits: Of the transaction.
+            is_followed: Likewise.
         """
-        writing = Transaction(limits)
+        writing = Transaction(limits, is_followed=is_followed)
         texts = [writing.script.text]
         for work, place in zip(works, places, strict=True):
             pattern = self._find(work, place, limits, sets=writing.sets, is_last=work is works[-1])

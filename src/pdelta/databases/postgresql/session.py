@@ -23,7 +23,8 @@ from pdelta.databases.postgresql.script import UNCOMPILED, WAIT_MS, Line, Role, 
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.statement import single
 from pdelta.databases.postgresql.transaction import Limits, Transaction, fits, record_lines
-from pdelta.errors import Cause, DatabaseError, ScriptError
+from pdelta.databases.series import one_by_one
+from pdelta.errors import Cause, DatabaseError, PdeltaError, ScriptError
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 TENANTS_A_CONNECTION: Final = 1000
 """A backend remembers every table that it has met: measured, 21 MB after 1,000 tenants. Then it is let go."""
 
+_WORTH_A_STRING: Final = 2
 _REST_S: Final = 0.05
 """How long a connection may rest before it is asked whether the server has closed it."""
 
@@ -111,6 +113,37 @@ class PostgresqlSession:
             last.lines += _stamp(ledger.numbered(place, result.rows[0][0]), work.after)
         last.lines += writing.commit()
         self._send(last, tenants)
+
+    def commit_each(
+        self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0
+    ) -> Sequence[PdeltaError | None]:
+        """Do some of these works, at least the first, each in a transaction of its own, until one fails.
+
+        As many as only have to be filled into patterns go out as one string. Each but the last commits without waiting
+        for the disk, for the last one waits for all that was written before it.
+        """
+        limits = Limits(lock_timeout_ms, statement_timeout_ms)
+        texts, places = self._filled(works, limits)
+        if len(texts) < _WORTH_A_STRING:
+            return one_by_one(self.commit, works[:1], **limits._asdict())
+        sent = works[: len(texts)]
+
+        def whole() -> Script:
+            scripts = [
+                _written([work], [place], limits, is_followed=work is not sent[-1])
+                for work, place in zip(sent, places, strict=True)
+            ]
+            return Script(line for writing in scripts for line in (*writing.script.lines, *writing.commit()))
+
+        try:
+            self._execute(";\n".join(texts), whole, [work.tenant for work in sent], _before(sent, places))
+        except PdeltaError as error:
+            if not isinstance(error.__cause__, StatementError):
+                return [error] * len(sent)
+            done = sum(result.tag == "COMMIT" for result in error.__cause__.results)
+            lost = self._make_durable(sent[:done]) if done else None
+            return [*[lost] * done, error]
+        return [None] * len(sent)
 
     def record(
         self,
@@ -327,6 +360,38 @@ class PostgresqlSession:
                 raise failure.lost(error, [tenant], state=_UNCHANGED) from error
         return place
 
+    def _filled(self, works: Sequence[Work], limits: Limits) -> tuple[list[str], list[Place]]:
+        """Give the strings and the ledgers' places of the first works, as far as patterns are known of them."""
+        if len(works) == 1 or not self._layout.by_schema:
+            return [], []
+        places = self._places(works)
+        if self._connection is None or self._connection.parameter("standard_conforming_strings") == "off":
+            return [], []
+        texts: list[str] = []
+        for work, place in zip(works, places, strict=True):
+            text = self._patterns.fill([work], [place], limits, is_followed=True) if place.oid else None
+            if text is None:
+                break
+            texts.append(text)
+        if texts:
+            last = len(texts) - 1
+            texts[last] = self._patterns.fill(works[last:][:1], places[last:][:1], limits) or ""
+        return texts, places[: len(texts)]
+
+    def _make_durable(self, works: Sequence[Work]) -> DatabaseError | None:
+        """Wait for the disk in the place of a COMMIT that never came; give an error where the connection breaks."""
+        broken = BrokenError("the connection was closed", ())
+        if self._connection and self._connection.is_open:
+            try:
+                # Where that is not allowed, the server's own writer does it within a second.
+                with suppress(StatementError):
+                    self._connection.run("BEGIN; SELECT pg_logical_emit_message(true, 'pdelta', ''); COMMIT")
+            except BrokenError as error:
+                broken = error
+            else:
+                return None
+        return failure.lost(broken, [work.tenant for work in works], state="whether it outlives a crash is not known")
+
     def _reach(self, tenant: str) -> Connection:
         """Give a connection to a tenant's database."""
         if not is_name(tenant):
@@ -441,8 +506,10 @@ def _before(works: Sequence[Work], places: Sequence[Place]) -> dict[str, tuple[P
     return {work.tenant: (place, work.before) for work, place in zip(works, places, strict=True)}
 
 
-def _written(works: Sequence[Work], places: Sequence[Place], limits: Limits) -> Transaction:
-    writing = Transaction(limits)
+def _written(
+    works: Sequence[Work], places: Sequence[Place], limits: Limits, *, is_followed: bool = False
+) -> Transaction:
+    writing = Transaction(limits, is_followed=is_followed)
     _write(works, places, writing, lambda work, place: _stamp(place, work.after) if place.oid else [])
     return writing
 

@@ -41,6 +41,7 @@ class Transaction:
 
     Args:
         limits: For its statements.
+        is_followed: Whether another comes behind it in the same string, whose COMMIT makes this one durable too.
         is_steady: Whether it is not to see what others commit meanwhile.
         comes_to_nothing: Whether it is rolled back at the end, so that no COMMIT asks for deferred constraints.
 
@@ -50,7 +51,9 @@ class Transaction:
         leaves: Whether one may have left something in the session.
     """
 
-    def __init__(self, limits: Limits, *, is_steady: bool = False, comes_to_nothing: bool = False) -> None:
+    def __init__(
+        self, limits: Limits, *, is_followed: bool = False, is_steady: bool = False, comes_to_nothing: bool = False
+    ) -> None:
         level = "REPEATABLE READ" if is_steady else "READ COMMITTED"
         self.script = Script([Line(f"BEGIN ISOLATION LEVEL {level}")])
         self._settings = (
@@ -58,6 +61,8 @@ class Transaction:
             f"SET LOCAL statement_timeout = {limits.statement_timeout_ms}",
             f"SET LOCAL {MARK} = 'open'",
         )
+        if is_followed:
+            self.script.add("SET LOCAL synchronous_commit = off")
         self.script.add(*self._settings)
         self._asks_each = comes_to_nothing
         self._tenants = 0

@@ -16,6 +16,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdelta.databases.base import Glance, Move, Work
+from pdelta.databases.series import one_by_one
 from pdelta.databases.sqlite import ledger
 from pdelta.databases.sqlite.connection import SqliteConnection
 from pdelta.databases.sqlite.files import Facts, Files
@@ -27,7 +28,7 @@ from pdelta.databases.sqlite.statement import (
     refused_as_query,
     refused_inside,
 )
-from pdelta.errors import DatabaseError, GuardError
+from pdelta.errors import DatabaseError, GuardError, PdeltaError
 from pdelta.model.failpoint import FailPoint
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, State, Way
@@ -95,6 +96,13 @@ class SqliteSession:
             self._commit(work, lock_timeout_ms, statement_timeout_ms, counted=False)
         except _OrphansError:
             self._commit(work, lock_timeout_ms, statement_timeout_ms, counted=True)
+
+    def commit_each(
+        self, works: Sequence[Work], *, lock_timeout_ms: int, statement_timeout_ms: int = 0
+    ) -> Sequence[PdeltaError | None]:
+        """Do these works one by one, until one fails; tenants share no connection that could be given several."""
+        limits = {"lock_timeout_ms": lock_timeout_ms, "statement_timeout_ms": statement_timeout_ms}
+        return one_by_one(self.commit, works, **limits)
 
     def record(
         self,

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Final
 
 import msgspec
@@ -30,6 +31,7 @@ class Carrier:
         workshop: Makes the moves.
         tasks: By the number of their job.
         clock: Seconds, for how long things took.
+        shares: Whether several jobs that are handled at once share a transaction.
         statement_ms: How long a statement of a delta may take; 0 for as long as it does.
     """
 
@@ -40,6 +42,7 @@ class Carrier:
         tasks: Sequence[Task],
         clock: Callable[[], float],
         *,
+        shares: bool = False,
         statement_ms: int = 0,
     ) -> None:
         """Know what to do."""
@@ -47,15 +50,18 @@ class Carrier:
         self._workshop = workshop
         self._tasks = tasks
         self._clock = clock
+        self._shares = shares
         self.statement_ms = statement_ms
         self._reading = threading.Lock()
 
-    def handle(self, session: Session, jobs: Sequence[Job], lock_ms: int) -> Sequence[Arrival | DatabaseError]:
-        """Do these jobs, together where that can be, else one by one."""
+    def handle(self, session: Session, jobs: Sequence[Job], lock_ms: int) -> Sequence[Arrival | DatabaseError | None]:
+        """Do these jobs: in one transaction where that is asked for and can be, else each in its own, or only some."""
         tasks = [self._tasks[job.number] for job in jobs]
         if not (len(jobs) == 1 and self._read_beside(session, tasks[0], lock_ms)):
             self._read_ahead(jobs)
         try:
+            if len(tasks) > 1 and not self._shares:
+                return self._in_turn(session, tasks, lock_ms)
             if len(tasks) > 1:
                 works = [self._known_work(session, task) for task in tasks]
                 together = self._together(session, tasks, [work for work in works if work is not None], lock_ms)
@@ -165,10 +171,30 @@ class Carrier:
         took = {"duration_s": (self._clock() - began) / len(tasks), "batch": len(tasks)}
         return [Arrival(task.step, task.told(Standing.AFTER), facts=took) for task in tasks]
 
-    def _one(self, session: Session, task: Task, lock_ms: int) -> Arrival | DatabaseError:
+    def _in_turn(self, session: Session, tasks: Sequence[Task], lock_ms: int) -> list[Arrival | DatabaseError | None]:
+        """Do each in its own transaction, as many as go without looking; None for those that were not begun."""
+        wait_ms = lock_timeout_ms(tasks[0].moves, lock_ms)
+        alike = takewhile(lambda task: lock_timeout_ms(task.moves, lock_ms) == wait_ms, tasks)
+        works = [work for work in takewhile(bool, (self._known_work(session, task) for task in alike)) if work]
+        if not works:
+            return [self._one(session, tasks[0], lock_ms), *[None] * (len(tasks) - 1)]
+        began = self._clock()
+        outcomes = session.commit_each(works, lock_timeout_ms=wait_ms, statement_timeout_ms=self.statement_ms)
+        took = {"duration_s": (self._clock() - began) / len(outcomes)}
+        return [
+            Arrival(task.step, task.told(Standing.AFTER), facts=took)
+            if error is None
+            else self._one(session, task, lock_ms, failed=error)
+            for task, error in zip(tasks, outcomes, strict=False)
+        ] + [None] * (len(tasks) - len(outcomes))
+
+    def _one(
+        self, session: Session, task: Task, lock_ms: int, *, failed: PdeltaError | None = None
+    ) -> Arrival | DatabaseError:
+        """Do one; where its transaction was tried already, and failed, go on from there."""
         began = self._clock()
         try:
-            facts = self._carry(session, task, lock_ms)
+            facts = self._carry(session, task, lock_ms, failed)
         except DatabaseError as error:
             if error.cause is Cause.BUSY:
                 return error
@@ -181,11 +207,15 @@ class Carrier:
             return Arrival(task.step, task.told(Standing.AFTER), touched=False)
         return Arrival(task.step, task.told(Standing.AFTER), facts={"duration_s": self._clock() - began, **facts})
 
-    def _carry(self, session: Session, task: Task, lock_ms: int) -> dict[str, object] | None:
+    def _carry(
+        self, session: Session, task: Task, lock_ms: int, failed: PdeltaError | None
+    ) -> dict[str, object] | None:
         """Do what is left; give facts about it, None where nothing was left."""
         work = self._known_work(session, task)
         if work is not None:
             try:
+                if failed:
+                    raise failed
                 self._execute(session, [work], lock_timeout_ms(task.moves, lock_ms))
             except StaleError:
                 # Somebody was here since: the ledger itself tells what is left.

@@ -23,6 +23,8 @@ _TOLD_S: Final = 0.05
 _WORTH_A_SESSION: Final = 16
 """Jobs that one session does as fast as another connects; for fewer the others wait a moment, as they may be long."""
 _LATER_S: Final = 0.01
+_BRIEF_S: Final = 0.05
+"""How long jobs may take that a session takes at once: for so long a roll-out does not stop where it is halted."""
 _GRACE_S: Final = 0.05
 """How long what is under way may take to end by itself before it is cancelled."""
 
@@ -65,10 +67,10 @@ class Job(msgspec.Struct):
     not_before_s: float = 0.0
 
 
-Handle = Callable[[Session, Sequence[Job], int], "Sequence[Arrival | DatabaseError]"]
+Handle = Callable[[Session, Sequence[Job], int], "Sequence[Arrival | DatabaseError | None]"]
 """Does some jobs on a session; a ``BUSY`` or ``LOST`` error in a job's place puts it off: nothing was changed.
 
-The number is the lock timeout in milliseconds.
+None stands for a job that was not begun, which is never the first. The number is the lock timeout in milliseconds.
 """
 
 
@@ -92,7 +94,8 @@ class Lanes:
         handle: Does the work.
         finish: Gives the arrival of a job that was not begun, or whose patience ended (with the error then).
         patience: How long to wait for locks.
-        batch: How many jobs a session takes at once at most.
+        batch: How many jobs a session takes at once.
+        series: How many it takes at once at most where ``batch`` is 1, as long as they are brief.
         surroundings: Clock, sleep and chance.
     """
 
@@ -104,6 +107,7 @@ class Lanes:
         finish: Callable[[Job, DatabaseError | None], Arrival],
         patience: Patience,
         batch: int,
+        series: int = 1,
         surroundings: Surroundings,
     ) -> None:
         """Stand ready; nothing runs yet."""
@@ -112,6 +116,7 @@ class Lanes:
         self._finish = finish
         self._patience = patience
         self._batch = batch
+        self._series = series if batch == 1 else 1
         self._surroundings = surroundings
         self._arrived: queue.SimpleQueue[list[Arrival] | BaseException] = queue.SimpleQueue()
         self._untold: list[Arrival] = []
@@ -182,22 +187,31 @@ class Lanes:
         with self._turn:
             self._sessions.append(session)
         try:
-            while jobs := self._take(lane):
-                self._work(session, lane, jobs)
+            most = self._batch
+            while jobs := self._take(lane, most):
+                began_s = self._surroundings.clock()
+                begun = self._work(session, lane, jobs)
+                if self._series > 1 and begun:
+                    each_s = max(self._surroundings.clock() - began_s, 1e-6) / begun
+                    most = max(1, min(2 * most, self._series, int(_BRIEF_S / each_s)))
         except BaseException as error:  # noqa: BLE001 - raised again where the arrivals are wanted
             self._arrived.put(error)
         finally:
             session.close()
 
-    def _work(self, session: Session, lane: str, jobs: Sequence[Job]) -> None:
+    def _work(self, session: Session, lane: str, jobs: Sequence[Job]) -> int:
+        """Have these jobs done; give how many were begun."""
         if self._halted():
             self._done(lane, jobs, [self._finish(job, None) for job in jobs])
-            return
+            return 0
         outcomes = self._handle(session, jobs, self._patience.timeout_ms(jobs[0].attempt))
         arrived: list[Arrival] = []
         deferred: list[Job] = []
+        unbegun: list[Job] = []
         for job, outcome in zip(jobs, outcomes, strict=True):
-            if isinstance(outcome, Arrival):
+            if outcome is None:
+                unbegun.append(job)
+            elif isinstance(outcome, Arrival):
                 arrived.append(outcome)
             elif outcome.cause in _AGAIN and job.attempt + 1 < self._patience.attempts:
                 pause = self._patience.pause_s * 2**job.attempt * self._surroundings.chance()
@@ -206,24 +220,26 @@ class Lanes:
                 deferred.append(job)
             else:
                 arrived.append(self._finish(job, outcome))
-        self._done(lane, jobs, arrived, deferred)
+        self._done(lane, jobs, arrived, deferred, unbegun)
+        return len(jobs) - len(unbegun)
 
-    def _take(self, lane: str) -> list[Job]:
+    def _take(self, lane: str, most: int) -> list[Job]:
         """Give what is next, once there is something; nothing where nothing more will come."""
         with self._turn:
             while not self._ended:
-                jobs, pause_s = self._next(lane)
+                jobs, pause_s = self._next(lane, most)
                 if jobs or (not self._deferred[lane] and not self._under_way[lane]):
                     self._under_way[lane] += len(jobs)
                     return jobs
                 self._turn.wait(pause_s)
             return []
 
-    def _next(self, lane: str) -> tuple[list[Job], float | None]:
+    def _next(self, lane: str, most: int) -> tuple[list[Job], float | None]:
         """Give jobs that may begin now, else for how long there are none; None for until another one is done."""
         waiting, deferred = self._waiting[lane], self._deferred[lane]
         if waiting:
-            return [waiting.popleft() for _ in range(min(self._batch, len(waiting)))], None
+            share = max(self._batch, len(waiting) // (2 * self._database.width(lane)))
+            return [waiting.popleft() for _ in range(min(most, share, len(waiting)))], None
         if not deferred:
             return [], None
         job = min(deferred, key=lambda one: one.not_before_s)
@@ -233,11 +249,19 @@ class Lanes:
         deferred.remove(job)
         return [job], None
 
-    def _done(self, lane: str, jobs: Sequence[Job], arrived: Sequence[Arrival], deferred: Sequence[Job] = ()) -> None:
+    def _done(
+        self,
+        lane: str,
+        jobs: Sequence[Job],
+        arrived: Sequence[Arrival],
+        deferred: Sequence[Job] = (),
+        unbegun: Sequence[Job] = (),
+    ) -> None:
         now_s = self._surroundings.clock()
         with self._turn:
             self._under_way[lane] -= len(jobs)
             self._deferred[lane].extend(deferred)
+            self._waiting[lane].extendleft(reversed(unbegun))
             self._untold += arrived
             self._left -= len(arrived)
             is_bad = any(arrival.error is not None for arrival in arrived)

@@ -28,6 +28,8 @@ from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way, head_of_row
 
 RESUMED: Final = "resume"
 """What the change of a delta says that stopped half-way."""
+_SERIES: Final = 16
+"""How many transactions are sent together at most: more gain nothing that can be measured."""
 RECORDED: Final = "record"
 """What that of a delta says of which only the ledger is written."""
 
@@ -309,7 +311,9 @@ class SqlOperation:
         tasks = [self._task(step, direction) for step in steps]
         workshop = Workshop(database.dialect, database.modes, self._imprint)
         clock = self._surroundings.clock
-        carrier = Carrier(database, workshop, tasks, clock, statement_ms=self._patience.statement_timeout_ms)
+        batch = min(self._batch, database.batch_limit or self._batch)
+        limit_ms = self._patience.statement_timeout_ms
+        carrier = Carrier(database, workshop, tasks, clock, shares=batch > 1, statement_ms=limit_ms)
 
         def finish(job: Job, error: DatabaseError | None) -> Arrival:
             return _left(tasks[job.number], carrier, database, job.attempt, error)
@@ -319,7 +323,8 @@ class SqlOperation:
             handle=Rehearsal(database, workshop, tasks, carrier, clock).handle if rehearsing else carrier.handle,
             finish=finish,
             patience=self._patience,
-            batch=min(self._batch, database.batch_limit or self._batch),
+            batch=batch,
+            series=1 if rehearsing or database.batch_limit == 1 else _SERIES,
             surroundings=self._surroundings,
         )
         try:

@@ -1,0 +1,258 @@
+"""Transactions that are sent together: each stands by itself, none is told before it is durable, and few strings do."""
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pdelta.databases.base import Session, Work
+from pdelta.databases.postgresql.connection import Connection, Result
+from pdelta.databases.postgresql.database import PostgresqlDatabase
+from pdelta.errors import Cause, DatabaseError, PdeltaError, StaleError
+from pdelta.testing.bench import each
+from tests.fixtures.cli import Cli
+from tests.fixtures.pg_fleet import (
+    adds,
+    apply,
+    at_once,
+    glance_of,
+    head,
+    ids,
+    ledger_of,
+    make_schemas,
+    plan,
+    schemas,
+    session_of,
+)
+from tests.fixtures.pgbouncer import PgBouncer
+from tests.fixtures.postgresql import PostgreSQL, running_postgresql
+from tests.fixtures.tenants import ORIGIN, Project, SchemaFleet
+
+TENANTS = tuple(f"t{number}" for number in range(8))
+ONE, TWO = adds("delta_a", "SELECT 1"), adds("delta_b", "INSERT INTO users VALUES (1)")
+WAIT_MS = 500
+BUSY_TENANTS = ("t05", "t23")
+NAME = "delta_20250315_add_last_login"
+
+
+@pytest.fixture
+def lazy_postgresql(postgresql: PostgreSQL) -> Iterator[PostgreSQL]:
+    """Give a server of its own that may be killed, whose writer sleeps ten seconds: what a crash leaves was waited for.
+
+    The shared one is asked for only because it says where there is none.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="pd-pg-", dir=postgresql.folder.parent))
+    try:
+        with running_postgresql(folder, wal_writer_delay="10s", autovacuum="off") as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def managed(server: PostgreSQL, pg_database: str, url: str = "") -> PostgresqlDatabase:
+    """Give schemas that have a ledger each."""
+    make_schemas(server, pg_database, *TENANTS)
+    database = schemas(url or server.url(pg_database))
+    for tenant in TENANTS:
+        apply(database, tenant, ONE)
+    return database
+
+
+def works_of(database: PostgresqlDatabase) -> list[Work]:
+    return [plan(database, tenant, TWO) for tenant in TENANTS]
+
+
+def warm(session: Session, works: list[Work]) -> None:
+    """Have a session meet a work twice, after which it is filled into a pattern."""
+    for work in works[:2]:
+        session.commit([work], lock_timeout_ms=WAIT_MS)
+
+
+def sent_together(session: Session, works: list[Work]) -> list[PdeltaError | None]:
+    """Do the first of these, and then the others as one string."""
+    warm(session, works)
+    return list(session.commit_each(works[2:], lock_timeout_ms=WAIT_MS))
+
+
+def check(server: PostgreSQL, pg_database: str, database: PostgresqlDatabase, having: tuple[str, ...]) -> None:
+    for tenant in TENANTS:
+        there = tenant in having
+        assert ids(database, tenant) == (["delta_a", "delta_b"] if there else ["delta_a"]), tenant
+        assert server.sql(f"SELECT count(*) FROM {tenant}.users", pg_database) == [["1" if there else "0"]], tenant
+        assert glance_of(database, tenant).head == head(ledger_of(database, tenant))
+
+
+def test_series_when_tenants_are_alike_then_one_string_does_all_and_each_has_its_own_transaction(
+    postgresql: PostgreSQL, pg_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    run = Connection.run
+
+    def listen(self: Connection, text: str) -> list[Result]:
+        sent.append(text)
+        return run(self, text)
+
+    with managed(postgresql, pg_database) as database, session_of(database) as session:
+        works = works_of(database)
+        warm(session, works)
+        monkeypatch.setattr(Connection, "run", listen)
+        assert session.commit_each(works[2:], lock_timeout_ms=WAIT_MS) == [None] * 6
+        assert [text.count("\nCOMMIT") for text in sent] == [6]
+        # The last one waits for the disk, and so for what was written before it.
+        assert sent[0].count("synchronous_commit = off") == 5
+        monkeypatch.undo()
+        check(postgresql, pg_database, database, TENANTS)
+        made = {postgresql.sql(f"SELECT xmin FROM {tenant}.users", pg_database)[0][0] for tenant in TENANTS}
+        assert len(made) == len(TENANTS)
+
+
+def test_series_when_one_fails_then_it_is_named_and_those_before_it_stay(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    with managed(postgresql, pg_database) as database, session_of(database) as session:
+        works = works_of(database)
+        postgresql.sql("ALTER TABLE t5.users ADD CHECK (id > 1)", pg_database)
+        *done, error = sent_together(session, works)
+        assert done == [None] * 3
+        assert isinstance(error, DatabaseError)
+        assert (error.cause, error.sqlstate) == (Cause.REFUSED, "23514")
+        assert error.message.startswith("t5: delta_b: new row for relation")
+        assert "(statement 1: INSERT INTO users VALUES (1))" in error.message
+        check(postgresql, pg_database, database, TENANTS[:5])
+        assert each(session, works[6:]) == [None, None]
+
+
+def test_series_when_a_tenant_is_in_use_then_it_is_busy_and_those_before_it_stay(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    with managed(postgresql, pg_database) as database, session_of(database) as session:
+        works = works_of(database)
+        holder = Connection(database._servers[database.lane("t1")].address, application_name="a reader")
+        holder.run("BEGIN; LOCK TABLE t4.users")
+        *done, error = sent_together(session, works)
+        holder.close()
+        assert done == [None] * 2
+        assert isinstance(error, DatabaseError)
+        assert (error.cause, error.message.startswith("t4: delta_b")) == (Cause.BUSY, True)
+        check(postgresql, pg_database, database, TENANTS[:4])
+
+
+def test_series_when_a_ledger_is_another_by_now_then_stale_and_those_before_it_stay(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    with managed(postgresql, pg_database) as database, session_of(database) as session:
+        works = works_of(database)
+        apply(database, "t3", TWO)
+        *done, error = sent_together(session, works)
+        assert done == [None]
+        assert isinstance(error, StaleError)
+        assert error.message.startswith("t3: its ledger is not as it was")
+        check(postgresql, pg_database, database, TENANTS[:4])
+
+
+def test_series_when_two_runs_meet_in_it_then_each_delta_is_there_exactly_once(
+    postgresql: PostgreSQL, pgbouncer: PgBouncer, pg_database: str
+) -> None:
+    with managed(postgresql, pg_database, pgbouncer.url(pg_database)) as database:
+        works = works_of(database)
+
+        def runner() -> None:
+            with session_of(database) as session:
+                left = works
+                while left:
+                    outcomes = session.commit_each(left, lock_timeout_ms=5000)
+                    assert all(one is None or isinstance(one, StaleError) for one in outcomes), outcomes
+                    left = left[len(outcomes) :]
+
+        assert at_once(runner, runner, runner) == [None] * 3
+        check(postgresql, pg_database, database, TENANTS)
+
+
+def test_series_when_the_connection_breaks_in_it_then_all_of_it_is_in_doubt_and_the_ledgers_tell(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    with managed(postgresql, pg_database) as database, session_of(database) as session:
+        move = adds("delta_b", "INSERT INTO users VALUES (1)", "SELECT pg_sleep(x) FROM pause")
+        postgresql.sql("CREATE TABLE public.pause AS SELECT 0 AS x", pg_database)
+        for tenant in TENANTS:
+            slow = 60 if tenant == "t4" else 0
+            postgresql.sql(f"CREATE TABLE {tenant}.pause AS SELECT {slow} AS x", pg_database)
+        works = [plan(database, tenant, move) for tenant in TENANTS]
+        warm(session, works)
+
+        def end() -> None:
+            asked = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%delta_b%' AND wait_event = 'PgSleep'"
+            while not (found := postgresql.sql(asked)):
+                pass
+            postgresql.sql(f"SELECT pg_terminate_backend({found[0][0]})")
+
+        ending = threading.Thread(target=end)
+        ending.start()
+        outcomes = session.commit_each(works[2:], lock_timeout_ms=WAIT_MS)
+        ending.join(30)
+        assert [isinstance(one, DatabaseError) and one.cause for one in outcomes] == [Cause.LOST] * 6
+        check(postgresql, pg_database, database, TENANTS[:4])
+
+
+def test_series_when_a_string_reads_backslashes_then_each_is_sent_alone(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    postgresql.sql(f'ALTER DATABASE "{pg_database}" SET standard_conforming_strings = off')
+    with managed(postgresql, pg_database) as database, session_of(database) as session:
+        works = works_of(database)
+        warm(session, works)
+        assert session.commit_each(works[2:], lock_timeout_ms=WAIT_MS) == [None]
+        assert each(session, works[3:]) == [None] * 5
+        check(postgresql, pg_database, database, TENANTS)
+
+
+def test_series_when_the_server_dies_after_it_was_told_then_nothing_that_was_told_is_lost(
+    lazy_postgresql: PostgreSQL,
+) -> None:
+    server = lazy_postgresql
+    with server.fresh_database() as name, managed(server, name) as database, session_of(database) as session:
+        works = works_of(database)
+        server.sql("ALTER TABLE t5.users ADD CHECK (id > 1)", name)
+        *done, error = sent_together(session, works)
+        server.kill()
+        server.start()
+        assert (done, type(error)) == ([None] * 3, DatabaseError)
+        check(server, name, database, TENANTS[:5])
+        server.sql("ALTER TABLE t5.users DROP CONSTRAINT users_id_check", name)
+        assert session.commit_each(works[5:], lock_timeout_ms=WAIT_MS) == [None] * 3
+        server.kill()
+        server.start()
+        check(server, name, database, TENANTS)
+
+
+def test_apply_when_some_fail_and_some_are_locked_in_a_fleet_then_only_these_are_left_and_named(
+    tmp_path: Path, postgresql: PostgreSQL, pg_database: str, cli: Cli
+) -> None:
+    names = [f"t{number:02d}" for number in range(40)]
+    fleet = SchemaFleet(tmp_path, names, postgresql, pg_database)
+    project = Project(tmp_path, fleet.section)
+    project.write(
+        "delta_20250301_visits", "CREATE TABLE visits (id int);\n-- Reversible delta\n-- DROP TABLE visits;\n"
+    )
+    cli("sql", "apply", cwd=tmp_path)
+    project.write(NAME, ORIGIN)
+    fleet.sql("t11", "ALTER TABLE users ADD last_login int")
+    database = schemas(postgresql.url(pg_database))
+    holder = Connection(database._servers[database.lane("t1")].address, application_name="a report")
+    holder.run("BEGIN;" + ";".join(f"SELECT 1 FROM {name}.users" for name in BUSY_TENANTS))
+    done = cli("sql", "apply", "--on-failure", "continue", "--lock-timeout", "150ms", status=8, cwd=tmp_path)
+    assert fleet.having("last_login") == [name for name in names if name not in BUSY_TENANTS]
+    assert 'column "last_login" of relation "users" already exists\n    t11: as it was' in done.out
+    for name in BUSY_TENANTS:
+        assert f"{name}: as it was" in done.out
+    holder.close()
+    fleet.sql("t11", "ALTER TABLE users DROP last_login")
+    cli("sql", "apply", cwd=tmp_path)
+    assert fleet.having("last_login") == names
+    for name in names:
+        assert fleet.sql(name, "SELECT count(*) FROM pdelta_applied WHERE state = 'applied'") == [("2",)]
+    cli("sql", "rollback", "--to", "delta_20250301_visits", cwd=tmp_path)
+    assert fleet.having("last_login") == []
