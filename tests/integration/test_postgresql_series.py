@@ -256,3 +256,30 @@ def test_apply_when_some_fail_and_some_are_locked_in_a_fleet_then_only_these_are
         assert fleet.sql(name, "SELECT count(*) FROM pdelta_applied WHERE state = 'applied'") == [("2",)]
     cli("sql", "rollback", "--to", "delta_20250301_visits", cwd=tmp_path)
     assert fleet.having("last_login") == []
+
+
+def test_rollback_when_tenants_have_other_rows_under_the_same_head_then_each_goes_back_by_its_own(
+    tmp_path: Path, postgresql: PostgreSQL, pg_database: str, cli: Cli
+) -> None:
+    names = [f"t{number:02d}" for number in range(24)]
+    fleet = SchemaFleet(tmp_path, names, postgresql, pg_database)
+    Project(tmp_path, fleet.section).write(
+        "delta_20250301_default", "ALTER TABLE users ALTER name SET DEFAULT 'new';\n"
+    )
+    for number, name in enumerate(names):
+        if number % 3:
+            fleet.sql(name, f"ALTER TABLE users ALTER name SET DEFAULT 'old {number % 3}'")
+    cli("sql", "apply", "--only", "t0*", cwd=tmp_path)
+    cli("sql", "apply", cwd=tmp_path)
+    held = {name: fleet.sql(name, "SELECT run, reverse FROM pdelta_applied") for name in names}
+    assert len({str(rows) for rows in held.values()}) == 6
+    cli("sql", "rollback", "--to", "0", cwd=tmp_path)
+    asked = (
+        "SELECT coalesce((SELECT column_default FROM information_schema.columns"
+        " WHERE table_schema = current_schema() AND table_name = 'users' AND column_name = 'name'), '')"
+    )
+    for number, name in enumerate(names):
+        assert fleet.sql(name, "SELECT run, reverse FROM pdelta_history") == held[name], name
+        assert fleet.sql(name, "SELECT * FROM pdelta_applied") == [], name
+        was = f"'old {number % 3}'::character varying" if number % 3 else ""
+        assert fleet.sql(name, asked) == [(was,)], name

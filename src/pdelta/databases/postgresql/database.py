@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -22,6 +23,7 @@ from pdelta.sql.ledger import Applied
 from pdelta.sql.token import Dialect, Mode
 
 if TYPE_CHECKING:
+    from pdelta.databases.postgresql.pattern import Patterns
     from pdelta.databases.postgresql.session import PostgresqlSession
     from pdelta.sql.catalogue import Catalogue
     from pdelta.sql.lint.finding import TableSize
@@ -158,7 +160,13 @@ class PostgresqlDatabase:
         # Whoever only looks has no use for it, nor for the tokens of SQL behind it.
         from pdelta.databases.postgresql.session import PostgresqlSession
 
-        return PostgresqlSession(self._servers[lane], self._layout)
+        return PostgresqlSession(self._servers[lane], self._layout, self._patterns)
+
+    @cached_property
+    def _patterns(self) -> "Patterns":
+        from pdelta.databases.postgresql.pattern import Patterns
+
+        return Patterns()
 
     def covers(self, name: str) -> bool:
         """Say whether a schema or database of this name would be among the tenants.

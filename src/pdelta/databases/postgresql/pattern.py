@@ -40,7 +40,7 @@ class _Pattern(msgspec.Struct, frozen=True):
 
 
 class Patterns:
-    """The patterns of one session."""
+    """The patterns of one database, for all sessions on it."""
 
     def __init__(self) -> None:
         self._kept: dict[_Key, tuple[tuple[Move, ...], _Pattern | None]] = {}
@@ -56,10 +56,12 @@ class Patterns:
             limits: Of the transaction.
             is_followed: Likewise.
         """
+        # With a second tenant it pays.
+        pays = is_followed or len(works) > 1
         writing = Transaction(limits, is_followed=is_followed)
         texts = [writing.script.text]
         for work, place in zip(works, places, strict=True):
-            pattern = self._find(work, place, limits, sets=writing.sets, is_last=work is works[-1])
+            pattern = self._find(work, place, limits, sets=writing.sets, is_last=work is works[-1], pays=pays)
             if pattern is None:
                 return None
             texts.append(pattern.text.replace(_QUOTED, name(place.schema)))
@@ -68,22 +70,20 @@ class Patterns:
         texts += (line.text for line in writing.commit())
         return ";\n".join(texts)
 
-    def _find(self, work: Work, place: Place, limits: Limits, *, sets: bool, is_last: bool) -> _Pattern | None:
+    def _find(
+        self, work: Work, place: Place, limits: Limits, *, sets: bool, is_last: bool, pays: bool
+    ) -> _Pattern | None:
         if not place.oid or place.database or place.path[:1] != (place.schema,):
             return None
         key = (*map(id, work.moves), work.before, work.after, limits, sets, is_last)
-        kept = self._kept.get(key)
-        if kept is None:
+        if key not in self._kept:
+            if not pays:
+                return None
             if len(self._kept) >= _MOST:
                 self._kept.clear()
-            # Moves are kept with it, so that no other gets the number of one. A second tenant is what makes it pay.
-            self._kept[key] = (work.moves, None)
-            return None
-        moves, pattern = kept
-        if pattern is None:
-            pattern = _make(work, place, limits, sets=sets, is_last=is_last)
-            self._kept[key] = (moves, pattern)
-        return pattern
+            # Moves are kept with it, so that no other gets the number of one.
+            self._kept[key] = (work.moves, _make(work, place, limits, sets=sets, is_last=is_last))
+        return self._kept[key][1]
 
 
 def _make(work: Work, place: Place, limits: Limits, *, sets: bool, is_last: bool) -> _Pattern | None:

@@ -53,9 +53,10 @@ class PostgresqlSession:
     Args:
         server: Where.
         layout: What tenants are.
+        patterns: Of the database.
     """
 
-    def __init__(self, server: Server, layout: Layout) -> None:
+    def __init__(self, server: Server, layout: Layout, patterns: Patterns) -> None:
         self._server = server
         self._layout = layout
         self._connection: Connection | None = None
@@ -64,7 +65,7 @@ class PostgresqlSession:
         self._used_s = 0.0
         self._direct: Connection | None = None
         self._inquiry = Inquiry(layout)
-        self._patterns = Patterns()
+        self._patterns = patterns
 
     def ledger(self, tenant: str, *, lock_timeout_ms: int) -> Sequence[Applied] | None:  # noqa: ARG002 - nothing waits
         """Give the rows of the ledger in a tenant's own database; of schemas one round trip reads many.

@@ -117,6 +117,7 @@ class Lanes:
         self._patience = patience
         self._batch = batch
         self._series = series if batch == 1 else 1
+        self._most = batch
         self._surroundings = surroundings
         self._arrived: queue.SimpleQueue[list[Arrival] | BaseException] = queue.SimpleQueue()
         self._untold: list[Arrival] = []
@@ -187,13 +188,12 @@ class Lanes:
         with self._turn:
             self._sessions.append(session)
         try:
-            most = self._batch
-            while jobs := self._take(lane, most):
+            while jobs := self._take(lane):
                 began_s = self._surroundings.clock()
                 begun = self._work(session, lane, jobs)
                 if self._series > 1 and begun:
                     each_s = max(self._surroundings.clock() - began_s, 1e-6) / begun
-                    most = max(1, min(2 * most, self._series, int(_BRIEF_S / each_s)))
+                    self._most = max(1, min(2 * self._most, self._series, int(_BRIEF_S / each_s)))
         except BaseException as error:  # noqa: BLE001 - raised again where the arrivals are wanted
             self._arrived.put(error)
         finally:
@@ -223,23 +223,23 @@ class Lanes:
         self._done(lane, jobs, arrived, deferred, unbegun)
         return len(jobs) - len(unbegun)
 
-    def _take(self, lane: str, most: int) -> list[Job]:
+    def _take(self, lane: str) -> list[Job]:
         """Give what is next, once there is something; nothing where nothing more will come."""
         with self._turn:
             while not self._ended:
-                jobs, pause_s = self._next(lane, most)
+                jobs, pause_s = self._next(lane)
                 if jobs or (not self._deferred[lane] and not self._under_way[lane]):
                     self._under_way[lane] += len(jobs)
                     return jobs
                 self._turn.wait(pause_s)
             return []
 
-    def _next(self, lane: str, most: int) -> tuple[list[Job], float | None]:
+    def _next(self, lane: str) -> tuple[list[Job], float | None]:
         """Give jobs that may begin now, else for how long there are none; None for until another one is done."""
         waiting, deferred = self._waiting[lane], self._deferred[lane]
         if waiting:
             share = max(self._batch, len(waiting) // (2 * self._database.width(lane)))
-            return [waiting.popleft() for _ in range(min(most, share, len(waiting)))], None
+            return [waiting.popleft() for _ in range(min(self._most, share, len(waiting)))], None
         if not deferred:
             return [], None
         job = min(deferred, key=lambda one: one.not_before_s)

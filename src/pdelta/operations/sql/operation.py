@@ -344,14 +344,16 @@ class SqlOperation:
         body, back = self._body(step.delta)
         before, after = Head.parse(step.delta.before.decode()), Head.parse(step.delta.after.decode())
         forward = direction is Direction.EXECUTE
+        start, seen = before if forward else after, self.seen.get(step.target)
         return Task(
             step=step,
             tenant=tenant_of(step.target),
             direction=direction,
             moves=body.moves if forward else back,
-            start=before if forward else after,
+            start=start,
             goal=after if forward else before,
             glance=self._glances.get(step.target),
+            likely=seen.rows if seen and seen.head == start else (),
             proved=self._proved.get(step.target, frozenset()),
         )
 

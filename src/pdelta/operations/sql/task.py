@@ -27,6 +27,7 @@ class Task(msgspec.Struct):
         goal: The head that it has at the end.
         glance: What was seen of it; None where nothing was.
         rows: Its ledger, where the moves need it and it was read.
+        likely: What a ledger with the head of ``start`` holds that was read, of this tenant or of another.
         proved: The deltas whose rows were proved to come back in this tenant.
     """
 
@@ -38,6 +39,7 @@ class Task(msgspec.Struct):
     goal: Head
     glance: Glance | None
     rows: Sequence[Applied] | None = None
+    likely: Sequence[Applied] = ()
     proved: frozenset[str] = frozenset()
 
     @property
