@@ -258,8 +258,9 @@ def test_apply_when_some_fail_and_some_are_locked_in_a_fleet_then_only_these_are
     assert fleet.having("last_login") == []
 
 
+@pytest.mark.parametrize("batch", [1, 5])
 def test_rollback_when_tenants_have_other_rows_under_the_same_head_then_each_goes_back_by_its_own(
-    tmp_path: Path, postgresql: PostgreSQL, pg_database: str, cli: Cli
+    tmp_path: Path, postgresql: PostgreSQL, pg_database: str, cli: Cli, batch: int
 ) -> None:
     names = [f"t{number:02d}" for number in range(24)]
     fleet = SchemaFleet(tmp_path, names, postgresql, pg_database)
@@ -273,7 +274,7 @@ def test_rollback_when_tenants_have_other_rows_under_the_same_head_then_each_goe
     cli("sql", "apply", cwd=tmp_path)
     held = {name: fleet.sql(name, "SELECT run, reverse FROM pdelta_applied") for name in names}
     assert len({str(rows) for rows in held.values()}) == 6
-    cli("sql", "rollback", "--to", "0", cwd=tmp_path)
+    cli("sql", "rollback", "--to", "0", "--batch", str(batch), cwd=tmp_path)
     asked = (
         "SELECT coalesce((SELECT column_default FROM information_schema.columns"
         " WHERE table_schema = current_schema() AND table_name = 'users' AND column_name = 'name'), '')"

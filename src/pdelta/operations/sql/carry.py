@@ -66,11 +66,8 @@ class Carrier:
         try:
             if len(tasks) > 1 and not self._shares:
                 return self._in_turn(session, tasks, lock_ms)
-            if len(tasks) > 1:
-                works = [self._known_work(session, task) for task in tasks]
-                together = self._together(session, tasks, [work for work in works if work is not None], lock_ms)
-                if together is not None:
-                    return together
+            if len(tasks) > 1 and (together := self._together(session, tasks, lock_ms)):
+                return together
             return [self._one(session, task, lock_ms) for task in tasks]
         finally:
             for task in tasks:
@@ -138,12 +135,14 @@ class Carrier:
                 return
             first = min(job.number for job in jobs)
             last = max(first + _READ_AHEAD, *(job.number + 1 for job in jobs), 0)
-            unread = [task for task in self._tasks[first:last] if self._lacks_rows(task)]
-            found = self._database.ledgers([task.tenant for task in unread])
-            for task in unread:
-                rows = found.get(task.tenant, ())
-                # One that can't be read is looked at again when its turn comes, and says why then.
-                task.rows = () if isinstance(rows, Exception) else rows
+            self._read([task for task in self._tasks[first:last] if self._lacks_rows(task)])
+
+    def _read(self, tasks: Sequence[Task]) -> None:
+        found = self._database.ledgers([task.tenant for task in tasks])
+        for task in tasks:
+            rows = found.get(task.tenant, ())
+            # One that can't be read is looked at again when its turn comes, and says why then.
+            task.rows = () if isinstance(rows, Exception) else rows
 
     def _lacks_rows(self, task: Task) -> bool:
         return task.needs_rows and task.rows is None and not self._goes_by_likely(task)
@@ -180,10 +179,9 @@ class Carrier:
             return None
         return Work(task.tenant, task.start, task.goal, tuple(made), glance)
 
-    def _together(
-        self, session: Session, tasks: Sequence[Task], works: Sequence[Work], lock_ms: int
-    ) -> list[Arrival] | None:
+    def _together(self, session: Session, tasks: Sequence[Task], lock_ms: int) -> list[Arrival] | None:
         """Do all in one transaction; None where that can't be or failed, and nothing was changed."""
+        works = [work for task in tasks if (work := self._known_work(session, task))]
         if len(works) < len(tasks):
             return None
         began = self._clock()
@@ -192,10 +190,14 @@ class Carrier:
         except PdeltaError as error:
             if isinstance(error, DatabaseError) and error.cause is Cause.LOST:
                 return [self._after_loss(task, error) for task in tasks]
-            if isinstance(error, StaleError):
-                # That cost the whole batch.
-                self._judge(tasks, is_right=False)
-            return None
+            guessed = [task for task in tasks if task.needs_rows and task.rows is None]
+            if not guessed or not isinstance(error, StaleError):
+                return None
+            # One of them has other rows, which cost the whole batch.
+            self._judge(tasks, is_right=False)
+            with self._reading:
+                self._read(guessed)
+            return self._together(session, tasks, lock_ms)
         self._judge(tasks, is_right=True)
         took = {"duration_s": (self._clock() - began) / len(tasks), "batch": len(tasks)}
         return [Arrival(task.step, task.told(Standing.AFTER), facts=took) for task in tasks]

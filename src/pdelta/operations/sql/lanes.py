@@ -127,6 +127,7 @@ class Lanes:
         self._waiting: dict[str, deque[Job]] = {}
         self._deferred: dict[str, list[Job]] = {}
         self._under_way: dict[str, int] = {}
+        self._serving: dict[str, int] = {}
         self._sessions: list[Session] = []
         self._ended = False
         self._halted: Callable[[], bool] = lambda: False
@@ -140,7 +141,7 @@ class Lanes:
         threads = []
         for lane, waiting in self._waiting.items():
             self._deferred[lane] = []
-            self._under_way[lane] = 0
+            self._under_way[lane] = self._serving[lane] = 0
             for number in range(min(self._database.width(lane), len(waiting))):
                 pause_s = 0.0 if number * _WORTH_A_SESSION < len(waiting) else number * _LATER_S
                 thread = threading.Thread(target=self._serve, args=(lane, pause_s), name=f"lane {lane}", daemon=True)
@@ -187,6 +188,7 @@ class Lanes:
         session = self._database.session(lane)
         with self._turn:
             self._sessions.append(session)
+            self._serving[lane] += 1
         try:
             while jobs := self._take(lane):
                 began_s = self._surroundings.clock()
@@ -238,7 +240,7 @@ class Lanes:
         """Give jobs that may begin now, else for how long there are none; None for until another one is done."""
         waiting, deferred = self._waiting[lane], self._deferred[lane]
         if waiting:
-            share = max(self._batch, len(waiting) // (2 * self._database.width(lane)))
+            share = max(self._batch, len(waiting) // (2 * self._serving[lane]))
             return [waiting.popleft() for _ in range(min(self._most, share, len(waiting)))], None
         if not deferred:
             return [], None
