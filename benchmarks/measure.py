@@ -18,6 +18,8 @@ from benchmarks.network import wire_bytes
 
 SAMPLE_S = 0.05
 """The kernel keeps each process's high-water mark, so only the last look before its end counts; a look costs 0.3 ms."""
+SOON_S = 0.005
+"""After which a process is looked at first, so that a short one is seen too; then at doubled intervals."""
 LINGER_S = 5.0
 COMMAND_TIMEOUT_S = 1800.0
 
@@ -120,7 +122,9 @@ class Watch:
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._stop.wait(SAMPLE_S):
+        pause_s = SOON_S
+        while not self._stop.wait(pause_s):
+            pause_s = min(2 * pause_s, SAMPLE_S)
             for pid, is_remote in self._processes.live().items():
                 peak = _peak_bytes(pid)
                 if is_remote:
