@@ -60,10 +60,9 @@ class Scene:
         everybody = self.fleet.names if applied else []
         assert self.fleet.having("last_login") == everybody, told
         assert self.fleet.having("at", "visits") == everybody, told
-        for name in everybody:
-            asked = "SELECT count(*) FROM visits", "SELECT id, state FROM pdelta_applied ORDER BY id"
-            rows = [(NAME, "applied"), ("delta_20250316_visits", "applied")]
-            assert [self.fleet.sql(name, text) for text in asked] == [[("1",)], rows], f"{told}: {name}"
+        asked = "SELECT count(*) FROM visits; SELECT id, state FROM pdelta_applied ORDER BY id"
+        rows = [("1",), (NAME, "applied"), ("delta_20250316_visits", "applied")]
+        assert self.fleet.each(everybody, asked) == dict.fromkeys(everybody, rows), told
 
     def die_reversing(self, *words: str) -> None:
         """Be killed when what was done in most tenants begins to be taken back."""
@@ -86,8 +85,8 @@ class Scene:
             return
         have = self.fleet.having("last_login")
         assert self.fleet.having("at", "visits") == have, told
-        for name in self.fleet.having("digest", "pdelta_applied"):
-            count = self.fleet.sql(name, "SELECT count(*) FROM pdelta_applied")
+        managed = self.fleet.having("digest", "pdelta_applied")
+        for name, count in self.fleet.each(managed, "SELECT count(*) FROM pdelta_applied").items():
             assert count == [("2" if name in have else "0",)], f"{told}: {name}"
 
     def _each_whole(self, told: str) -> None:
@@ -95,7 +94,8 @@ class Scene:
             # The ledger first: what it says is done stays so, and what was begun before it was read may end meanwhile.
             asked = f"SELECT state FROM pdelta_applied WHERE id = '{delta}'"  # noqa: S608 - a name of ours
             managed = self.fleet.having("digest", "pdelta_applied")
-            states = {name: self.fleet.sql(name, asked) if name in managed else [] for name in self.fleet.names}
+            told_by = self.fleet.each(managed, asked)
+            states = {name: told_by.get(name, []) for name in self.fleet.names}
             have = self.fleet.having(column, table)
             for name, state in states.items():
                 if state in ([], [("applied",)]):
