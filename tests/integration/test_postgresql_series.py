@@ -197,6 +197,21 @@ def test_series_when_the_connection_breaks_in_it_then_all_of_it_is_in_doubt_and_
         check(postgresql, pg_database, database, TENANTS[:4])
 
 
+def test_series_when_the_server_is_gone_then_the_first_is_told_so_and_nothing_is_raised(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    with managed(postgresql, pg_database) as database, session_of(database) as session:
+        works = works_of(database)
+        postgresql.stop()
+        try:
+            (error,) = session.commit_each(works, lock_timeout_ms=WAIT_MS)
+        finally:
+            postgresql.start()
+        assert isinstance(error, DatabaseError)
+        assert (error.cause, error.message.startswith(pg_database)) == (Cause.UNREACHABLE, True)
+        check(postgresql, pg_database, database, ())
+
+
 def test_series_when_a_string_reads_backslashes_then_each_is_sent_alone(
     postgresql: PostgreSQL, pg_database: str
 ) -> None:

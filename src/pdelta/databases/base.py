@@ -346,6 +346,10 @@ class Database(Protocol):
         """Give how many sessions a lane may have at once."""
         ...
 
+    def prepare(self, tenants: int) -> None:
+        """Be told that so many tenants will be worked on soon: what that needs first may be made ready meanwhile."""
+        ...
+
     def session(self, lane: str) -> Session:
         """Open a session on a lane; nothing is connected before it is used."""
         ...

@@ -154,6 +154,9 @@ class MysqlDatabase:
         """Give how many sessions a server may have at once."""
         return self._settings.connections if lane in self._servers else 0
 
+    def prepare(self, tenants: int) -> None:
+        """Do nothing: each tenant is connected to when it is its turn."""
+
     def session(self, lane: str) -> Session:
         """Open a session on a server; nothing is connected before it is used."""
         from pdelta.databases.mysql.session import MysqlSession

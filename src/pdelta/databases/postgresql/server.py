@@ -5,7 +5,7 @@ Called by ``database`` and ``session``. A question is a string that changes noth
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -13,6 +13,7 @@ from pdelta.databases.postgresql import failure
 from pdelta.databases.postgresql.address import Address
 from pdelta.databases.postgresql.connection import BrokenError, ConnectError, Connection, Result, StatementError
 from pdelta.databases.postgresql.script import Line, Role, roll_back
+from pdelta.errors import DatabaseError
 
 _IS_THERE: Final = frozenset({"42P04", "42P06", "23505"})
 """A database or a schema of the name; or somebody else made it at the same moment."""
@@ -39,8 +40,9 @@ class Server:
         self._application_name = application_name
         self._asking = threading.Lock()
         self._asker: Connection | None = None
-        self._lending = threading.Lock()
+        self._lending = threading.Condition()
         self._idle: list[Connection] = []
+        self._coming = 0
 
     def connect(self, database: str = "", *, directly: bool = False) -> Connection:
         """Make a connection.
@@ -58,6 +60,21 @@ class Server:
             return Connection(address, database=database, application_name=self._application_name)
         except ConnectError as error:
             raise failure.unreachable(error, address, database) from error
+
+    def prepare(self, count: int) -> None:
+        """Begin to make connections to the address's database, for those who will want to be lent one."""
+        with self._lending:
+            self._coming += count
+        for _ in range(count):
+            threading.Thread(target=self._prepare, name=f"connecting to {self.name}", daemon=True).start()
+
+    def _prepare(self) -> None:
+        # Whoever needs one tries again, and tells why there is none.
+        with suppress(DatabaseError):
+            self.give_back(self.connect(), "")
+        with self._lending:
+            self._coming -= 1
+            self._lending.notify_all()
 
     def lend(self, database: str) -> Connection:
         """Give a connection that is nobody else's until it is given back: one that was, or a new one.
@@ -84,9 +101,12 @@ class Server:
             return
         with self._lending:
             self._idle.append(connection)
+            self._lending.notify()
 
     def _pop(self) -> Connection | None:
+        """Give one that is idle, or soon will be; None where none is."""
         with self._lending:
+            self._lending.wait_for(lambda: self._idle or not self._coming)
             return self._idle.pop() if self._idle else None
 
     def ask(self, text: str, *, about: str = "") -> list[Result]:
@@ -173,6 +193,8 @@ class Server:
         if self._asker is not None:
             self._asker.close()
             self._asker = None
+        with self._lending:
+            self._lending.wait_for(lambda: not self._coming)
         for connection in self._idle:
             connection.close()
         self._idle = []

@@ -124,7 +124,11 @@ class PostgresqlSession:
         for the disk, for the last one waits for all that was written before it.
         """
         limits = Limits(lock_timeout_ms, statement_timeout_ms)
-        texts, places = self._filled(works, limits)
+        texts: list[str] = []
+        places: list[Place] = []
+        # Of which of them it is, the first one's own commit tells.
+        with suppress(PdeltaError):
+            texts, places = self._filled(works, limits)
         if len(texts) < _WORTH_A_STRING:
             return one_by_one(self.commit, works[:1], **limits._asdict())
         sent = works[: len(texts)]

@@ -199,6 +199,9 @@ class SqliteDatabase:
         """Give how many files may be written at once."""
         return WIDTH
 
+    def prepare(self, tenants: int) -> None:
+        """Do nothing: a file is opened when it is its turn."""
+
     def session(self, lane: str) -> Session:  # noqa: ARG002 - there is one
         """Give a session; it opens a file when it is asked to work on it, and closes it again."""
         from pdelta.databases.sqlite.session import SqliteSession
