@@ -3,21 +3,27 @@
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from pdelta.databases.base import Session, Work
+from pdelta.databases.base import Glance, Work
+from pdelta.databases.postgresql import session as session_module
 from pdelta.databases.postgresql.connection import Connection, Result
 from pdelta.databases.postgresql.database import PostgresqlDatabase
-from pdelta.errors import Cause, DatabaseError, PdeltaError, StaleError
+from pdelta.databases.postgresql.server import Server
+from pdelta.errors import Cause, DatabaseError, StaleError
+from pdelta.sql.ledger import EMPTY_HEAD
 from pdelta.testing.bench import each
 from tests.fixtures.cli import Cli
 from tests.fixtures.pg_fleet import (
     adds,
     apply,
     at_once,
+    commit,
     glance_of,
     head,
     ids,
@@ -28,7 +34,7 @@ from tests.fixtures.pg_fleet import (
     session_of,
 )
 from tests.fixtures.pgbouncer import PgBouncer
-from tests.fixtures.postgresql import PostgreSQL, running_postgresql
+from tests.fixtures.postgresql import PASSWORD, SUPERUSER, PostgreSQL, running_postgresql
 from tests.fixtures.tenants import ORIGIN, Project, SchemaFleet
 
 TENANTS = tuple(f"t{number}" for number in range(8))
@@ -65,18 +71,6 @@ def works_of(database: PostgresqlDatabase) -> list[Work]:
     return [plan(database, tenant, TWO) for tenant in TENANTS]
 
 
-def warm(session: Session, works: list[Work]) -> None:
-    """Have a session meet a work twice, after which it is filled into a pattern."""
-    for work in works[:2]:
-        session.commit([work], lock_timeout_ms=WAIT_MS)
-
-
-def sent_together(session: Session, works: list[Work]) -> list[PdeltaError | None]:
-    """Do the first of these, and then the others as one string."""
-    warm(session, works)
-    return list(session.commit_each(works[2:], lock_timeout_ms=WAIT_MS))
-
-
 def check(server: PostgreSQL, pg_database: str, database: PostgresqlDatabase, having: tuple[str, ...]) -> None:
     for tenant in TENANTS:
         there = tenant in having
@@ -97,12 +91,11 @@ def test_series_when_tenants_are_alike_then_one_string_does_all_and_each_has_its
 
     with managed(postgresql, pg_database) as database, session_of(database) as session:
         works = works_of(database)
-        warm(session, works)
         monkeypatch.setattr(Connection, "run", listen)
-        assert session.commit_each(works[2:], lock_timeout_ms=WAIT_MS) == [None] * 6
-        assert [text.count("\nCOMMIT") for text in sent] == [6]
+        assert session.commit_each(works, lock_timeout_ms=WAIT_MS) == [None] * 8
+        assert [text.count("\nCOMMIT") for text in sent] == [8]
         # The last one waits for the disk, and so for what was written before it.
-        assert sent[0].count("synchronous_commit = off") == 5
+        assert sent[0].count("synchronous_commit = off") == 7
         monkeypatch.undo()
         check(postgresql, pg_database, database, TENANTS)
         made = {postgresql.sql(f"SELECT xmin FROM {tenant}.users", pg_database)[0][0] for tenant in TENANTS}
@@ -115,8 +108,8 @@ def test_series_when_one_fails_then_it_is_named_and_those_before_it_stay(
     with managed(postgresql, pg_database) as database, session_of(database) as session:
         works = works_of(database)
         postgresql.sql("ALTER TABLE t5.users ADD CHECK (id > 1)", pg_database)
-        *done, error = sent_together(session, works)
-        assert done == [None] * 3
+        *done, error = session.commit_each(works, lock_timeout_ms=WAIT_MS)
+        assert done == [None] * 5
         assert isinstance(error, DatabaseError)
         assert (error.cause, error.sqlstate) == (Cause.REFUSED, "23514")
         assert error.message.startswith("t5: delta_b: new row for relation")
@@ -132,9 +125,9 @@ def test_series_when_a_tenant_is_in_use_then_it_is_busy_and_those_before_it_stay
         works = works_of(database)
         holder = Connection(database._servers[database.lane("t1")].address, application_name="a reader")
         holder.run("BEGIN; LOCK TABLE t4.users")
-        *done, error = sent_together(session, works)
+        *done, error = session.commit_each(works, lock_timeout_ms=WAIT_MS)
         holder.close()
-        assert done == [None] * 2
+        assert done == [None] * 4
         assert isinstance(error, DatabaseError)
         assert (error.cause, error.message.startswith("t4: delta_b")) == (Cause.BUSY, True)
         check(postgresql, pg_database, database, TENANTS[:4])
@@ -146,8 +139,8 @@ def test_series_when_a_ledger_is_another_by_now_then_stale_and_those_before_it_s
     with managed(postgresql, pg_database) as database, session_of(database) as session:
         works = works_of(database)
         apply(database, "t3", TWO)
-        *done, error = sent_together(session, works)
-        assert done == [None]
+        *done, error = session.commit_each(works, lock_timeout_ms=WAIT_MS)
+        assert done == [None] * 3
         assert isinstance(error, StaleError)
         assert error.message.startswith("t3: its ledger is not as it was")
         check(postgresql, pg_database, database, TENANTS[:4])
@@ -171,29 +164,38 @@ def test_series_when_two_runs_meet_in_it_then_each_delta_is_there_exactly_once(
         check(postgresql, pg_database, database, TENANTS)
 
 
+def paused(server: PostgreSQL, name: str, database: PostgresqlDatabase, where: str) -> list[Work]:
+    """Give works that sleep in one tenant."""
+    move = adds("delta_b", "INSERT INTO users VALUES (1)", "SELECT pg_sleep(x) FROM pause")
+    for tenant in TENANTS:
+        server.sql(f"CREATE TABLE {tenant}.pause AS SELECT {60 if tenant == where else 0} AS x", name)
+    return [plan(database, tenant, move) for tenant in TENANTS]
+
+
+@contextmanager
+def broken_in_its_sleep(server: PostgreSQL) -> Iterator[None]:
+    """Have the connection ended that sleeps meanwhile."""
+
+    def end() -> None:
+        asked = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%delta_b%' AND wait_event = 'PgSleep'"
+        while not (found := server.sql(asked)):
+            time.sleep(0.02)
+        server.sql(f"SELECT pg_terminate_backend({found[0][0]})")
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    yield
+    ending.join(30)
+
+
 def test_series_when_the_connection_breaks_in_it_then_all_of_it_is_in_doubt_and_the_ledgers_tell(
     postgresql: PostgreSQL, pg_database: str
 ) -> None:
     with managed(postgresql, pg_database) as database, session_of(database) as session:
-        move = adds("delta_b", "INSERT INTO users VALUES (1)", "SELECT pg_sleep(x) FROM pause")
-        postgresql.sql("CREATE TABLE public.pause AS SELECT 0 AS x", pg_database)
-        for tenant in TENANTS:
-            slow = 60 if tenant == "t4" else 0
-            postgresql.sql(f"CREATE TABLE {tenant}.pause AS SELECT {slow} AS x", pg_database)
-        works = [plan(database, tenant, move) for tenant in TENANTS]
-        warm(session, works)
-
-        def end() -> None:
-            asked = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%delta_b%' AND wait_event = 'PgSleep'"
-            while not (found := postgresql.sql(asked)):
-                pass
-            postgresql.sql(f"SELECT pg_terminate_backend({found[0][0]})")
-
-        ending = threading.Thread(target=end)
-        ending.start()
-        outcomes = session.commit_each(works[2:], lock_timeout_ms=WAIT_MS)
-        ending.join(30)
-        assert [isinstance(one, DatabaseError) and one.cause for one in outcomes] == [Cause.LOST] * 6
+        works = paused(postgresql, pg_database, database, "t4")
+        with broken_in_its_sleep(postgresql):
+            outcomes = session.commit_each(works, lock_timeout_ms=WAIT_MS)
+        assert [isinstance(one, DatabaseError) and one.cause for one in outcomes] == [Cause.LOST] * 8
         check(postgresql, pg_database, database, TENANTS[:4])
 
 
@@ -218,9 +220,8 @@ def test_series_when_a_string_reads_backslashes_then_each_is_sent_alone(
     postgresql.sql(f'ALTER DATABASE "{pg_database}" SET standard_conforming_strings = off')
     with managed(postgresql, pg_database) as database, session_of(database) as session:
         works = works_of(database)
-        warm(session, works)
-        assert session.commit_each(works[2:], lock_timeout_ms=WAIT_MS) == [None]
-        assert each(session, works[3:]) == [None] * 5
+        assert session.commit_each(works, lock_timeout_ms=WAIT_MS) == [None]
+        assert each(session, works[1:]) == [None] * 7
         check(postgresql, pg_database, database, TENANTS)
 
 
@@ -231,10 +232,10 @@ def test_series_when_the_server_dies_after_it_was_told_then_nothing_that_was_tol
     with server.fresh_database() as name, managed(server, name) as database, session_of(database) as session:
         works = works_of(database)
         server.sql("ALTER TABLE t5.users ADD CHECK (id > 1)", name)
-        *done, error = sent_together(session, works)
+        *done, error = session.commit_each(works, lock_timeout_ms=WAIT_MS)
         server.kill()
         server.start()
-        assert (done, type(error)) == ([None] * 3, DatabaseError)
+        assert (done, type(error)) == ([None] * 5, DatabaseError)
         check(server, name, database, TENANTS[:5])
         server.sql("ALTER TABLE t5.users DROP CONSTRAINT users_id_check", name)
         assert session.commit_each(works[5:], lock_timeout_ms=WAIT_MS) == [None] * 3
@@ -273,6 +274,119 @@ def test_apply_when_some_fail_and_some_are_locked_in_a_fleet_then_only_these_are
     assert fleet.having("last_login") == []
 
 
+def test_series_when_one_can_not_be_read_then_it_is_named_and_those_before_it_are_done(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    with managed(postgresql, pg_database) as database, session_of(database) as session:
+        bad = adds("delta_b", "SELEC 1")
+        works = [plan(database, tenant, bad if tenant == "t3" else TWO) for tenant in TENANTS]
+        *done, error = session.commit_each(works, lock_timeout_ms=WAIT_MS)
+        assert done == [None] * 3
+        assert isinstance(error, DatabaseError)
+        assert error.message.startswith('t3: delta_b: syntax error at or near "SELEC" (statement 1: SELEC 1)')
+        check(postgresql, pg_database, database, TENANTS[:3])
+        assert each(session, works[4:]) == [None] * 4
+
+
+def test_series_when_each_has_a_text_of_its_own_then_all_that_is_told_is_done(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    names = [f"t{number}" for number in range(200)]
+    make_schemas(postgresql, pg_database, *names)
+    with schemas(postgresql.url(pg_database)) as database:
+        first = [
+            Work(name, EMPTY_HEAD, head([ONE.row]), (ONE,), Glance(managed=False, head=EMPTY_HEAD)) for name in names
+        ]
+        commit(database, *first)
+        glances = database.glance(names)
+        rows = head([ONE.row, TWO.row])
+        works = []
+        for name in names:
+            glance = glances[name]
+            assert isinstance(glance, Glance)
+            own = adds("delta_b", "INSERT INTO users VALUES (1)", *(["SELECT '\x01'"] if name == "t66" else []))
+            works.append(Work(name, head([ONE.row]), rows, (own,), glance))
+        left = [works[at : at + 5] for at in range(0, len(works), 5)]
+
+        def runner() -> None:
+            with session_of(database) as session:
+                while left:
+                    mine = left.pop()
+                    while mine:
+                        outcomes = session.commit_each(mine, lock_timeout_ms=5000)
+                        assert not any(outcomes)
+                        mine = mine[len(outcomes) :]
+
+        assert at_once(runner, runner, runner) == [None] * 3
+        assert all(len(found) == 2 for found in database.ledgers(names).values() if not isinstance(found, Exception))
+
+
+def test_series_when_the_connection_broke_in_it_then_what_is_seen_afterwards_is_durable(
+    lazy_postgresql: PostgreSQL,
+) -> None:
+    server = lazy_postgresql
+    with server.fresh_database() as name, managed(server, name) as database, session_of(database) as session:
+        works = paused(server, name, database, "t6")
+        with broken_in_its_sleep(server):
+            outcomes = session.commit_each(works, lock_timeout_ms=WAIT_MS)
+        assert {isinstance(one, DatabaseError) and one.cause for one in outcomes} == {Cause.LOST}
+        seen = [tenant for tenant in TENANTS if "delta_b" in ids(database, tenant)]
+        server.kill()
+        server.start()
+        assert seen == list(TENANTS[:6])
+        check(server, name, database, TENANTS[:6])
+
+
+def test_series_when_nobody_may_write_a_message_then_what_is_told_is_durable_and_the_session_goes_on(
+    lazy_postgresql: PostgreSQL,
+) -> None:
+    server = lazy_postgresql
+    with server.fresh_database() as name, managed(server, name):
+        owned = "".join(
+            f"ALTER SCHEMA {tenant} OWNER TO ada; ALTER TABLE {tenant}.users OWNER TO ada;"
+            f"ALTER TABLE {tenant}.pdelta_applied OWNER TO ada; ALTER TABLE {tenant}.pdelta_history OWNER TO ada;"
+            for tenant in TENANTS
+        )
+        told = "REVOKE EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) FROM PUBLIC"
+        server.sql(f"CREATE ROLE ada LOGIN PASSWORD '{PASSWORD}'; {told}; {owned}", name)
+        with schemas(server.url(name, user="ada")) as database, session_of(database) as session:
+            works = works_of(database)
+            server.sql("ALTER TABLE t5.users ADD CHECK (id > 1)", name)
+            *done, error = session.commit_each(works, lock_timeout_ms=WAIT_MS)
+            server.kill()
+            server.start()
+            assert (done, type(error)) == ([None] * 5, DatabaseError)
+            check(server, name, database, TENANTS[:5])
+            server.sql("ALTER TABLE t7.users ADD CHECK (id > 1)", name)
+            *done, error = session.commit_each(works[6:], lock_timeout_ms=WAIT_MS)
+            assert (done, type(error)) == ([None], DatabaseError)
+            server.sql("ALTER TABLE t5.users DROP CONSTRAINT users_id_check", name)
+            assert session.commit_each(works[5:6], lock_timeout_ms=WAIT_MS) == [None]
+
+
+def test_series_when_tenants_have_no_ledger_yet_then_a_connection_is_kept_for_a_thousand_of_them(
+    postgresql: PostgreSQL, pg_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"t{number}" for number in range(80)]
+    make_schemas(postgresql, pg_database, *names)
+    made: list[str] = []
+    connect = Server.connect
+
+    def listen(self: Server, database: str = "", *, directly: bool = False) -> Connection:
+        made.append(database)
+        return connect(self, database, directly=directly)
+
+    monkeypatch.setattr(Server, "connect", listen)
+    monkeypatch.setattr(session_module, "TENANTS_A_CONNECTION", 100)
+    with schemas(postgresql.url(pg_database)) as database, session_of(database) as session:
+        left = [
+            Work(name, EMPTY_HEAD, head([ONE.row]), (ONE,), Glance(managed=False, head=EMPTY_HEAD)) for name in names
+        ]
+        while left:
+            left = left[len(session.commit_each(left[:16], lock_timeout_ms=WAIT_MS)) :]
+        assert made == [""]
+
+
 @pytest.mark.parametrize("batch", [1, 5])
 def test_rollback_when_tenants_have_other_rows_under_the_same_head_then_each_goes_back_by_its_own(
     tmp_path: Path, postgresql: PostgreSQL, pg_database: str, cli: Cli, batch: int
@@ -299,3 +413,49 @@ def test_rollback_when_tenants_have_other_rows_under_the_same_head_then_each_goe
         assert fleet.sql(name, "SELECT * FROM pdelta_applied") == [], name
         was = f"'old {number % 3}'::character varying" if number % 3 else ""
         assert fleet.sql(name, asked) == [(was,)], name
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize("bad", ["DROP TABL visits;", "DROP TABLE visits; COMMIT;", "DROP TABLE nothing;"])
+def test_rollback_when_the_first_tenant_has_a_reverse_that_fails_then_the_others_go_back_all_the_same(
+    tmp_path: Path, postgresql: PostgreSQL, pg_database: str, cli: Cli, batch: int, bad: str
+) -> None:
+    names = [f"t{number:02d}" for number in range(24)]
+    fleet = SchemaFleet(tmp_path, names, postgresql, pg_database)
+    project = Project(tmp_path, fleet.section)
+    project.write(
+        "delta_20250301_visits", "CREATE TABLE visits (id int);\n-- Reversible delta\n-- DROP TABLE visits;\n"
+    )
+    cli("sql", "apply", cwd=tmp_path)
+    fleet.sql("t00", f"UPDATE pdelta_applied SET reverse = '{bad}'")
+    words = ("--to", "0", "--on-failure", "continue", "--batch", str(batch))
+    cli("sql", "rollback", *words, cwd=tmp_path, status=8)
+    assert fleet.having("id", "visits") == ["t00"]
+
+
+def test_apply_when_the_server_lets_few_in_then_those_that_it_does_are_done_and_the_others_named(
+    tmp_path: Path, postgresql: PostgreSQL, pg_database: str, cli: Cli
+) -> None:
+    names = [f"t{number:02d}" for number in range(60)]
+    fleet = SchemaFleet(tmp_path, names, postgresql, pg_database)
+    project = Project(tmp_path, fleet.section)
+    project.write(
+        "delta_20250301_visits", "CREATE TABLE visits (id int);\n-- Reversible delta\n-- DROP TABLE visits;\n"
+    )
+    cli("sql", "apply", cwd=tmp_path)
+    owned = "".join(
+        f"ALTER SCHEMA {name} OWNER TO few; ALTER TABLE {name}.users OWNER TO few;"
+        f"ALTER TABLE {name}.pdelta_applied OWNER TO few; ALTER TABLE {name}.pdelta_history OWNER TO few;"
+        for name in names
+    )
+    postgresql.sql(f"CREATE ROLE few LOGIN PASSWORD '{PASSWORD}' CONNECTION LIMIT 3; {owned}", pg_database)
+    try:
+        (tmp_path / "url").write_text(postgresql.url(pg_database, user="few"))
+        project.write(NAME, ORIGIN)
+        told = cli("sql", "apply", "--on-failure", "continue", cwd=tmp_path, status=None)
+        assert told.status in {0, 8}, told
+        assert len(fleet.having("last_login")) >= 50
+        cli("sql", "apply", cwd=tmp_path)
+        assert fleet.having("last_login") == names
+    finally:
+        postgresql.sql(f"REASSIGN OWNED BY few TO {SUPERUSER}; DROP OWNED BY few; DROP ROLE few", pg_database)

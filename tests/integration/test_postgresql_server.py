@@ -6,7 +6,6 @@ from pdelta.databases.postgresql.address import Address
 from pdelta.databases.postgresql.connection import Connection
 from pdelta.databases.postgresql.server import Server
 from pdelta.errors import Cause, DatabaseError
-from tests.fixtures.pg_fleet import schemas
 from tests.fixtures.postgresql import PostgreSQL
 
 SELF = "SELECT pg_backend_pid()"
@@ -22,7 +21,8 @@ def test_lend_when_connections_are_on_their_way_then_these_are_lent_and_only_the
     postgresql: PostgreSQL, pg_database: str
 ) -> None:
     with Server(Address(postgresql.url(pg_database)), application_name="prepared") as server:
-        server.prepare(2)
+        server.prepare()
+        server.prepare()
         lent = [server.lend("") for _ in range(2)]
         pids = [connection.run(SELF)[0].rows[0][0] for connection in lent]
         assert sorted(begun(postgresql, "prepared")) == sorted(pids)
@@ -44,8 +44,8 @@ def test_server_when_nobody_wanted_what_was_begun_then_it_is_closed_with_it(
 
     monkeypatch.setattr(Connection, "close", listen)
     with Server(Address(postgresql.url(pg_database)), application_name="prepared") as server:
-        server.prepare(3)
-    assert len(closed) == 3
+        server.prepare()
+    assert len(closed) == 1
     assert not any(connection.is_open for connection in closed)
 
 
@@ -55,21 +55,10 @@ def test_lend_when_what_was_begun_can_not_be_made_then_whoever_wants_one_is_told
     with Server(Address(postgresql.url(pg_database)), application_name="prepared") as server:
         postgresql.stop()
         try:
-            server.prepare(2)
+            server.prepare()
             with pytest.raises(DatabaseError) as caught:
                 server.lend("")
         finally:
             postgresql.start()
         assert caught.value.cause is Cause.UNREACHABLE
         server.lend("").close()
-
-
-@pytest.mark.parametrize(("tenants", "connections"), [(1, 1), (40, 3), (1000, 4)])
-def test_prepare_when_many_tenants_will_be_worked_on_then_no_more_connections_than_allowed(
-    postgresql: PostgreSQL, pg_database: str, monkeypatch: pytest.MonkeyPatch, tenants: int, connections: int
-) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr(Server, "prepare", lambda _self, count: asked.append(count))
-    with schemas(postgresql.url(pg_database), connections=4) as database:
-        database.prepare(tenants)
-    assert asked == [connections]

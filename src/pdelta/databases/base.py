@@ -9,6 +9,7 @@ What an implementer must do:
 - ``Session.commit`` is one transaction that either happens in every tenant it names or in none, and whose ledger rows,
   history rows and head stamps are part of it. It first takes the ledger's lock, then compares the ledger with
   ``before``; a mismatch is a ``StaleError`` that names the tenant, and nothing is changed.
+- ``Session.commit_each`` may send several such transactions together, but tells of none before it is durable.
 - A connection that breaks while it commits is ``Cause.LOST``: nobody knows what happened; a look at the ledger tells.
 - Nothing outlives a transaction: no session setting, no lock, no prepared statement. (PgBouncer hands connections on.)
 - Whatever is the caller's text goes into SQL by quoting; no name and no value is trusted.
@@ -346,8 +347,8 @@ class Database(Protocol):
         """Give how many sessions a lane may have at once."""
         ...
 
-    def prepare(self, tenants: int) -> None:
-        """Be told that so many tenants will be worked on soon: what that needs first may be made ready meanwhile."""
+    def prepare(self) -> None:
+        """Be told that a session will be wanted soon: what it needs first may be made ready meanwhile."""
         ...
 
     def session(self, lane: str) -> Session:

@@ -52,8 +52,7 @@ def apply(options: ApplyOptions, rollout: RolloutOptions, context: Context) -> R
         deltas = None
         if memory.is_empty:
             deltas = _learnt(memory, files, fleet, context)
-        behind = _count_behind(fleet, memory, options)
-        if not behind and _is_ended(fleet, memory, context):
+        if _has_all(fleet, memory, options) and _is_ended(fleet, memory, context):
             count = len(fleet.tenants)
             return RolloutOutcome(
                 database=fleet.section.name,
@@ -63,7 +62,7 @@ def apply(options: ApplyOptions, rollout: RolloutOptions, context: Context) -> R
                 dry_run=rollout.dry_run,
             )
         if not rollout.dry_run:
-            fleet.database.prepare(behind)
+            fleet.database.prepare()
         from pdelta.app.sql.across import Across
         from pdelta.app.sql.rollout import roll_out
         from pdelta.app.sql.wishes import applying, members_of
@@ -85,17 +84,16 @@ def _learnt(memory: Memory, files: Files, fleet: Fleet, context: Context) -> "De
     return deltas
 
 
-def _count_behind(fleet: Fleet, memory: Memory, options: ApplyOptions) -> int:
-    """Give how many tenants have none of the heads that lack no delta; all where no such head is known."""
+def _has_all(fleet: Fleet, memory: Memory, options: ApplyOptions) -> bool:
+    """Say whether the head of every tenant is one of those that lack no delta, and have nothing else."""
     heads = memory.heads(options.to)
     if not heads:
-        return len(fleet.tenants)
+        return False
     said = fleet.database.hearsay([tenant.name for tenant in fleet.tenants])
     behind = {name: one for name, one in said.items() if one.head not in heads}
     # Who is said to lack something is believed: its transaction will see. Nobody is believed to have all.
     glances = fleet.look(behind)
-    trusting = options.trust_stamps
-    return sum(not _is_at(glances.get(tenant.name), heads, trusting=trusting) for tenant in fleet.tenants)
+    return all(_is_at(glances.get(tenant.name), heads, trusting=options.trust_stamps) for tenant in fleet.tenants)
 
 
 def _is_at(glance: Glance | Exception | None, heads: tuple[Head, ...], *, trusting: bool) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from pdelta.databases.base import Glance, Tenant
 from pdelta.databases.postgresql import catalogue
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from pdelta.sql.lint.finding import TableSize
 
 Value = TypeVar("Value")
-
-_WORTH_A_CONNECTION: Final = 16
-"""Tenants that one session brings to their end as fast as another connects."""
 
 
 class PostgresqlDatabase:
@@ -158,11 +155,11 @@ class PostgresqlDatabase:
         """Give how many sessions a server may have at once."""
         return self._settings.connections if lane in self._servers else 0
 
-    def prepare(self, tenants: int) -> None:
-        """Begin to connect where the tenants share a database, as often as they make worth it."""
+    def prepare(self) -> None:
+        """Begin to connect, where the tenants share a database."""
         if self._layout.by_schema or self._layout.is_single:
             for server in self._servers.values():
-                server.prepare(min(self._settings.connections, tenants // _WORTH_A_CONNECTION + 1))
+                server.prepare()
 
     def session(self, lane: str) -> "PostgresqlSession":
         """Open a session on a server; nothing is connected before it is used."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import Final
 
 from pdelta.databases.postgresql.address import Address
@@ -68,8 +69,14 @@ def unfit(error: ScriptError, tenant: str) -> DatabaseError:
 
 
 def index_of(error: StatementError, script: Script) -> int:
-    """Give which statement of a string failed: the one after those that have results."""
-    return min(len(error.results), len(script.lines) - 1)
+    """Give which statement of a string failed: the one after those that have results.
+
+    Where none has, the server could not read the string, and says only at which character.
+    """
+    if error.results or not error.position:
+        return min(len(error.results), len(script.lines) - 1)
+    ends = accumulate(len(line.text) + 2 for line in script.lines)
+    return next((index for index, end in enumerate(ends) if error.position <= end), 0)
 
 
 def may_hide(refusal: PdeltaError) -> bool:

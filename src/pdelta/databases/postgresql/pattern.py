@@ -13,7 +13,7 @@ from pdelta.databases.base import Move, Work
 from pdelta.databases.postgresql import ledger
 from pdelta.databases.postgresql.ledger import Place
 from pdelta.databases.postgresql.quoting import name
-from pdelta.databases.postgresql.transaction import Limits, Transaction, fits
+from pdelta.databases.postgresql.transaction import Limits, Transaction, ending, fits
 from pdelta.errors import ScriptError
 
 _HOLE: Final = "\x01"
@@ -39,36 +39,42 @@ class _Pattern(msgspec.Struct, frozen=True):
     leaves: bool
 
 
+_UNMADE: Final = _Pattern("", sets=False, leaves=False)
+"""Stands for the pattern of what was met once."""
+
+
 class Patterns:
     """The patterns of one database, for all sessions on it."""
 
     def __init__(self) -> None:
         self._kept: dict[_Key, tuple[tuple[Move, ...], _Pattern | None]] = {}
 
-    def fill(
-        self, works: Sequence[Work], places: Sequence[Place], limits: Limits, *, is_followed: bool = False
-    ) -> str | None:
-        """Give the string that does these works; None where it has to be written.
+    def fill(self, works: Sequence[Work], places: Sequence[Place], limits: Limits) -> str | None:
+        """Give the string that does these works in one transaction; None where it has to be written.
 
         Args:
-            works: All that one transaction does.
+            works: All that the transaction does.
             places: Where their ledgers are.
             limits: Of the transaction.
-            is_followed: Likewise.
         """
-        # With a second tenant it pays.
-        pays = is_followed or len(works) > 1
-        writing = Transaction(limits, is_followed=is_followed)
+        writing = Transaction(limits)
         texts = [writing.script.text]
         for work, place in zip(works, places, strict=True):
-            pattern = self._find(work, place, limits, sets=writing.sets, is_last=work is works[-1], pays=pays)
+            is_last, pays = work is works[-1], len(works) > 1
+            pattern = self._find(work, place, limits, sets=writing.sets, is_last=is_last, pays=pays)
             if pattern is None:
                 return None
-            texts.append(pattern.text.replace(_QUOTED, name(place.schema)))
-            texts += ledger.stamp(place, work.after)
+            texts += _filled(pattern, work, place)
             writing.sets, writing.leaves = pattern.sets, writing.leaves or pattern.leaves
         texts += (line.text for line in writing.commit())
         return ";\n".join(texts)
+
+    def fill_rest(self, work: Work, place: Place, limits: Limits) -> str | None:
+        """Give what stands behind the beginning of a transaction that does one work; None likewise."""
+        pattern = self._find(work, place, limits, sets=False, is_last=True, pays=False)
+        if pattern is None:
+            return None
+        return ";\n".join((*_filled(pattern, work, place), *ending(leaves=pattern.leaves)))
 
     def _find(
         self, work: Work, place: Place, limits: Limits, *, sets: bool, is_last: bool, pays: bool
@@ -76,14 +82,23 @@ class Patterns:
         if not place.oid or place.database or place.path[:1] != (place.schema,):
             return None
         key = (*map(id, work.moves), work.before, work.after, limits, sets, is_last)
-        if key not in self._kept:
-            if not pays:
-                return None
-            if len(self._kept) >= _MOST:
-                self._kept.clear()
-            # Moves are kept with it, so that no other gets the number of one.
-            self._kept[key] = (work.moves, _make(work, place, limits, sets=sets, is_last=is_last))
-        return self._kept[key][1]
+        kept = self._kept.get(key)
+        if kept is None and not pays:
+            # A second tenant is what makes it pay.
+            pattern: _Pattern | None = _UNMADE
+        elif kept is None or kept[1] is _UNMADE:
+            pattern = _make(work, place, limits, sets=sets, is_last=is_last)
+        else:
+            return kept[1]
+        if len(self._kept) >= _MOST:
+            self._kept.clear()
+        # Moves are kept with it, so that no other gets the number of one.
+        self._kept[key] = (work.moves, pattern)
+        return None if pattern is _UNMADE else pattern
+
+
+def _filled(pattern: _Pattern, work: Work, place: Place) -> tuple[str, ...]:
+    return (pattern.text.replace(_QUOTED, name(place.schema)), *ledger.stamp(place, work.after))
 
 
 def _make(work: Work, place: Place, limits: Limits, *, sets: bool, is_last: bool) -> _Pattern | None:

@@ -61,12 +61,11 @@ class Server:
         except ConnectError as error:
             raise failure.unreachable(error, address, database) from error
 
-    def prepare(self, count: int) -> None:
-        """Begin to make connections to the address's database, for those who will want to be lent one."""
+    def prepare(self) -> None:
+        """Begin to make a connection to the address's database, for who will want to be lent one first."""
         with self._lending:
-            self._coming += count
-        for _ in range(count):
-            threading.Thread(target=self._prepare, name=f"connecting to {self.name}", daemon=True).start()
+            self._coming += 1
+        threading.Thread(target=self._prepare, name=f"connecting to {self.name}", daemon=True).start()
 
     def _prepare(self) -> None:
         # Whoever needs one tries again, and tells why there is none.

@@ -10,6 +10,8 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from pdelta.databases.base import Glance, Work
 from pdelta.databases.postgresql import catalogue, failure, ledger
 from pdelta.databases.postgresql.connection import BrokenError, Connection, Result, StatementError
@@ -22,7 +24,8 @@ from pdelta.databases.postgresql.reading import rows_of
 from pdelta.databases.postgresql.script import UNCOMPILED, WAIT_MS, Line, Role, Script, enter, read_only, roll_back
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.statement import single
-from pdelta.databases.postgresql.transaction import Limits, Transaction, fits, record_lines
+from pdelta.databases.postgresql.transaction import Limits, Transaction, record_lines
+from pdelta.databases.postgresql.writing import Series, stamp_lines, write, written
 from pdelta.databases.series import one_by_one
 from pdelta.errors import Cause, DatabaseError, PdeltaError, ScriptError
 from pdelta.sql.catalogue import Catalogue
@@ -100,18 +103,18 @@ class PostgresqlSession:
         if not unnumbered:
 
             def whole() -> Script:
-                writing = _written(works, places, limits)
+                writing = written(works, places, limits)
                 return Script((*writing.script.lines, *writing.commit()))
 
             self._execute(self._patterns.fill(works, places, limits), whole, tenants, before)
             return
-        writing = _written(works, places, limits)
+        writing = written(works, places, limits)
         # A comment can't be calculated, and has the number of a table that is not there yet.
         writing.script.lines += [Line(ledger.number(place), Role.LEDGER, place.tenant) for _work, place in unnumbered]
         numbers = self._send(writing.script, tenants, before)[-len(unnumbered) :]
         last = Script()
         for (work, place), result in zip(unnumbered, numbers, strict=True):
-            last.lines += _stamp(ledger.numbered(place, result.rows[0][0]), work.after)
+            last.lines += stamp_lines(ledger.numbered(place, result.rows[0][0]), work.after)
         last.lines += writing.commit()
         self._send(last, tenants)
 
@@ -120,35 +123,67 @@ class PostgresqlSession:
     ) -> Sequence[PdeltaError | None]:
         """Do some of these works, at least the first, each in a transaction of its own, until one fails.
 
-        As many as only have to be filled into patterns go out as one string. Each but the last commits without waiting
-        for the disk, for the last one waits for all that was written before it.
+        Those of tenants that have a ledger go out as one string. Each transaction but the last commits without waiting
+        for the disk, for the last one waits for all that was written before it; where it does not come to that,
+        something else does.
         """
         limits = Limits(lock_timeout_ms, statement_timeout_ms)
-        texts: list[str] = []
-        places: list[Place] = []
-        # Of which of them it is, the first one's own commit tells.
-        with suppress(PdeltaError):
-            texts, places = self._filled(works, limits)
-        if len(texts) < _WORTH_A_STRING:
+        series = Series.of(works, self._layout, self._patterns, limits) if self._layout.by_schema else None
+        if series is None or len(series.works) < _WORTH_A_STRING or not self._takes(series):
             return one_by_one(self.commit, works[:1], **limits._asdict())
-        sent = works[: len(texts)]
-
-        def whole() -> Script:
-            scripts = [
-                _written([work], [place], limits, is_followed=work is not sent[-1])
-                for work, place in zip(sent, places, strict=True)
-            ]
-            return Script(line for writing in scripts for line in (*writing.script.lines, *writing.commit()))
-
+        tenants, before = [work.tenant for work in series.works], _before(series.works, series.places)
         try:
-            self._execute(";\n".join(texts), whole, [work.tenant for work in sent], _before(sent, places))
+            self._execute(series.text, series.script, tenants, before)
         except PdeltaError as error:
-            if not isinstance(error.__cause__, StatementError):
-                return [error] * len(sent)
-            done = sum(result.tag == "COMMIT" for result in error.__cause__.results)
-            lost = self._make_durable(sent[:done]) if done else None
-            return [*[lost] * done, error]
-        return [None] * len(sent)
+            cause = error.__cause__
+            if not isinstance(cause, StatementError):
+                # How far it came nobody knows, and whoever looks is to see nothing that might vanish again.
+                self._make_durable(series.works[0], None)
+                return [error] * len(tenants)
+            place = series.place_of(cause)
+            if place and not cause.results:
+                # The string could not be read, so that those before the bad one have not happened either.
+                outcomes = self.commit_each(works[:place], **limits._asdict())
+                return outcomes if len(outcomes) < place or any(outcomes) else [*outcomes, error]
+            lost = self._make_durable(series.works[0], series.works[place - 1]) if place else None
+            return [*[lost] * place, error]
+        return [None] * len(tenants)
+
+    def _takes(self, series: Series) -> bool:
+        """Say whether there is a connection on which a string of transactions can be sent."""
+        try:
+            connection = self._reach(series.works[0].tenant)
+        except DatabaseError:
+            # The first one's own commit tells.
+            return False
+        connection.met += len(series.works) - 1
+        # What says how it is read would come too late.
+        return connection.parameter("standard_conforming_strings") != "off"
+
+    def _make_durable(self, reached: Work, last: Work | None) -> DatabaseError | None:
+        """Wait for the disk in the place of a COMMIT that never came; give an error where that can't be.
+
+        Args:
+            reached: A work on the same server.
+            last: The last that was done; None where that is not known.
+        """
+        try:
+            connection = self._reach(reached.tenant)
+            try:
+                connection.run("BEGIN; SELECT pg_logical_emit_message(true, 'pdelta', ''); COMMIT")
+            except StatementError:
+                # Not everybody may do that; to stamp a ledger again is written too.
+                self._roll_back(connection)
+                if last is not None:
+                    again = replace(last, before=last.after, moves=())
+                    self.commit([again], lock_timeout_ms=WAIT_MS)
+        except (BrokenError, PdeltaError) as error:
+            return DatabaseError(
+                f"{reached.tenant}: whether what was done outlives a crash is not known: {error}",
+                cause=Cause.LOST,
+                reason="the connection broke",
+            )
+        return None
 
     def record(
         self,
@@ -171,7 +206,7 @@ class PostgresqlSession:
         writing.script.lines += record_lines(place, row, former, run, who)
         results = self._send(writing.script, [tenant])
         head, oid = Head.parse(results[-2].rows[0][0]), results[-1].rows[0][0]
-        self._send(Script([*_stamp(ledger.numbered(place, oid), head), *writing.commit()]), [tenant])
+        self._send(Script([*stamp_lines(ledger.numbered(place, oid), head), *writing.commit()]), [tenant])
         return head
 
     def alone(self, tenant: str, statement: str, *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
@@ -247,7 +282,7 @@ class PostgresqlSession:
             return [*enter(place), *before, *lines, Line(limited, Role.FRAME, place.tenant)]
 
         places = self._places(works)
-        _write(works, places, writing, look)
+        write(works, places, writing, look)
         writing.script.add(*self._inquiry.end(self._connection))
         try:
             results = self._send(writing.script, [work.tenant for work in works], _before(works, places))
@@ -365,38 +400,6 @@ class PostgresqlSession:
                 raise failure.lost(error, [tenant], state=_UNCHANGED) from error
         return place
 
-    def _filled(self, works: Sequence[Work], limits: Limits) -> tuple[list[str], list[Place]]:
-        """Give the strings and the ledgers' places of the first works, as far as patterns are known of them."""
-        if len(works) == 1 or not self._layout.by_schema:
-            return [], []
-        places = self._places(works)
-        if self._connection is None or self._connection.parameter("standard_conforming_strings") == "off":
-            return [], []
-        texts: list[str] = []
-        for work, place in zip(works, places, strict=True):
-            text = self._patterns.fill([work], [place], limits, is_followed=True) if place.oid else None
-            if text is None:
-                break
-            texts.append(text)
-        if texts:
-            last = len(texts) - 1
-            texts[last] = self._patterns.fill(works[last:][:1], places[last:][:1], limits) or ""
-        return texts, places[: len(texts)]
-
-    def _make_durable(self, works: Sequence[Work]) -> DatabaseError | None:
-        """Wait for the disk in the place of a COMMIT that never came; give an error where the connection breaks."""
-        broken = BrokenError("the connection was closed", ())
-        if self._connection and self._connection.is_open:
-            try:
-                # Where that is not allowed, the server's own writer does it within a second.
-                with suppress(StatementError):
-                    self._connection.run("BEGIN; SELECT pg_logical_emit_message(true, 'pdelta', ''); COMMIT")
-            except BrokenError as error:
-                broken = error
-            else:
-                return None
-        return failure.lost(broken, [work.tenant for work in works], state="whether it outlives a crash is not known")
-
     def _reach(self, tenant: str) -> Connection:
         """Give a connection to a tenant's database."""
         if not is_name(tenant):
@@ -509,35 +512,6 @@ class PostgresqlSession:
 
 def _before(works: Sequence[Work], places: Sequence[Place]) -> dict[str, tuple[Place, Head]]:
     return {work.tenant: (place, work.before) for work, place in zip(works, places, strict=True)}
-
-
-def _written(
-    works: Sequence[Work], places: Sequence[Place], limits: Limits, *, is_followed: bool = False
-) -> Transaction:
-    writing = Transaction(limits, is_followed=is_followed)
-    _write(works, places, writing, lambda work, place: _stamp(place, work.after) if place.oid else [])
-    return writing
-
-
-def _write(
-    works: Sequence[Work],
-    places: Sequence[Place],
-    writing: Transaction,
-    follow: Callable[[Work, Place], Sequence[Line]],
-) -> None:
-    """Add what each work does and what follows it."""
-    for work, place in zip(works, places, strict=True):
-        if not fits(work):
-            raise failure.stale(work.tenant)
-        try:
-            writing.work(work, place, is_last=work is works[-1])
-            writing.script.lines += follow(work, place)
-        except ScriptError as error:
-            raise failure.unfit(error, work.tenant) from error
-
-
-def _stamp(place: Place, head: Head) -> list[Line]:
-    return [Line(text, Role.LEDGER, place.tenant) for text in ledger.stamp(place, head)]
 
 
 def _asked(script: Script, results: Sequence[Result]) -> list[Result]:

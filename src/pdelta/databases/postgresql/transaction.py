@@ -111,12 +111,16 @@ class Transaction:
 
     def commit(self) -> list[Line]:
         """Give what leaves nothing in the session, and then commits."""
-        lines = [Line("COMMIT")]
-        if self.leaves:
-            # RESET also takes back what a pooler has set for its client; the encoding is the part that matters.
-            forget = ("CLOSE ALL", "DEALLOCATE ALL", "UNLISTEN *", "SELECT pg_advisory_unlock_all()", "RESET ALL")
-            lines = [*map(Line, forget), Line("SET client_encoding TO 'UTF8'"), *lines]
-        return lines
+        return [*map(Line, ending(leaves=self.leaves))]
+
+
+def ending(*, leaves: bool) -> tuple[str, ...]:
+    """Give what ends a transaction; before that what takes back what may be left in the session."""
+    if not leaves:
+        return ("COMMIT",)
+    # RESET also takes back what a pooler has set for its client; the encoding is the part that matters.
+    forget = ("CLOSE ALL", "DEALLOCATE ALL", "UNLISTEN *", "SELECT pg_advisory_unlock_all()", "RESET ALL")
+    return (*forget, "SET client_encoding TO 'UTF8'", "COMMIT")
 
 
 def fits(work: Work) -> bool:

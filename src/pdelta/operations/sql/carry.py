@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from itertools import takewhile
+from itertools import takewhile, zip_longest
 from typing import Final
 
 import msgspec
@@ -63,16 +63,19 @@ class Carrier:
         tasks = [self._tasks[job.number] for job in jobs]
         if not (len(jobs) == 1 and self._read_beside(session, tasks[0], lock_ms)):
             self._read_ahead(jobs)
+        outcomes: Sequence[Arrival | DatabaseError | None] = ()
         try:
             if len(tasks) > 1 and not self._shares:
-                return self._in_turn(session, tasks, lock_ms)
-            if len(tasks) > 1 and (together := self._together(session, tasks, lock_ms)):
-                return together
-            return [self._one(session, task, lock_ms) for task in tasks]
+                outcomes = self._in_turn(session, tasks, lock_ms)
+            else:
+                together = self._together(session, tasks, lock_ms) if len(tasks) > 1 else None
+                outcomes = together or [self._one(session, task, lock_ms) for task in tasks]
+            return outcomes
         finally:
-            for task in tasks:
-                # What was read becomes old, and thousands of ledgers are large.
-                task.rows = None
+            for task, outcome in zip_longest(tasks, outcomes):
+                if outcome is not None:
+                    # What was read becomes old, and thousands of ledgers are large.
+                    task.rows = None
 
     def look(self, tenant: str) -> Sequence[Applied]:
         """Read one ledger.
@@ -153,12 +156,11 @@ class Carrier:
         Tenants that got a delta in one run have equal rows. The transaction compares them, and where they differ, the
         ledger is read after all; where that happens too often, they are read first.
         """
-        is_guessed = task.needs_rows and task.rows is None and bool(task.likely)
         often = self._wrong * _RIGHT_A_WRONG > self._right + _RIGHT_A_WRONG
-        return is_guessed and not often and not any(move.former for move in task.moves)
+        return _is_guessed(task) and not often
 
     def _judge(self, tasks: Sequence[Task], *, is_right: bool) -> None:
-        guesses = sum(task.needs_rows and task.rows is None for task in tasks)
+        guesses = sum(map(_is_guessed, tasks))
         with self._reading:
             self._right += guesses * is_right
             self._wrong += guesses * (not is_right)
@@ -190,10 +192,10 @@ class Carrier:
         except PdeltaError as error:
             if isinstance(error, DatabaseError) and error.cause is Cause.LOST:
                 return [self._after_loss(task, error) for task in tasks]
-            guessed = [task for task in tasks if task.needs_rows and task.rows is None]
-            if not guessed or not isinstance(error, StaleError):
+            guessed = [task for task in tasks if _is_guessed(task)]
+            if not guessed or not _may_be_of_rows(error):
                 return None
-            # One of them has other rows, which cost the whole batch.
+            # One of them may have other rows, which cost the whole batch.
             self._judge(tasks, is_right=False)
             with self._reading:
                 self._read(guessed)
@@ -206,7 +208,12 @@ class Carrier:
         """Do each in its own transaction, as many as go without looking; None for those that were not begun."""
         wait_ms = lock_timeout_ms(tasks[0].moves, lock_ms)
         alike = takewhile(lambda task: lock_timeout_ms(task.moves, lock_ms) == wait_ms, tasks)
-        works = [work for work in takewhile(bool, (self._known_work(session, task) for task in alike)) if work]
+        works: list[Work] = []
+        for task in alike:
+            work = self._known_work(session, task)
+            if work is None:
+                break
+            works.append(work)
         if not works:
             return [self._one(session, tasks[0], lock_ms), *[None] * (len(tasks) - 1)]
         began = self._clock()
@@ -243,21 +250,25 @@ class Carrier:
         self, session: Session, task: Task, lock_ms: int, failed: PdeltaError | None
     ) -> dict[str, object] | None:
         """Do what is left; give facts about it, None where nothing was left."""
-        work = self._known_work(session, task)
-        if work is not None:
-            try:
-                if failed:
-                    raise failed
+        guessed, work = _is_guessed(task), None
+        try:
+            if failed:
+                raise failed
+            work = self._known_work(session, task)
+            if work is not None:
                 self._execute(session, [work], lock_timeout_ms(task.moves, lock_ms))
-            except StaleError:
-                # Somebody was here since, or it has other rows: the ledger itself tells what is left.
-                self._judge([task], is_right=False)
-            except GuardError as error:
-                if CHECK not in error.message:
-                    raise
-            else:
                 self._judge([task], is_right=True)
                 return {}
+        except StaleError:
+            # Somebody was here since, or it has other rows: the ledger itself tells what is left.
+            pass
+        except (GuardError, DatabaseError) as error:
+            # What was tried may be what another tenant's row says.
+            is_check = isinstance(error, GuardError) and CHECK in error.message
+            if not is_check and not (guessed and _may_be_of_rows(error)):
+                raise
+        if guessed and (failed or work is not None):
+            self._judge([task], is_right=False)
         return self._carry_on(session, task, lock_ms)
 
     def _carry_on(self, session: Session, task: Task, lock_ms: int) -> dict[str, object] | None:
@@ -414,3 +425,15 @@ class Carrier:
         if not self._database.transactional or any(move.alone for move in task.moves):
             return True
         return len(task.moves) > 1 and any(move.apart for move in task.moves)
+
+
+def _is_guessed(task: Task) -> bool:
+    """Say whether what is done in a tenant is done by rows that were read elsewhere, if it is not looked at first."""
+    is_unread = task.needs_rows and task.rows is None
+    # What replaced another is taken back by the history, too.
+    return is_unread and bool(task.likely) and not any(move.former for move in task.moves)
+
+
+def _may_be_of_rows(error: PdeltaError) -> bool:
+    """Say whether a failure may come of what the tenant's own row does not say."""
+    return not (isinstance(error, DatabaseError) and error.cause in {Cause.BUSY, Cause.LOST, Cause.UNREACHABLE})

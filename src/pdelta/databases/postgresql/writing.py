@@ -1,0 +1,124 @@
+"""Works -> the statements of a transaction, or of several in a row.
+
+Called by ``session``, which sends them.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from pdelta.databases.base import Work
+from pdelta.databases.postgresql import failure, ledger
+from pdelta.databases.postgresql.connection import StatementError
+from pdelta.databases.postgresql.layout import Layout
+from pdelta.databases.postgresql.ledger import Place
+from pdelta.databases.postgresql.pattern import Patterns
+from pdelta.databases.postgresql.quoting import is_name
+from pdelta.databases.postgresql.script import Line, Role, Script
+from pdelta.databases.postgresql.transaction import Limits, Transaction, fits
+from pdelta.errors import PdeltaError, ScriptError
+from pdelta.sql.ledger import Head
+
+_END: Final = "COMMIT"
+
+
+def written(works: Sequence[Work], places: Sequence[Place], limits: Limits) -> Transaction:
+    """Give the transaction that does these works, without its end; ledgers that are there are stamped.
+
+    Raises:
+        StaleError: A work's heads can't be of one ledger.
+        DatabaseError: A statement can't be read, or would end the transaction.
+    """
+    writing = Transaction(limits)
+    write(works, places, writing, lambda work, place: stamp_lines(place, work.after) if place.oid else [])
+    return writing
+
+
+def write(
+    works: Sequence[Work],
+    places: Sequence[Place],
+    writing: Transaction,
+    follow: Callable[[Work, Place], Sequence[Line]],
+) -> None:
+    """Add what each work does and what follows it.
+
+    Raises:
+        StaleError: As ``written``.
+        DatabaseError: Likewise.
+    """
+    for work, place in zip(works, places, strict=True):
+        if not fits(work):
+            raise failure.stale(work.tenant)
+        try:
+            writing.work(work, place, is_last=work is works[-1])
+            writing.script.lines += follow(work, place)
+        except ScriptError as error:
+            raise failure.unfit(error, work.tenant) from error
+
+
+def stamp_lines(place: Place, head: Head) -> list[Line]:
+    """Give what writes a ledger's stamp."""
+    return [Line(text, Role.LEDGER, place.tenant) for text in ledger.stamp(place, head)]
+
+
+class Series(NamedTuple):
+    """Works that are sent as one string, each in a transaction of its own.
+
+    Attributes:
+        works: In order.
+        places: Where their ledgers are.
+        limits: Of each transaction.
+        text: The string.
+    """
+
+    works: Sequence[Work]
+    places: Sequence[Place]
+    limits: Limits
+    text: str
+
+    @classmethod
+    def of(cls, works: Sequence[Work], layout: Layout, patterns: Patterns, limits: Limits) -> "Series":
+        """Give the first of these works, as far as their tenants have a ledger and they can be written."""
+        places: list[Place] = []
+        rests: list[str] = []
+        for work in works:
+            place = layout.known(work.tenant, work.glance)
+            if place is None or not place.oid or not is_name(work.tenant):
+                break
+            try:
+                rests.append(patterns.fill_rest(work, place, limits) or _rest(work, place, limits))
+            except PdeltaError:
+                # Why, its own commit tells.
+                break
+            places.append(place)
+        frames = [_frame(limits, is_followed=True)] * (len(rests) - 1) + [_frame(limits, is_followed=False)]
+        texts = (";\n".join((*(line.text for line in frame), rest)) for frame, rest in zip(frames, rests, strict=False))
+        return cls(works[: len(places)], places, limits, ";\n".join(texts))
+
+    def script(self) -> Script:
+        """Give the statements of the string."""
+        last = len(self.works) - 1
+        return Script(
+            line
+            for number, (work, place) in enumerate(zip(self.works, self.places, strict=True))
+            for line in (*_frame(self.limits, is_followed=number < last), *_rest_lines(work, place, self.limits))
+        )
+
+    def place_of(self, error: StatementError) -> int:
+        """Give in the how manieth work, from 0, a statement failed."""
+        script = self.script()
+        before = script.lines[: failure.index_of(error, script)]
+        return sum(line.role is Role.FRAME and line.text == _END for line in before)
+
+
+def _frame(limits: Limits, *, is_followed: bool) -> list[Line]:
+    return Transaction(limits, is_followed=is_followed).script.lines
+
+
+def _rest(work: Work, place: Place, limits: Limits) -> str:
+    return ";\n".join(line.text for line in _rest_lines(work, place, limits))
+
+
+def _rest_lines(work: Work, place: Place, limits: Limits) -> list[Line]:
+    """Give what stands behind the beginning of a work's transaction."""
+    writing = written([work], [place], limits)
+    return [*writing.script.lines[len(_frame(limits, is_followed=False)) :], *writing.commit()]
