@@ -172,6 +172,18 @@ def paused(server: PostgreSQL, name: str, database: PostgresqlDatabase, where: s
     return [plan(database, tenant, move) for tenant in TENANTS]
 
 
+def give_to_ada(server: PostgreSQL, name: str) -> None:
+    """Give the tenants to somebody who may write no message into the log."""
+    owned = "".join(
+        f"ALTER SCHEMA {tenant} OWNER TO ada; ALTER TABLE {tenant}.users OWNER TO ada;"
+        f"ALTER TABLE {tenant}.pdelta_applied OWNER TO ada; ALTER TABLE {tenant}.pdelta_history OWNER TO ada;"
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA {tenant} TO ada;"
+        for tenant in TENANTS
+    )
+    told = "REVOKE EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) FROM PUBLIC"
+    server.sql(f"CREATE ROLE ada LOGIN PASSWORD '{PASSWORD}'; {told}; {owned}", name)
+
+
 @contextmanager
 def broken_in_its_sleep(server: PostgreSQL) -> Iterator[None]:
     """Have the connection ended that sleeps meanwhile."""
@@ -280,12 +292,53 @@ def test_series_when_one_can_not_be_read_then_it_is_named_and_those_before_it_ar
     with managed(postgresql, pg_database) as database, session_of(database) as session:
         bad = adds("delta_b", "SELEC 1")
         works = [plan(database, tenant, bad if tenant == "t3" else TWO) for tenant in TENANTS]
-        *done, error = session.commit_each(works, lock_timeout_ms=WAIT_MS)
+        *done, error = each(session, works)
         assert done == [None] * 3
         assert isinstance(error, DatabaseError)
         assert error.message.startswith('t3: delta_b: syntax error at or near "SELEC" (statement 1: SELEC 1)')
         check(postgresql, pg_database, database, TENANTS[:3])
         assert each(session, works[4:]) == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("encoding", "good", "bad"),
+    [
+        # The server does not say where what it can't convert stands.
+        ("LATIN1", "INSERT INTO users VALUES (1)", "SELECT '€'"),
+        # The server counts bytes there.
+        ("SQL_ASCII", f"INSERT INTO users VALUES (1, '{'€' * 3000}')", "SELEC 1"),
+    ],
+)
+def test_series_when_the_server_does_not_say_where_it_could_not_be_read_then_only_the_bad_one_fails(
+    postgresql: PostgreSQL, encoding: str, good: str, bad: str
+) -> None:
+    name = f"encoded_{encoding.lower()}"
+    postgresql.sql(f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    try:
+        with managed(postgresql, name) as database, session_of(database) as session:
+            moves = {tenant: adds("delta_b", bad if tenant == "t3" else good) for tenant in TENANTS}
+            works = [plan(database, tenant, move) for tenant, move in moves.items()]
+            *done, error = each(session, works)
+            assert done == [None] * 3
+            assert isinstance(error, DatabaseError)
+            assert (error.cause, error.message[:4]) == (Cause.REFUSED, "t3: ")
+            assert each(session, works[4:]) == [None] * 4
+    finally:
+        postgresql.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.parametrize("way", ["SET LOCAL", "SET"])
+def test_series_when_the_last_delta_would_not_wait_for_the_disk_then_it_waits_all_the_same(
+    lazy_postgresql: PostgreSQL, way: str
+) -> None:
+    server = lazy_postgresql
+    with server.fresh_database() as name, managed(server, name) as database, session_of(database) as session:
+        quick = adds("delta_b", f"{way} synchronous_commit = off", "INSERT INTO users VALUES (1)")
+        works = [plan(database, tenant, quick if tenant == TENANTS[-1] else TWO) for tenant in TENANTS]
+        assert session.commit_each(works, lock_timeout_ms=WAIT_MS) == [None] * 8
+        server.kill()
+        server.start()
+        check(server, name, database, TENANTS)
 
 
 def test_series_when_each_has_a_text_of_its_own_then_all_that_is_told_is_done(
@@ -321,13 +374,20 @@ def test_series_when_each_has_a_text_of_its_own_then_all_that_is_told_is_done(
         assert all(len(found) == 2 for found in database.ledgers(names).values() if not isinstance(found, Exception))
 
 
+@pytest.mark.parametrize("allowed", [True, False])
 def test_series_when_the_connection_broke_in_it_then_what_is_seen_afterwards_is_durable(
-    lazy_postgresql: PostgreSQL,
+    lazy_postgresql: PostgreSQL, allowed: bool
 ) -> None:
     server = lazy_postgresql
-    with server.fresh_database() as name, managed(server, name) as database, session_of(database) as session:
+    with server.fresh_database() as name, managed(server, name) as database:
         works = paused(server, name, database, "t6")
-        with broken_in_its_sleep(server):
+        if not allowed:
+            give_to_ada(server, name)
+        with (
+            schemas(server.url(name, user="postgres" if allowed else "ada")) as mine,
+            session_of(mine) as session,
+            broken_in_its_sleep(server),
+        ):
             outcomes = session.commit_each(works, lock_timeout_ms=WAIT_MS)
         assert {isinstance(one, DatabaseError) and one.cause for one in outcomes} == {Cause.LOST}
         seen = [tenant for tenant in TENANTS if "delta_b" in ids(database, tenant)]
@@ -342,13 +402,7 @@ def test_series_when_nobody_may_write_a_message_then_what_is_told_is_durable_and
 ) -> None:
     server = lazy_postgresql
     with server.fresh_database() as name, managed(server, name):
-        owned = "".join(
-            f"ALTER SCHEMA {tenant} OWNER TO ada; ALTER TABLE {tenant}.users OWNER TO ada;"
-            f"ALTER TABLE {tenant}.pdelta_applied OWNER TO ada; ALTER TABLE {tenant}.pdelta_history OWNER TO ada;"
-            for tenant in TENANTS
-        )
-        told = "REVOKE EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) FROM PUBLIC"
-        server.sql(f"CREATE ROLE ada LOGIN PASSWORD '{PASSWORD}'; {told}; {owned}", name)
+        give_to_ada(server, name)
         with schemas(server.url(name, user="ada")) as database, session_of(database) as session:
             works = works_of(database)
             server.sql("ALTER TABLE t5.users ADD CHECK (id > 1)", name)

@@ -1,5 +1,7 @@
 """Connections that are begun before anybody wants them."""
 
+import threading
+
 import pytest
 
 from pdelta.databases.postgresql.address import Address
@@ -62,3 +64,44 @@ def test_lend_when_what_was_begun_can_not_be_made_then_whoever_wants_one_is_told
             postgresql.start()
         assert caught.value.cause is Cause.UNREACHABLE
         server.lend("").close()
+
+
+def test_prepare_when_no_thread_can_be_had_then_whoever_needs_a_connection_makes_it(
+    postgresql: PostgreSQL, pg_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with Server(Address(postgresql.url(pg_database)), application_name="prepared") as server:
+        with monkeypatch.context() as without:
+            without.setattr(threading.Thread, "start", refuse)
+            server.prepare()
+        server.lend("").close()
+
+
+def test_lend_when_others_wait_for_what_is_coming_then_they_are_not_waited_for(
+    postgresql: PostgreSQL, pg_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going = threading.Event()
+    connect = Server.connect
+
+    def slowly(self: Server, database: str = "", *, directly: bool = False) -> Connection:
+        if threading.current_thread().name.startswith("connecting"):
+            assert going.wait(30)
+        return connect(self, database, directly=directly)
+
+    monkeypatch.setattr(Server, "connect", slowly)
+    with Server(Address(postgresql.url(pg_database)), application_name="prepared") as server:
+        server.prepare()
+        first: list[Connection] = []
+        waiting = threading.Thread(target=lambda: first.append(server.lend("")))
+        waiting.start()
+        while not server._awaited:
+            pass
+        other = server.lend("")
+        assert first == []
+        going.set()
+        waiting.join(30)
+        for connection in (*first, other):
+            connection.close()
+        assert len(first) == 1

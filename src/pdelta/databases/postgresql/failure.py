@@ -71,12 +71,15 @@ def unfit(error: ScriptError, tenant: str) -> DatabaseError:
 def index_of(error: StatementError, script: Script) -> int:
     """Give which statement of a string failed: the one after those that have results.
 
-    Where none has, the server could not read the string, and says only at which character.
+    Where none has, the server could not read the string, and says only at which character, if that; it is the last
+    one then which it may be.
     """
-    if error.results or not error.position:
-        return min(len(error.results), len(script.lines) - 1)
+    last = len(script.lines) - 1
+    if error.results:
+        return min(len(error.results), last)
     ends = accumulate(len(line.text) + 2 for line in script.lines)
-    return next((index for index, end in enumerate(ends) if error.position <= end), 0)
+    found = (index for index, end in enumerate(ends) if 0 < error.position <= end)
+    return next(found, last)
 
 
 def may_hide(refusal: PdeltaError) -> bool:
@@ -95,6 +98,9 @@ def refused(error: StatementError, script: Script) -> PdeltaError:
 
     index = index_of(error, script)
     line = script.lines[index]
+    tenants = {one.tenant for one in script.lines if one.tenant}
+    if not line.tenant and len(tenants) == 1:
+        line = line._replace(tenant=tenants.pop())
     if line.role is Role.HEAD and (error.sqlstate in _NOT_AS_SAID or STALE in error.message):
         return stale(line.tenant)
     if line.role is Role.HEAD and WRONG in error.message:

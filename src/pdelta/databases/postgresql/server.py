@@ -13,7 +13,7 @@ from pdelta.databases.postgresql import failure
 from pdelta.databases.postgresql.address import Address
 from pdelta.databases.postgresql.connection import BrokenError, ConnectError, Connection, Result, StatementError
 from pdelta.databases.postgresql.script import Line, Role, roll_back
-from pdelta.errors import DatabaseError
+from pdelta.errors import PdeltaError
 
 _IS_THERE: Final = frozenset({"42P04", "42P06", "23505"})
 """A database or a schema of the name; or somebody else made it at the same moment."""
@@ -43,6 +43,7 @@ class Server:
         self._lending = threading.Condition()
         self._idle: list[Connection] = []
         self._coming = 0
+        self._awaited = 0
 
     def connect(self, database: str = "", *, directly: bool = False) -> Connection:
         """Make a connection.
@@ -63,17 +64,21 @@ class Server:
 
     def prepare(self) -> None:
         """Begin to make a connection to the address's database, for who will want to be lent one first."""
-        with self._lending:
+        thread = threading.Thread(target=self._prepare, name=f"connecting to {self.name}", daemon=True)
+        # Where no thread can be had, whoever needs a connection makes it.
+        with self._lending, suppress(RuntimeError):
+            thread.start()
             self._coming += 1
-        threading.Thread(target=self._prepare, name=f"connecting to {self.name}", daemon=True).start()
 
     def _prepare(self) -> None:
-        # Whoever needs one tries again, and tells why there is none.
-        with suppress(DatabaseError):
-            self.give_back(self.connect(), "")
-        with self._lending:
-            self._coming -= 1
-            self._lending.notify_all()
+        try:
+            # Whoever needs one tries again, and tells why there is none.
+            with suppress(PdeltaError):
+                self.give_back(self.connect(), "")
+        finally:
+            with self._lending:
+                self._coming -= 1
+                self._lending.notify_all()
 
     def lend(self, database: str) -> Connection:
         """Give a connection that is nobody else's until it is given back: one that was, or a new one.
@@ -103,9 +108,12 @@ class Server:
             self._lending.notify()
 
     def _pop(self) -> Connection | None:
-        """Give one that is idle, or soon will be; None where none is."""
+        """Give one that is idle, or will be before another could be made; None where none is."""
         with self._lending:
-            self._lending.wait_for(lambda: self._idle or not self._coming)
+            if self._coming > self._awaited:
+                self._awaited += 1
+                self._lending.wait_for(lambda: self._idle or not self._coming)
+                self._awaited -= 1
             return self._idle.pop() if self._idle else None
 
     def ask(self, text: str, *, about: str = "") -> list[Result]:

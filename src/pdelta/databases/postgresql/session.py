@@ -10,8 +10,6 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec.structs import replace
-
 from pdelta.databases.base import Glance, Work
 from pdelta.databases.postgresql import catalogue, failure, ledger
 from pdelta.databases.postgresql.connection import BrokenError, Connection, Result, StatementError
@@ -124,8 +122,8 @@ class PostgresqlSession:
         """Do some of these works, at least the first, each in a transaction of its own, until one fails.
 
         Those of tenants that have a ledger go out as one string. Each transaction but the last commits without waiting
-        for the disk, for the last one waits for all that was written before it; where it does not come to that,
-        something else does.
+        for the disk, for the last one waits for all that was written before it; where it does not come to that, a
+        message in the log is waited for, or a row that is locked.
         """
         limits = Limits(lock_timeout_ms, statement_timeout_ms)
         series = Series.of(works, self._layout, self._patterns, limits) if self._layout.by_schema else None
@@ -138,15 +136,15 @@ class PostgresqlSession:
             cause = error.__cause__
             if not isinstance(cause, StatementError):
                 # How far it came nobody knows, and whoever looks is to see nothing that might vanish again.
-                self._make_durable(series.works[0], None)
+                self._make_durable(series.places[0])
                 return [error] * len(tenants)
             place = series.place_of(cause)
             if place and not cause.results:
                 # The string could not be read, so that those before the bad one have not happened either.
-                outcomes = self.commit_each(works[:place], **limits._asdict())
-                return outcomes if len(outcomes) < place or any(outcomes) else [*outcomes, error]
-            lost = self._make_durable(series.works[0], series.works[place - 1]) if place else None
-            return [*[lost] * place, error]
+                return self.commit_each(works[:place], **limits._asdict())
+            if place:
+                self._make_durable(series.places[0])
+            return [*[None] * place, error]
         return [None] * len(tenants)
 
     def _takes(self, series: Series) -> bool:
@@ -160,30 +158,28 @@ class PostgresqlSession:
         # What says how it is read would come too late.
         return connection.parameter("standard_conforming_strings") != "off"
 
-    def _make_durable(self, reached: Work, last: Work | None) -> DatabaseError | None:
-        """Wait for the disk in the place of a COMMIT that never came; give an error where that can't be.
+    def _make_durable(self, place: Place) -> None:
+        """Wait for the disk in the place of a COMMIT that never came.
+
+        Where the server is out of reach that can't be, and need not: its own writer comes round within a second, and
+        of a server that died only what is durable will be seen.
 
         Args:
-            reached: A work on the same server.
-            last: The last that was done; None where that is not known.
+            place: Of a ledger on the server.
         """
-        try:
-            connection = self._reach(reached.tenant)
+        # Who may not write a message may lock a row of a ledger, of which there is one, or was.
+        message = "SELECT pg_logical_emit_message(true, 'pdelta', '')"
+        rows = (f"SELECT FROM {table} LIMIT 1 FOR KEY SHARE" for table in (place.applied, place.history))
+        for text in (message, "; ".join(rows)):
             try:
-                connection.run("BEGIN; SELECT pg_logical_emit_message(true, 'pdelta', ''); COMMIT")
+                connection = self._reach(place.tenant)
+                connection.run(f"BEGIN; SET LOCAL lock_timeout = {WAIT_MS}; {text}; COMMIT")
             except StatementError:
-                # Not everybody may do that; to stamp a ledger again is written too.
                 self._roll_back(connection)
-                if last is not None:
-                    again = replace(last, before=last.after, moves=())
-                    self.commit([again], lock_timeout_ms=WAIT_MS)
-        except (BrokenError, PdeltaError) as error:
-            return DatabaseError(
-                f"{reached.tenant}: whether what was done outlives a crash is not known: {error}",
-                cause=Cause.LOST,
-                reason="the connection broke",
-            )
-        return None
+            except (BrokenError, DatabaseError):
+                return
+            else:
+                return
 
     def record(
         self,

@@ -19,6 +19,8 @@ from pdelta.errors import PdeltaError, ScriptError
 from pdelta.sql.ledger import Head
 
 _END: Final = "COMMIT"
+_WAITS: Final = "SET LOCAL synchronous_commit TO DEFAULT"
+"""Before the last COMMIT of several, whatever a delta has set."""
 
 
 def written(works: Sequence[Work], places: Sequence[Place], limits: Limits) -> Transaction:
@@ -90,6 +92,7 @@ class Series(NamedTuple):
                 # Why, its own commit tells.
                 break
             places.append(place)
+        rests[-1:] = [f"{_WAITS};\n{_END}".join(rest.rsplit(_END, 1)) for rest in rests[-1:]]
         frames = [_frame(limits, is_followed=True)] * (len(rests) - 1) + [_frame(limits, is_followed=False)]
         texts = (";\n".join((*(line.text for line in frame), rest)) for frame, rest in zip(frames, rests, strict=False))
         return cls(works[: len(places)], places, limits, ";\n".join(texts))
@@ -97,11 +100,13 @@ class Series(NamedTuple):
     def script(self) -> Script:
         """Give the statements of the string."""
         last = len(self.works) - 1
-        return Script(
+        script = Script(
             line
             for number, (work, place) in enumerate(zip(self.works, self.places, strict=True))
             for line in (*_frame(self.limits, is_followed=number < last), *_rest_lines(work, place, self.limits))
         )
+        script.lines.insert(-1, Line(_WAITS))
+        return script
 
     def place_of(self, error: StatementError) -> int:
         """Give in the how manieth work, from 0, a statement failed."""

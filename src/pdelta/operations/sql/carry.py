@@ -159,8 +159,7 @@ class Carrier:
         often = self._wrong * _RIGHT_A_WRONG > self._right + _RIGHT_A_WRONG
         return _is_guessed(task) and not often
 
-    def _judge(self, tasks: Sequence[Task], *, is_right: bool) -> None:
-        guesses = sum(map(_is_guessed, tasks))
+    def _judge(self, guesses: int, *, is_right: bool) -> None:
         with self._reading:
             self._right += guesses * is_right
             self._wrong += guesses * (not is_right)
@@ -196,11 +195,11 @@ class Carrier:
             if not guessed or not _may_be_of_rows(error):
                 return None
             # One of them may have other rows, which cost the whole batch.
-            self._judge(tasks, is_right=False)
+            self._judge(len(guessed), is_right=False)
             with self._reading:
                 self._read(guessed)
             return self._together(session, tasks, lock_ms)
-        self._judge(tasks, is_right=True)
+        self._judge(sum(map(_is_guessed, tasks)), is_right=True)
         took = {"duration_s": (self._clock() - began) / len(tasks), "batch": len(tasks)}
         return [Arrival(task.step, task.told(Standing.AFTER), facts=took) for task in tasks]
 
@@ -209,6 +208,8 @@ class Carrier:
         wait_ms = lock_timeout_ms(tasks[0].moves, lock_ms)
         alike = takewhile(lambda task: lock_timeout_ms(task.moves, lock_ms) == wait_ms, tasks)
         works: list[Work] = []
+        # Another lane may read ledgers meanwhile.
+        guessed = [_is_guessed(task) for task in tasks]
         for task in alike:
             work = self._known_work(session, task)
             if work is None:
@@ -219,18 +220,19 @@ class Carrier:
         began = self._clock()
         outcomes = session.commit_each(works, lock_timeout_ms=wait_ms, statement_timeout_ms=self.statement_ms)
         took = {"duration_s": (self._clock() - began) / len(outcomes)}
-        self._judge([task for task, error in zip(tasks, outcomes, strict=False) if error is None], is_right=True)
-        return [
-            Arrival(task.step, task.told(Standing.AFTER), facts=took)
-            if error is None
-            else self._one(session, task, lock_ms, failed=error)
-            for task, error in zip(tasks, outcomes, strict=False)
-        ] + [None] * (len(tasks) - len(outcomes))
+        told: list[Arrival | DatabaseError | None] = []
+        for task, error, is_guess in zip(tasks, outcomes, guessed, strict=False):
+            if error is None:
+                self._judge(is_guess, is_right=True)
+                told.append(Arrival(task.step, task.told(Standing.AFTER), facts=took))
+            else:
+                told.append(self._one(session, task, lock_ms, failed=(error, is_guess)))
+        return told + [None] * (len(tasks) - len(outcomes))
 
     def _one(
-        self, session: Session, task: Task, lock_ms: int, *, failed: PdeltaError | None = None
+        self, session: Session, task: Task, lock_ms: int, *, failed: tuple[PdeltaError, bool] | None = None
     ) -> Arrival | DatabaseError:
-        """Do one; where its transaction was tried already, and failed, go on from there."""
+        """Do one; where its transaction failed already, by rows that were guessed or not, go on from there."""
         began = self._clock()
         try:
             facts = self._carry(session, task, lock_ms, failed)
@@ -247,17 +249,17 @@ class Carrier:
         return Arrival(task.step, task.told(Standing.AFTER), facts={"duration_s": self._clock() - began, **facts})
 
     def _carry(
-        self, session: Session, task: Task, lock_ms: int, failed: PdeltaError | None
+        self, session: Session, task: Task, lock_ms: int, failed: tuple[PdeltaError, bool] | None
     ) -> dict[str, object] | None:
         """Do what is left; give facts about it, None where nothing was left."""
-        guessed, work = _is_guessed(task), None
+        is_guess, work = failed[1] if failed else _is_guessed(task), None
         try:
             if failed:
-                raise failed
+                raise failed[0]
             work = self._known_work(session, task)
             if work is not None:
                 self._execute(session, [work], lock_timeout_ms(task.moves, lock_ms))
-                self._judge([task], is_right=True)
+                self._judge(is_guess, is_right=True)
                 return {}
         except StaleError:
             # Somebody was here since, or it has other rows: the ledger itself tells what is left.
@@ -265,10 +267,12 @@ class Carrier:
         except (GuardError, DatabaseError) as error:
             # What was tried may be what another tenant's row says.
             is_check = isinstance(error, GuardError) and CHECK in error.message
-            if not is_check and not (guessed and _may_be_of_rows(error)):
+            if not is_check and not (is_guess and _may_be_of_rows(error)):
                 raise
-        if guessed and (failed or work is not None):
-            self._judge([task], is_right=False)
+        if failed or work is not None:
+            self._judge(is_guess, is_right=False)
+            # Nor is it a good guess for the next attempt.
+            task.likely = ()
         return self._carry_on(session, task, lock_ms)
 
     def _carry_on(self, session: Session, task: Task, lock_ms: int) -> dict[str, object] | None:
@@ -436,4 +440,6 @@ def _is_guessed(task: Task) -> bool:
 
 def _may_be_of_rows(error: PdeltaError) -> bool:
     """Say whether a failure may come of what the tenant's own row does not say."""
-    return not (isinstance(error, DatabaseError) and error.cause in {Cause.BUSY, Cause.LOST, Cause.UNREACHABLE})
+    return isinstance(error, StaleError | GuardError) or (
+        isinstance(error, DatabaseError) and error.cause is Cause.REFUSED
+    )
