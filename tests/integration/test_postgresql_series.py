@@ -4,7 +4,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -172,16 +172,21 @@ def paused(server: PostgreSQL, name: str, database: PostgresqlDatabase, where: s
     return [plan(database, tenant, move) for tenant in TENANTS]
 
 
+def give_to(server: PostgreSQL, name: str, role: str, tenants: Sequence[str]) -> None:
+    """Make somebody who can log in, and give the tenants to them."""
+    owned = "".join(
+        f"ALTER SCHEMA {tenant} OWNER TO {role}; ALTER TABLE {tenant}.users OWNER TO {role};"
+        f"ALTER TABLE {tenant}.pdelta_applied OWNER TO {role}; ALTER TABLE {tenant}.pdelta_history OWNER TO {role};"
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA {tenant} TO {role};"
+        for tenant in tenants
+    )
+    server.sql(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'; {owned}", name)
+
+
 def give_to_ada(server: PostgreSQL, name: str) -> None:
     """Give the tenants to somebody who may write no message into the log."""
-    owned = "".join(
-        f"ALTER SCHEMA {tenant} OWNER TO ada; ALTER TABLE {tenant}.users OWNER TO ada;"
-        f"ALTER TABLE {tenant}.pdelta_applied OWNER TO ada; ALTER TABLE {tenant}.pdelta_history OWNER TO ada;"
-        f"GRANT SELECT ON ALL TABLES IN SCHEMA {tenant} TO ada;"
-        for tenant in TENANTS
-    )
-    told = "REVOKE EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) FROM PUBLIC"
-    server.sql(f"CREATE ROLE ada LOGIN PASSWORD '{PASSWORD}'; {told}; {owned}", name)
+    server.sql("REVOKE EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) FROM PUBLIC", name)
+    give_to(server, name, "ada", TENANTS)
 
 
 @contextmanager
@@ -497,12 +502,8 @@ def test_apply_when_the_server_lets_few_in_then_those_that_it_does_are_done_and_
         "delta_20250301_visits", "CREATE TABLE visits (id int);\n-- Reversible delta\n-- DROP TABLE visits;\n"
     )
     cli("sql", "apply", cwd=tmp_path)
-    owned = "".join(
-        f"ALTER SCHEMA {name} OWNER TO few; ALTER TABLE {name}.users OWNER TO few;"
-        f"ALTER TABLE {name}.pdelta_applied OWNER TO few; ALTER TABLE {name}.pdelta_history OWNER TO few;"
-        for name in names
-    )
-    postgresql.sql(f"CREATE ROLE few LOGIN PASSWORD '{PASSWORD}' CONNECTION LIMIT 3; {owned}", pg_database)
+    give_to(postgresql, pg_database, "few", names)
+    postgresql.sql("ALTER ROLE few CONNECTION LIMIT 3", pg_database)
     try:
         (tmp_path / "url").write_text(postgresql.url(pg_database, user="few"))
         project.write(NAME, ORIGIN)
