@@ -67,8 +67,24 @@ def managed(server: PostgreSQL, pg_database: str, url: str = "") -> PostgresqlDa
     return database
 
 
+def firsts(names: Sequence[str]) -> list[Work]:
+    """Give the works that make the ledgers of tenants."""
+    unmanaged = Glance(managed=False, head=EMPTY_HEAD)
+    return [Work(name, EMPTY_HEAD, head([ONE.row]), (ONE,), unmanaged) for name in names]
+
+
 def works_of(database: PostgresqlDatabase) -> list[Work]:
     return [plan(database, tenant, TWO) for tenant in TENANTS]
+
+
+def visited(fleet: SchemaFleet, cli: Cli) -> tuple[SchemaFleet, Project]:
+    """Bring a first delta to a fleet, so that each tenant has a ledger; give its project too."""
+    project = Project(fleet.folder, fleet.section)
+    project.write(
+        "delta_20250301_visits", "CREATE TABLE visits (id int);\n-- Reversible delta\n-- DROP TABLE visits;\n"
+    )
+    cli("sql", "apply", cwd=fleet.folder)
+    return fleet, project
 
 
 def check(server: PostgreSQL, pg_database: str, database: PostgresqlDatabase, having: tuple[str, ...]) -> None:
@@ -265,12 +281,7 @@ def test_apply_when_some_fail_and_some_are_locked_in_a_fleet_then_only_these_are
     tmp_path: Path, postgresql: PostgreSQL, pg_database: str, cli: Cli
 ) -> None:
     names = [f"t{number:02d}" for number in range(40)]
-    fleet = SchemaFleet(tmp_path, names, postgresql, pg_database)
-    project = Project(tmp_path, fleet.section)
-    project.write(
-        "delta_20250301_visits", "CREATE TABLE visits (id int);\n-- Reversible delta\n-- DROP TABLE visits;\n"
-    )
-    cli("sql", "apply", cwd=tmp_path)
+    fleet, project = visited(SchemaFleet(tmp_path, names, postgresql, pg_database), cli)
     project.write(NAME, ORIGIN)
     fleet.sql("t11", "ALTER TABLE users ADD last_login int")
     database = schemas(postgresql.url(pg_database))
@@ -352,10 +363,7 @@ def test_series_when_each_has_a_text_of_its_own_then_all_that_is_told_is_done(
     names = [f"t{number}" for number in range(200)]
     make_schemas(postgresql, pg_database, *names)
     with schemas(postgresql.url(pg_database)) as database:
-        first = [
-            Work(name, EMPTY_HEAD, head([ONE.row]), (ONE,), Glance(managed=False, head=EMPTY_HEAD)) for name in names
-        ]
-        commit(database, *first)
+        commit(database, *firsts(names))
         glances = database.glance(names)
         rows = head([ONE.row, TWO.row])
         works = []
@@ -438,9 +446,7 @@ def test_series_when_tenants_have_no_ledger_yet_then_a_connection_is_kept_for_a_
     monkeypatch.setattr(Server, "connect", listen)
     monkeypatch.setattr(session_module, "TENANTS_A_CONNECTION", 100)
     with schemas(postgresql.url(pg_database)) as database, session_of(database) as session:
-        left = [
-            Work(name, EMPTY_HEAD, head([ONE.row]), (ONE,), Glance(managed=False, head=EMPTY_HEAD)) for name in names
-        ]
+        left = firsts(names)
         while left:
             left = left[len(session.commit_each(left[:16], lock_timeout_ms=WAIT_MS)) :]
         assert made == [""]
@@ -480,12 +486,7 @@ def test_rollback_when_the_first_tenant_has_a_reverse_that_fails_then_the_others
     tmp_path: Path, postgresql: PostgreSQL, pg_database: str, cli: Cli, batch: int, bad: str
 ) -> None:
     names = [f"t{number:02d}" for number in range(24)]
-    fleet = SchemaFleet(tmp_path, names, postgresql, pg_database)
-    project = Project(tmp_path, fleet.section)
-    project.write(
-        "delta_20250301_visits", "CREATE TABLE visits (id int);\n-- Reversible delta\n-- DROP TABLE visits;\n"
-    )
-    cli("sql", "apply", cwd=tmp_path)
+    fleet, _ = visited(SchemaFleet(tmp_path, names, postgresql, pg_database), cli)
     fleet.sql("t00", f"UPDATE pdelta_applied SET reverse = '{bad}'")
     words = ("--to", "0", "--on-failure", "continue", "--batch", str(batch))
     cli("sql", "rollback", *words, cwd=tmp_path, status=8)
@@ -496,12 +497,7 @@ def test_apply_when_the_server_lets_few_in_then_those_that_it_does_are_done_and_
     tmp_path: Path, postgresql: PostgreSQL, pg_database: str, cli: Cli
 ) -> None:
     names = [f"t{number:02d}" for number in range(60)]
-    fleet = SchemaFleet(tmp_path, names, postgresql, pg_database)
-    project = Project(tmp_path, fleet.section)
-    project.write(
-        "delta_20250301_visits", "CREATE TABLE visits (id int);\n-- Reversible delta\n-- DROP TABLE visits;\n"
-    )
-    cli("sql", "apply", cwd=tmp_path)
+    fleet, project = visited(SchemaFleet(tmp_path, names, postgresql, pg_database), cli)
     give_to(postgresql, pg_database, "few", names)
     postgresql.sql("ALTER ROLE few CONNECTION LIMIT 3", pg_database)
     try:

@@ -36,6 +36,7 @@ TENANTS_A_CONNECTION: Final = 1000
 """A backend remembers every table that it has met: measured, 21 MB after 1,000 tenants. Then it is let go."""
 
 _WORTH_A_STRING: Final = 2
+"""Works that gain by being sent together."""
 _REST_S: Final = 0.05
 """How long a connection may rest before it is asked whether the server has closed it."""
 

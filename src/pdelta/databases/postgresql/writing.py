@@ -92,9 +92,9 @@ class Series(NamedTuple):
                 # Why, its own commit tells.
                 break
             places.append(place)
-        rests[-1:] = [f"{_WAITS};\n{_END}".join(rest.rsplit(_END, 1)) for rest in rests[-1:]]
-        frames = [_frame(limits, is_followed=True)] * (len(rests) - 1) + [_frame(limits, is_followed=False)]
-        texts = (";\n".join((*(line.text for line in frame), rest)) for frame, rest in zip(frames, rests, strict=False))
+        begins, begins_last = (Transaction(limits, is_followed=follows).script.text for follows in (True, False))
+        texts = [f"{begins};\n{rest}" for rest in rests[:-1]]
+        texts += [f"{begins_last};\n{rest.removesuffix(_END)}{_WAITS};\n{_END}" for rest in rests[-1:]]
         return cls(works[: len(places)], places, limits, ";\n".join(texts))
 
     def script(self) -> Script:

@@ -28,10 +28,10 @@ from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way, head_of_row
 
 RESUMED: Final = "resume"
 """What the change of a delta says that stopped half-way."""
-_SERIES: Final = 16
-"""How many transactions are sent together at most: more gain nothing that can be measured."""
 RECORDED: Final = "record"
 """What that of a delta says of which only the ledger is written."""
+_SERIES: Final = 16
+"""How many transactions are sent together at most: more gain nothing that can be measured."""
 
 
 class Seen(msgspec.Struct, frozen=True):
