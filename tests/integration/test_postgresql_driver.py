@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -24,12 +25,16 @@ def connect(url: str, database: str = "") -> Connection:
     return Connection(Address(url), database=database, application_name="pdelta")
 
 
+def brought() -> list[str]:
+    """Give the libraries of packages, the newest first."""
+    return sorted(libpq.bundled(), key=lambda path: path.rpartition(".so.")[2], reverse=True)
+
+
 def test_library_when_a_package_brought_it_then_it_does_all_that_the_systems_does(
     postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (path, *_others) = libpq.bundled()
-    library = libpq.load(path)
-    monkeypatch.setattr(libpq, "find_library", lambda: library)
+    library = libpq.load(brought()[0])
+    monkeypatch.setattr(libpq, "find_library", lambda **_: library)
     connection = connect(postgresql.url())
     assert connection.run("SELECT 1, 'ü'; SELECT 2")[0].rows == [(1, "ü")]
     with pytest.raises(StatementError, match="division by zero"):
@@ -160,3 +165,92 @@ def test_connect_when_the_database_is_another_then_that_one_is_connected_to(
     with pytest.raises(ConnectError) as caught:
         connect(postgresql.url(), "nowhere=1 host=elsewhere")
     assert caught.value.sqlstate == "3D000"
+
+
+@pytest.fixture
+def rather(postgresql: PostgreSQL) -> Iterator[str]:
+    """Give the URL of a role with a password of its own."""
+    postgresql.sql("DROP ROLE IF EXISTS rather; CREATE ROLE rather LOGIN PASSWORD 'one and the same'")
+    yield postgresql.url(user="rather", password="one and the same")
+    postgresql.sql("DROP ROLE rather")
+
+
+def failures(postgresql: PostgreSQL) -> int:
+    return postgresql.log.read_text(errors="replace").count('password authentication failed for user "rather"')
+
+
+def test_connect_when_it_is_the_third_time_then_keys_stand_for_the_password(
+    postgresql: PostgreSQL, rather: str
+) -> None:
+    address = Address(rather)
+    seen = []
+    for _time in range(4):
+        connection = Connection(address, application_name="pdelta")
+        seen.append((bool(address.login.parameters()), connection.run("SELECT current_user")[0].rows))
+        connection.close()
+    assert seen == [(False, [("rather",)]), *[(True, [("rather",)])] * 3]
+    assert libpq.takes_keys(libpq.find_library(keyed=True))
+
+
+def test_connect_when_the_keys_are_those_of_another_password_then_the_password_is_taken(
+    postgresql: PostgreSQL, rather: str
+) -> None:
+    address = Address(rather)
+    for _time in range(2):
+        Connection(address, application_name="pdelta").close()
+    postgresql.sql("ALTER ROLE rather PASSWORD 'one and the same'")  # another salt
+    before = failures(postgresql)
+    for _time in range(3):
+        Connection(address, application_name="pdelta").close()
+    assert (address.login.parameters(), failures(postgresql)) == ((), before + 1)
+    postgresql.sql("ALTER ROLE rather PASSWORD 'another'")
+    with pytest.raises(ConnectError) as caught:
+        Connection(address, application_name="pdelta")
+    assert caught.value.sqlstate == "28P01"
+    assert failures(postgresql) == before + 2
+
+
+def test_connect_when_the_library_takes_no_keys_then_it_has_the_password_each_time(
+    rather: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = libpq.load(brought()[-1])
+    assert not libpq.takes_keys(older)
+    monkeypatch.setattr(libpq, "find_library", lambda **_: older)
+    address = Address(rather)
+    for _time in range(3):
+        Connection(address, application_name="pdelta").close()
+    assert address.login.parameters() == ()
+
+
+def test_connect_when_a_pooler_answers_then_nobody_is_ever_refused(
+    postgresql: PostgreSQL, pgbouncer: PgBouncer
+) -> None:
+    address = Address(pgbouncer.url())
+    for _time in range(5):
+        connection = Connection(address, application_name="pdelta")
+        assert connection.run("SELECT 1")[0].rows == [(1,)]
+        connection.close()
+    assert address.login.is_repeatable
+    assert "password authentication failed" not in pgbouncer.log.read_text()
+
+
+def test_library_when_a_url_has_a_password_then_one_that_takes_keys_comes_before_the_systems(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    newest, loaded = brought()[0], list[str]()
+    monkeypatch.setattr(libpq, "load", loaded.append)
+    libpq.find_library.__wrapped__(keyed=True)
+    libpq.find_library.__wrapped__()
+    monkeypatch.setattr(libpq, "bundled", lambda: iter(["/x/libpq-0815.so.5.17", "/x/libpq-4711.so.5"]))
+    libpq.find_library.__wrapped__(keyed=True)
+    assert loaded == [newest, "libpq.so.5", "libpq.so.5"]
+
+
+def test_login_when_the_systems_certificates_count_then_it_is_the_systems_librarys_business(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Address("postgresql://me:secret@db/app").login.is_repeatable
+    assert not Address("postgresql://me:secret@db/app?sslrootcert=system").login.is_repeatable
+    assert not Address("postgresql://me@db/app").login.is_repeatable
+    monkeypatch.setenv("PGSSLROOTCERT", "system")
+    assert not Address("postgresql://me:secret@db/app").login.is_repeatable

@@ -1,8 +1,10 @@
 """The URL of a PostgreSQL server: what may be shown of it, and what only the library is told."""
 
+import os
 import re
 from typing import Final
 
+from pdelta.databases.postgresql.login import Login
 from pdelta.errors import UsageError
 
 SCHEMES: Final = ("postgresql", "postgres")
@@ -31,6 +33,7 @@ class Address:
         server: What people call the server: its host and port.
         database: The one that the URL names; empty for none.
         connect_timeout_s: How long connecting may take.
+        login: What is known of logging in there.
 
     Raises:
         UsageError: It is none.
@@ -57,6 +60,10 @@ class Address:
         self.connect_timeout_s = float(timeout)
         self.database = _meant(path) or query.get("dbname", [""])[-1]
         password = login.partition(":")[2]
+        passwords = query.get("password", [_meant(password)])
+        # A package's library does not know where the system keeps its certificates.
+        trusted = query.get("sslrootcert", [os.environ.get("PGSSLROOTCERT")])  # noqa: TID251 - the library reads it
+        self.login = Login("" if trusted[-1] == "system" else passwords[-1])
         self._secrets = {password, _meant(password), *query.get("password", []), *query.get("sslpassword", [])} - {""}
 
     def redact(self, text: str) -> str:

@@ -19,6 +19,8 @@ from pdelta.databases.postgresql.address import Address
 
 _CONNECT_STATE: Final = r":  ([0-9A-Z]{5}): (.*)"
 _LOST: Final = "the connection was closed"
+_REFUSED: Final = ("28", "08P01")
+"""How SQLSTATEs begin with which a server, or a pooler, does not let somebody in."""
 _BRIEF_BYTES: Final = 16_384
 """Fits into every socket, which holds at least five times as much."""
 
@@ -107,7 +109,7 @@ class Connection:
     """
 
     def __init__(self, address: Address, *, database: str = "", application_name: str) -> None:
-        self._pq = libpq.find_library()
+        self._pq = libpq.find_library(keyed=address.login.is_repeatable)
         self._handle = 0
         self._cancel = 0
         self._closing = threading.Lock()
@@ -194,6 +196,16 @@ class Connection:
 
     def _connect(self, address: Address, database: str, application_name: str) -> None:
         told = address.parameters(database=database, application_name=application_name)
+        keys = address.login.parameters()
+        try:
+            self._log_in(address, [*told, *keys])
+        except ConnectError as error:
+            if not keys or not error.sqlstate.startswith(_REFUSED):
+                raise
+            address.login.give_up()
+            self._log_in(address, told)
+
+    def _log_in(self, address: Address, told: Sequence[tuple[bytes, bytes]]) -> None:
         array = ctypes.c_char_p * (len(told) + 1)
         names, values = array(*(name for name, _ in told), None), array(*(value for _, value in told), None)
         self._handle = self._pq.PQconnectStartParams(names, values, 1)
@@ -201,24 +213,35 @@ class Connection:
         self._pq.PQsetErrorVerbosity(self._handle, libpq.ERRORS_VERBOSE)
         libpq.silence(self._pq, self._handle)
         deadline_s = time.monotonic() + address.connect_timeout_s
-        poll, state = select.poll(), libpq.POLLING_WRITING
+        listens = address.login.listens and libpq.takes_keys(self._pq)
+        trace = libpq.Trace(self._pq, self._handle) if listens else None
         try:
-            while self._pq.PQstatus(self._handle) != libpq.CONNECTION_BAD and state != libpq.POLLING_OK:
-                left_s = deadline_s - time.monotonic()
-                if state == libpq.POLLING_FAILED or left_s <= 0:
-                    break
-                socket = self._pq.PQsocket(self._handle)
-                poll.register(socket, select.POLLOUT if state == libpq.POLLING_WRITING else select.POLLIN)
-                poll.poll(left_s * 1000)
-                poll.unregister(socket)
-                state = self._pq.PQconnectPoll(self._handle)
+            try:
+                is_made = self._come_to_terms(deadline_s)
+            finally:
+                if trace:
+                    address.login.hear(trace.read())
         except BaseException:
             self.close()
             raise
-        if state != libpq.POLLING_OK:
+        if not is_made:
             words = [address.redact(self._words()), "no answer in time" if time.monotonic() >= deadline_s else ""]
             self.close()
             raise _refusal(" ".join(filter(None, words)))
+
+    def _come_to_terms(self, deadline_s: float) -> bool:
+        """Do with the server whatever the library wants to do; say whether the connection is made."""
+        poll, state = select.poll(), libpq.POLLING_WRITING
+        while self._pq.PQstatus(self._handle) != libpq.CONNECTION_BAD and state != libpq.POLLING_OK:
+            left_s = deadline_s - time.monotonic()
+            if state == libpq.POLLING_FAILED or left_s <= 0:
+                break
+            socket = self._pq.PQsocket(self._handle)
+            poll.register(socket, select.POLLOUT if state == libpq.POLLING_WRITING else select.POLLIN)
+            poll.poll(left_s * 1000)
+            poll.unregister(socket)
+            state = self._pq.PQconnectPoll(self._handle)
+        return state == libpq.POLLING_OK
 
     def _send(self, data: bytes) -> None:
         send = self._pq.PQsendBriefQuery if len(data) <= _BRIEF_BYTES else self._pq.PQsendQuery

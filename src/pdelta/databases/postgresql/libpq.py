@@ -4,6 +4,7 @@ Called by ``connection`` alone. Chosen by measurement (``docs/adr/0013``): a run
 20 to 110, and only here does every statement of a string have its result, so that a failure names its statement.
 """
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -40,6 +41,9 @@ POSITION: Final = ord("P")
 _SYSTEM: Final = "libpq.so.5"
 _WHEELS: Final = ("psycopg_binary.libs", "psycopg2_binary.libs")
 """Folders beside the packages that bring the library with them."""
+
+_KEYED: Final = 18
+"""The first version that takes the keys of SCRAM."""
 
 _handle: Final = ctypes.c_void_p
 _text: Final = ctypes.c_char_p
@@ -78,6 +82,9 @@ _FUNCTIONS: Final[tuple[tuple[str, Any, tuple[Any, ...]], ...]] = (
     ("PQcancel", _int, (_handle, _text, _int)),
     ("PQfreeCancel", None, (_handle,)),
     ("PQsetNoticeProcessor", _handle, (_handle, _PROCESSOR, _handle)),
+    ("PQlibVersion", _int, ()),
+    ("PQtrace", None, (_handle, _handle)),
+    ("PQuntrace", None, (_handle,)),
 )
 _WAITING: Final = frozenset(
     {
@@ -124,6 +131,42 @@ def silence(library: ctypes.CDLL, connection: int) -> None:
     library.PQsetNoticeProcessor(connection, _passes_over, None)
 
 
+class Trace:
+    """What library and server say to each other on one connection, from now until it is read.
+
+    Args:
+        library: Version 18 or later tells of logging in.
+        connection: Its handle.
+    """
+
+    def __init__(self, library: ctypes.CDLL, connection: int) -> None:
+        self._library = library
+        self._connection = connection
+        self._text = ctypes.c_void_p()
+        self._size = ctypes.c_size_t()
+        self._system = ctypes.PyDLL(None)
+        open_stream = self._system.open_memstream
+        open_stream.restype, open_stream.argtypes = _handle, (_handle, _handle)
+        self._stream = open_stream(ctypes.byref(self._text), ctypes.byref(self._size))
+        if self._stream:
+            library.PQtrace(connection, self._stream)
+
+    def read(self) -> bytes:
+        """Give it, and end it; called once, while the connection is there."""
+        if not self._stream:
+            return b""
+        self._library.PQuntrace(self._connection)
+        self._system.fclose(ctypes.c_void_p(self._stream))
+        text = ctypes.string_at(self._text, self._size.value)
+        self._system.free(self._text)
+        return text
+
+
+def takes_keys(library: ctypes.CDLL) -> bool:
+    """Say whether it logs in with the keys of SCRAM instead of a password, and tells which are asked for."""
+    return int(library.PQlibVersion()) >= _KEYED * 10_000
+
+
 def bundled() -> Iterator[str]:
     """Give the libraries that Python packages have brought with them."""
     for folder in sys.path:
@@ -134,18 +177,27 @@ def bundled() -> Iterator[str]:
 
 
 @functools.cache
-def find_library() -> ctypes.CDLL:
+def find_library(*, keyed: bool = False) -> ctypes.CDLL:
     """Give the system's library, which the system keeps safe; else one that a package has brought.
+
+    Args:
+        keyed: Whether one that takes keys is worth more than the system's; a package's file tells its version.
 
     Raises:
         UsageError: There is none.
     """
-    try:
-        return load(_SYSTEM)
-    except OSError:
-        for path in bundled():
+    brought = list(bundled())
+    able = [path for path in brought if keyed and _version(path) >= _KEYED]
+    for path in (*able, _SYSTEM, *brought):
+        with contextlib.suppress(OSError):
             return load(path)
     raise UsageError(
         "PostgreSQL's client library (libpq) is not installed",
         hint='install it with pip install "pdelta[postgresql]", or as a package of the system (Debian: libpq5)',
     )
+
+
+def _version(path: str) -> int:
+    """Give the version that the name of a library's file tells: 18 of ``libpq-0815.so.5.18``; 0 for none."""
+    _name, _so, numbers = path.rpartition(".so.5.")
+    return int(numbers) if numbers.isdecimal() else 0
