@@ -11,6 +11,7 @@ import pytest
 from pdelta.databases.postgresql import libpq
 from pdelta.databases.postgresql.address import Address
 from pdelta.databases.postgresql.connection import BrokenError, ConnectError, Connection, StatementError
+from pdelta.databases.postgresql.login import Keys
 from pdelta.errors import UsageError
 from tests.fixtures.pgbouncer import PgBouncer
 from tests.fixtures.postgresql import PostgreSQL, free_port
@@ -179,16 +180,23 @@ def failures(postgresql: PostgreSQL) -> int:
     return postgresql.log.read_text(errors="replace").count('password authentication failed for user "rather"')
 
 
-def test_connect_when_it_is_the_third_time_then_keys_stand_for_the_password(
-    postgresql: PostgreSQL, rather: str
+def test_connect_when_it_is_done_often_then_keys_stand_for_the_password(
+    rather: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = Address(rather)
-    seen = []
-    for _time in range(4):
+    seen: list[Keys] = []
+    told = address.login.parameters
+
+    def listen() -> Keys:
+        seen.append(told())
+        return seen[-1]
+
+    monkeypatch.setattr(address.login, "parameters", listen)
+    for _time in range(7):
         connection = Connection(address, application_name="pdelta")
-        seen.append((bool(address.login.parameters()), connection.run("SELECT current_user")[0].rows))
+        assert connection.run("SELECT current_user")[0].rows == [("rather",)]
         connection.close()
-    assert seen == [(False, [("rather",)]), *[(True, [("rather",)])] * 3]
+    assert [len(keys) for keys in seen] == [0, 0, 0, 0, 2, 2, 2]
     assert libpq.takes_keys(libpq.find_library(keyed=True))
 
 
@@ -196,8 +204,9 @@ def test_connect_when_the_keys_are_those_of_another_password_then_the_password_i
     postgresql: PostgreSQL, rather: str
 ) -> None:
     address = Address(rather)
-    for _time in range(2):
+    for _time in range(5):
         Connection(address, application_name="pdelta").close()
+    assert address.login.parameters()
     postgresql.sql("ALTER ROLE rather PASSWORD 'one and the same'")  # another salt
     before = failures(postgresql)
     for _time in range(3):
@@ -217,7 +226,7 @@ def test_connect_when_the_library_takes_no_keys_then_it_has_the_password_each_ti
     assert not libpq.takes_keys(older)
     monkeypatch.setattr(libpq, "find_library", lambda **_: older)
     address = Address(rather)
-    for _time in range(3):
+    for _time in range(6):
         Connection(address, application_name="pdelta").close()
     assert address.login.parameters() == ()
 
@@ -226,7 +235,7 @@ def test_connect_when_a_pooler_answers_then_nobody_is_ever_refused(
     postgresql: PostgreSQL, pgbouncer: PgBouncer
 ) -> None:
     address = Address(pgbouncer.url())
-    for _time in range(5):
+    for _time in range(8):
         connection = Connection(address, application_name="pdelta")
         assert connection.run("SELECT 1")[0].rows == [(1,)]
         connection.close()

@@ -6,7 +6,7 @@ from binascii import a2b_base64
 
 import pytest
 
-from pdelta.databases.postgresql.login import Login
+from pdelta.databases.postgresql.login import Keys, Login
 
 SALT, OTHER = "W22ZaJ0SNY7soEsUEjb6gQ==", "LjFt43wg1gPJaWqTS/whHw=="
 BARE = "n=user,r=rOprNGfwEbeRWgbNEkqO"
@@ -25,12 +25,18 @@ def said(salt: str = SALT, *, iterations: str = "4096", rest: str = "") -> bytes
     ).encode()
 
 
+def often(login: Login) -> Keys:
+    """Ask for as many connections as make keys worth deriving, and give what the last of them is told."""
+    return [login.parameters() for _time in range(5)][-1]
+
+
 def test_keys_when_two_connections_met_one_salt_then_they_are_those_of_the_standards_example() -> None:
     login = Login("pencil")
     login.hear(said())
     assert (login.parameters(), login.listens) == ((), True)
     login.hear(said(rest=",x=more"))
     assert not login.listens
+    assert [login.parameters() for _time in range(3)] == [()] * 3
     keys = {name: a2b_base64(value) for name, value in login.parameters()}
     assert sorted(keys) == [b"scram_client_key", b"scram_server_key"]
     exchange = f"{BARE},{NONCE},s={SALT},i=4096,{FINAL}".encode()
@@ -59,7 +65,7 @@ def test_keys_when_it_is_not_certain_what_is_asked_for_then_there_are_none(trace
     login = Login("pencil")
     for trace in traces:
         login.hear(trace)
-    assert (login.parameters(), login.listens) == ((), True)
+    assert (often(login), login.listens) == ((), True)
 
 
 @pytest.mark.parametrize("password", ["", "pässword", "tab\there"])
@@ -71,7 +77,7 @@ def test_keys_when_they_were_refused_then_the_password_counts_for_good() -> None
     login = Login("pencil")
     login.hear(said())
     login.hear(said())
-    assert login.parameters()
+    assert often(login)
     login.give_up()
     login.hear(said())
-    assert (login.parameters(), login.listens) == ((), False)
+    assert (often(login), login.listens) == ((), False)
