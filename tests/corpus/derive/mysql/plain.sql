@@ -321,6 +321,108 @@ DROP VIEW grown;
 -- forward
 ALTER TABLE users RENAME COLUMN email TO mail, RENAME COLUMN note TO `no``te`;
 
+-- case: clauses-drop-columns-of-one-index
+-- form: DROP COLUMN
+-- states: rows nulls
+-- forward
+ALTER TABLE users DROP COLUMN email, DROP COLUMN age;
+
+-- case: clauses-drop-columns-beside-each-other
+-- form: DROP COLUMN
+-- states: rows nulls
+-- setup
+ALTER TABLE users ADD KEY all_of_them (note(10), name, id);
+-- forward
+ALTER TABLE users DROP COLUMN loud, DROP COLUMN name, DROP COLUMN note, DROP COLUMN balance, DROP CONSTRAINT rich;
+
+-- case: clauses-drop-column-of-a-keys-index
+-- form: DROP COLUMN
+-- setup
+CREATE INDEX users_both ON users (org_id, note(5));
+-- forward
+ALTER TABLE users DROP COLUMN note;
+
+-- case: clauses-swap-columns
+-- form: RENAME COLUMN
+-- states: rows nulls
+-- forward
+ALTER TABLE users RENAME COLUMN note TO name, RENAME COLUMN name TO note;
+
+-- case: clauses-change-columns-beside-each-other
+-- form: CHANGE COLUMN
+-- states: rows nulls
+-- forward
+ALTER TABLE users CHANGE age years smallint, CHANGE balance money decimal(12, 2) FIRST, RENAME COLUMN note TO remark,
+    MODIFY updated_at timestamp(3) NOT NULL AFTER id, ALTER COLUMN org_id SET DEFAULT 1;
+
+-- case: clauses-rename-into-a-dropped-column
+-- form: RENAME COLUMN
+-- expect: refused note stands for two columns
+-- forward
+ALTER TABLE users DROP COLUMN note, RENAME COLUMN age TO note;
+
+-- case: clauses-add-column-of-a-renamed-ones-name
+-- form: CHANGE COLUMN
+-- expect: refused age stands for two columns
+-- forward
+ALTER TABLE users CHANGE Age years smallint, ADD COLUMN age text AFTER email;
+
+-- case: clauses-swap-indexes
+-- form: RENAME INDEX
+-- forward
+ALTER TABLE users RENAME INDEX users_email TO users_x, RENAME INDEX users_age TO users_email;
+
+-- case: clauses-rename-index-that-goes
+-- form: RENAME INDEX
+-- expect: refused an index that is renamed may go
+-- forward
+ALTER TABLE users RENAME INDEX users_age TO users_years, DROP COLUMN age;
+
+-- case: clauses-rename-table
+-- form: ALTER TABLE RENAME
+-- expect: refused RENAME TO beside other clauses
+-- forward
+ALTER TABLE logs RENAME TO log, ADD COLUMN q int;
+
+-- case: clauses-rename-key-and-drop
+-- form: DROP COLUMN
+-- expect: guarded the key of users is renamed
+-- forward
+ALTER TABLE users RENAME COLUMN id TO number, DROP COLUMN note;
+
+-- case: clauses-index-beside-a-renamed-foreign-key
+-- form: ADD INDEX
+-- expect: guarded a column of a foreign key of users is renamed
+-- forward
+ALTER TABLE users RENAME COLUMN org_id TO firm, ADD INDEX users_firm (firm, age);
+
+-- case: clauses-key-that-counts
+-- form: DROP PRIMARY KEY
+-- expect: guarded a column of the primary key of users counts by itself
+-- forward
+ALTER TABLE users DROP PRIMARY KEY, ADD PRIMARY KEY (id, email);
+
+-- case: clauses-key-for-what-counts
+-- form: ADD PRIMARY KEY
+-- expect: refused a column that counts by itself
+-- forward
+ALTER TABLE logs ADD COLUMN id int AUTO_INCREMENT, ADD PRIMARY KEY (id);
+
+-- case: column-drop-then-another-key
+-- form: DROP COLUMN
+-- expect: lost 2 rows of users are not found by their key, and their note would be lost
+-- forward
+ALTER TABLE users DROP COLUMN note;
+-- since
+UPDATE users SET id = id + 100 WHERE id > 1;
+
+-- case: column-drop-then-rows-gone
+-- form: DROP COLUMN
+-- forward
+ALTER TABLE users DROP COLUMN note;
+-- since
+DELETE FROM users WHERE id = 2;
+
 -- case: column-modify
 -- form: MODIFY COLUMN
 -- forward

@@ -1,6 +1,7 @@
 """What takes back an ALTER TABLE in MySQL and MariaDB, clause by clause."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 from pdelta.sql.derive.mysql import columns, definition
@@ -26,6 +27,7 @@ from pdelta.sql.token import Kind
 
 _UNNAMED: Final = "what the server names can't be told apart afterwards"
 _NAME_IT: Final = "give it a name"
+_APART: Final = "rename in a statement of its own"
 
 
 def alter(delta: Delta, statement: Statement) -> Change:
@@ -49,15 +51,67 @@ def alter(delta: Delta, statement: Statement) -> Change:
         changes.append(_clause(delta, table, reader))
     if not reader.is_over:
         raise RefusedError(f"{reader.next_text} in an ALTER TABLE is not derived")
-    last_first = list(reversed(changes))
+    _refuse_together(reader, changes)
+    last_first = changes[::-1]
     last_first.sort(key=lambda change: change.turn)
     return Change(
-        before=tuple(dict.fromkeys(text for change in changes for text in change.before)),
-        undo=joined(change.undo for change in last_first),
+        before=tuple(dict.fromkeys((*(text for change in changes for text in change.before), *_asked(table, changes)))),
+        undo=_undo(table, last_first),
         late=joined(change.late for change in last_first),
         first=tuple(piece for change in changes for piece in change.first),
         rows=any(change.rows for change in changes),
     )
+
+
+def _undo(table: Name, last_first: Sequence[Change]) -> str:
+    parts = [(change.turn, change.undo) for change in last_first]
+    parts.extend((Turn.GUARD, change.guards) for change in last_first)
+    if clauses := [change.clause for change in last_first if change.clause]:
+        listed = "group_concat(p.text ORDER BY p.place SEPARATOR ', ')"
+        text = said(f"ALTER TABLE {table} ", (listed,), ";")
+        parts.append((Turn.COLUMN, one(text, f"({' UNION ALL '.join(clauses)}) p")))
+    if dropped := [change.drops for change in last_first if change.drops]:
+        parts.insert(0, (Turn.INDEX, columns.indexes(table, dropped)))
+    return joined(text for _, text in sorted(parts, key=lambda part: part[0]))
+
+
+def _refuse_together(reader: MysqlReader, changes: Sequence[Change]) -> None:
+    """Refuse clauses of one statement that can't be taken back one by one.
+
+    Raises:
+        RefusedError: There are such.
+    """
+    words = [token.word for token in reader.tokens]
+    if {("RENAME", "INDEX"), ("RENAME", "KEY")} & set(pairwise(words)) and any(change.drops for change in changes):
+        raise RefusedError("an index that is renamed may go with a column that is dropped beside it", _APART)
+    if "AUTO_INCREMENT" in words and any(change.turn in {Turn.ADDED_KEY, Turn.ADDED_INDEX} for change in changes):
+        raise RefusedError(
+            "a column that counts by itself can't be without the key that the same statement adds",
+            "write PRIMARY KEY or UNIQUE into the column's definition, or add the key in a statement before",
+        )
+    renamed = {name.folded for change in changes if change.renames for name in change.renames}
+    others = {name.folded for change in changes for name in (change.adds, change.drops) if name}
+    if both := sorted(renamed & others):
+        raise RefusedError(f"{both[0]} stands for two columns, whose indexes can't be told apart", _APART)
+
+
+def _asked(table: Name, changes: Sequence[Change]) -> Iterator[str]:
+    """Give the guards before clauses that get into each other's way in some tenants alone."""
+    renamed = [literal(change.renames[0].name) for change in changes if change.renames]
+    if not renamed:
+        return
+    mine = f"FROM information_schema.columns c WHERE {same_table(table, column='c.table_name')}"
+    named = f"c.column_name IN ({', '.join(renamed)})"
+    if any(change.drops for change in changes):
+        why = literal(f"the key of {table.name} is renamed where a column is dropped, whose values are found by it")
+        yield guard(f"CASE WHEN EXISTS (SELECT 1 {mine} AND {named} AND c.column_key = 'PRI') THEN {why} END")
+    if any(change.turn is Turn.ADDED_INDEX for change in changes):
+        why = literal(f"a column of a foreign key of {table.name} is renamed where an index is added")
+        keys = (
+            "EXISTS (SELECT 1 FROM information_schema.key_column_usage c WHERE"
+            f" {same_table(table, column='c.table_name')} AND c.referenced_table_name IS NOT NULL AND {named})"
+        )
+        yield guard(f"CASE WHEN {keys} THEN {why} END")
 
 
 def _clause(delta: Delta, table: Name, reader: MysqlReader) -> Change:
@@ -141,7 +195,13 @@ def _add_key(table: Name, reader: MysqlReader, start: int) -> Change:
 def _drop(delta: Delta, table: Name, reader: MysqlReader) -> Change:
     on = on_mariadb("what is dropped")
     if reader.take("PRIMARY", "KEY"):
-        return Change(before=(on,), undo=definition.primary_key(table), turn=Turn.KEY)
+        counts = (
+            f"information_schema.columns c WHERE {same_table(table, column='c.table_name')} AND c.column_key = 'PRI'"
+            " AND c.extra LIKE '%auto_increment%'"
+        )
+        why = literal(f"a column of the primary key of {table.name} counts by itself, and can't be without it")
+        asked = guard(f"CASE WHEN EXISTS (SELECT 1 FROM {counts}) THEN {why} END")
+        return Change(before=(on, asked), undo=definition.primary_key(table), turn=Turn.KEY)
     if reader.take_one("INDEX", "KEY"):
         reader.take("IF", "EXISTS")
         return Change(before=(on,), undo=definition.named_index(table, reader.plain_name()), turn=Turn.INDEX)
@@ -164,6 +224,8 @@ def _rename(delta: Delta, table: Name, reader: MysqlReader) -> Change:
     if not what:
         reader.take_one("TO", "AS", "=")
         new = reader.table()
+        if {token.text for token in reader.tokens} & {","}:
+            raise RefusedError("RENAME TO beside other clauses is not derived", _APART)
         delta.renamed(table, new)
         return Change(undo=said(f"ALTER TABLE {new} RENAME TO {table};"))
     if reader.word == "IF":
@@ -173,7 +235,8 @@ def _rename(delta: Delta, table: Name, reader: MysqlReader) -> Change:
     new = reader.plain_name()
     if what == "COLUMN":
         columns.renamed(delta, table, old, new)
-    return Change(undo=said(f"ALTER TABLE {table} RENAME {what} {new} TO {old};"))
+    text = literal(f"RENAME {what} {new} TO {old}")
+    return Change(clause=f"SELECT 0 AS place, {text} AS text", renames=(old, new) if what == "COLUMN" else None)
 
 
 def _comment(_delta: Delta, table: Name, reader: MysqlReader) -> Change:

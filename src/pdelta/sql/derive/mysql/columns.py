@@ -1,5 +1,6 @@
 """What takes back the clauses of ALTER TABLE that are about one column."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -11,7 +12,6 @@ from pdelta.sql.derive.mysql.text import (
     column_row,
     guard,
     has_triggers,
-    joined,
     literal,
     on_mariadb,
     one,
@@ -55,10 +55,10 @@ def add(delta: Delta, table: Name, reader: MysqlReader) -> Change:
     if not missing_ok:
         if fresh is not None:
             delta.columns[table, column.folded] = fresh
-        return Change(undo=said(dropped), turn=Turn.ADDED_COLUMN)
+        return Change(undo=said(dropped), turn=Turn.ADDED_COLUMN, adds=column)
     text = (column_loss_guard(fresh) if fresh is not None else "") + dropped
     missing = f"NOT EXISTS (SELECT 1 FROM {column_row(table, column)})"
-    return Change(undo=when(missing, said(text)), turn=Turn.ADDED_COLUMN)
+    return Change(undo=when(missing, said(text)), turn=Turn.ADDED_COLUMN, adds=column)
 
 
 def _default(reader: MysqlReader, start: int, words: list[str]) -> str | None:
@@ -104,11 +104,14 @@ def drop(delta: Delta, table: Name, reader: MysqlReader) -> Change:
         undo=said(f"DROP TABLE {kept};"),
         alone=True,
     )
-    added = one(
-        said(f"ALTER TABLE {table} ADD COLUMN {column} ", (definition.COLUMN,), (definition.PLACE,), ";"),
-        column_row(table, column),
+    return Change(
+        first=(first,),
+        undo=_values(table, column, kept),
+        turn=Turn.VALUE,
+        guards=_ownerless(table, column, kept),
+        clause=definition.column_clause(table, column, f"ADD COLUMN {column} "),
+        drops=column,
     )
-    return Change(first=(first,), undo=joined([added, _values(table, column, kept), _indexes(table, column)]))
 
 
 def _drop_question(table: Name, column: Name) -> str:
@@ -130,36 +133,56 @@ def _values(table: Name, column: Name, kept: Name) -> str:
     """Give the expression of the UPDATE that brings values back; what sets itself on an update stays as it is."""
     where = same_table(table, column="k.table_name")
     key = quoted_name("k.column_name")
-    joins = (
-        f"(SELECT group_concat(concat('t.', {key}, ' <=> k.', {key}) SEPARATOR ' AND ')"
-        f" FROM information_schema.columns k WHERE {where} AND k.column_key = 'PRI')"
-    )
     selves = (
         f"coalesce((SELECT group_concat(concat(', t.', {key}, ' = t.', {key}) SEPARATOR '')"
         f" FROM information_schema.columns k WHERE {where} AND k.extra LIKE '%on update%'"
         f" AND k.column_name <> {literal(column.name)}), '')"
     )
-    text = said(f"UPDATE {table} t JOIN {kept} k ON ", (joins,), f" SET t.{column} = k.{column}", (selves,), ";")
+    text = said(
+        f"UPDATE {table} t JOIN {kept} k ON ", (_same_key(table),), f" SET t.{column} = k.{column}", (selves,), ";"
+    )
     return one(text, f"{column_row(table, column)} AND c.is_generated = 'NEVER'")
 
 
-def _indexes(table: Name, column: Name) -> str:
-    """Give the expression of the statements that bring back the indexes that the column was of.
-
-    Those of other columns too have lost it alone, and are there under their names.
-    """
-    where = same_table(table, column="s.table_name")
-    mine = f"information_schema.statistics s WHERE {where} AND s.column_name = {literal(column.name)}"
-    gone = (
-        f"coalesce((SELECT group_concat(concat('DROP INDEX IF EXISTS ', {quoted_name('s.index_name')},"
-        f" {literal(f' ON {table};')}) SEPARATOR '') FROM {mine}), '')"
+def _same_key(table: Name) -> str:
+    """Give the expression of the condition that ``t``, a row of the table, and ``k``, a kept one, have one key."""
+    key = quoted_name("k.column_name")
+    return (
+        f"(SELECT group_concat(concat('t.', {key}, ' <=> k.', {key}) SEPARATOR ' AND ')"
+        f" FROM information_schema.columns k WHERE {same_table(table, column='k.table_name')} AND k.column_key = 'PRI')"
     )
-    again = definition.indexes(
+
+
+def _ownerless(table: Name, column: Name, kept: Name) -> str:
+    """Give the expression of the guard that counts values whose row has another key by now, as far as can be told.
+
+    A row that is gone has none to give its value to; that is no loss where no other row has come in its place.
+    """
+    what = literal(f" rows of {table.name} are not found by their key, and their {column.name} would be lost")
+    same = (_same_key(table),)
+    text = said(
+        f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN concat(count(*), {what}) END FROM {kept} k"
+        f" WHERE k.{column} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {table} t WHERE ",
+        same,
+        f") AND (SELECT count(*) FROM {table}) > (SELECT count(*) FROM {kept} k JOIN {table} t ON ",
+        same,
+        ");",
+    )
+    return one(text, f"{column_row(table, column)} AND c.is_generated = 'NEVER'")
+
+
+def indexes(table: Name, dropped: Sequence[Name]) -> str:
+    """Give the expression of the statements that bring back the indexes that dropped columns were of.
+
+    Those of other columns too have lost these alone, and are there under their names.
+    """
+    named = ", ".join(literal(column.name) for column in dropped)
+    return definition.indexes(
         table,
         "s.index_name IN (SELECT z.index_name FROM information_schema.statistics z WHERE"
-        f" {same_table(table, column='z.table_name')} AND z.column_name = {literal(column.name)})",
+        f" {same_table(table, column='z.table_name')} AND z.column_name IN ({named}))",
+        replaces=True,
     )
-    return joined([gone, again])
 
 
 def modify(delta: Delta, table: Name, reader: MysqlReader) -> Change:
@@ -190,8 +213,10 @@ def _redefined(delta: Delta, table: Name, reader: MysqlReader, *, renames: bool)
     )
     return Change(
         before=(on_mariadb("a column that is defined anew"), guard(question)),
-        undo=joined([_fits(table, old, new), definition.column_as_it_is(table, old, now=new)]),
+        guards=_fits(table, old, new),
+        clause=definition.column_clause(table, old, f"CHANGE COLUMN {new} {old} "),
         rows=True,
+        renames=(old, new) if new != old else None,
     )
 
 
@@ -283,7 +308,8 @@ def change_default(_delta: Delta, table: Name, reader: MysqlReader) -> Change:
         f" ELSE {said(f'{alter}SET DEFAULT ', ('c.column_default',), ';')} END"
     )
     unfit = f"CASE WHEN {definition.UNFIT} THEN {literal(BACKSLASH)} END FROM {column_row(table, column)}"
-    return Change(before=(on_mariadb("a default"), guard(unfit)), undo=one(text, column_row(table, column)))
+    undo = one(text, column_row(table, column))
+    return Change(before=(on_mariadb("a default"), guard(unfit)), undo=undo, turn=Turn.VALUE)
 
 
 def renamed(delta: Delta, table: Name, old: Name, new: Name) -> None:

@@ -49,11 +49,12 @@ UNFIT: Final = "locate(_utf8mb4 x'5c', concat(c.column_comment, coalesce(c.colum
 """The condition that a definition holds a backslash, which means one thing or another."""
 
 
-def index(table: Name, *, extra: str = "") -> str:
+def index(table: Name, *, create: str = "CREATE ", extra: str = "") -> str:
     """Give the expression of the statement that creates an index again; its rows, called ``s``, are grouped.
 
     Args:
         table: Whose.
+        create: What it begins with.
         extra: What stands between INDEX and the name.
     """
     listed = (
@@ -68,7 +69,7 @@ def index(table: Name, *, extra: str = "") -> str:
     said_of_it = quoted_value("max(s.index_comment)")
     comment = f"CASE max(s.index_comment) WHEN '' THEN '' ELSE concat(' COMMENT ', {said_of_it}) END"
     return said(
-        "CREATE ",
+        create,
         (kind,),
         f"INDEX {extra}",
         (quoted_name("max(s.index_name)"),),
@@ -80,16 +81,18 @@ def index(table: Name, *, extra: str = "") -> str:
     )
 
 
-def indexes(table: Name, condition: str) -> str:
+def indexes(table: Name, condition: str, *, replaces: bool = False) -> str:
     """Give the expression of the statements that create those indexes of a table that are missing by then.
 
     Args:
         table: Whose.
         condition: On the rows of an index, called ``s``.
+        replaces: Whether what has the name by then gives way, in one step: a foreign key may need it.
     """
     where = same_table(table, column="s.table_name")
+    text = index(table, create="CREATE OR REPLACE ") if replaces else index(table, extra="IF NOT EXISTS ")
     inner = (
-        f"(SELECT {index(table, extra='IF NOT EXISTS ')} AS text, max(s.index_name) AS name"
+        f"(SELECT {text} AS text, max(s.index_name) AS name"
         f" FROM information_schema.statistics s WHERE {where} AND s.index_name <> 'PRIMARY' AND {condition}"
         " GROUP BY s.index_name) i"
     )
@@ -152,16 +155,17 @@ def check(table: Name, name: Name) -> str:
     )
 
 
-def column_as_it_is(table: Name, name: Name, *, now: Name) -> str:
-    """Give the expression of the statement that makes a column what it is at this moment; nothing where there is none.
+def column_clause(table: Name, name: Name, begin: str) -> str:
+    """Give the query of the clause that makes a column what it is at this moment; no row where there is none.
 
     Args:
         table: Whose.
         name: The column's, at this moment.
-        now: Its name by then.
+        begin: What stands before its definition.
     """
-    text = said(f"ALTER TABLE {table} CHANGE COLUMN {now} {name} ", (COLUMN,), (PLACE,), ";")
-    return one(text, column_row(table, name))
+    return (
+        f"SELECT c.ordinal_position AS place, {said(begin, (COLUMN,), (PLACE,))} AS text FROM {column_row(table, name)}"
+    )
 
 
 def view(name: Name) -> str:

@@ -12,12 +12,14 @@ from pdelta.sql.piece import LOSS_GUARD, Piece
 class Turn(IntEnum):
     """When a clause of an ALTER TABLE is taken back: what was added goes before what was there comes."""
 
-    ADDED_KEY = 0
-    ADDED_INDEX = 1
-    ADDED_COLUMN = 2
-    COLUMN = 3
-    INDEX = 4
-    KEY = 5
+    GUARD = 0
+    ADDED_KEY = 1
+    ADDED_INDEX = 2
+    ADDED_COLUMN = 3
+    COLUMN = 4
+    VALUE = 5
+    INDEX = 6
+    KEY = 7
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -31,6 +33,12 @@ class Change(msgspec.Struct, frozen=True):
         first: Pieces that come before.
         rows: Whether the reverse depends on rows.
         turn: When it is taken back, of several clauses of one statement, which have happened at once.
+        guards: An expression of what is asked before any clause is taken back.
+        clause: A query of ``place`` and ``text``: what takes a column back in one ALTER TABLE with the others, for what
+            happened at once has no order in which names and places fit.
+        renames: What a column is called before and after.
+        adds: A column that is added.
+        drops: A column that is dropped.
     """
 
     before: tuple[str, ...] = ()
@@ -40,6 +48,11 @@ class Change(msgspec.Struct, frozen=True):
     first: tuple[Piece, ...] = ()
     rows: bool = False
     turn: Turn = Turn.COLUMN
+    guards: str = ""
+    clause: str = ""
+    renames: tuple[Name, Name] | None = None
+    adds: Name | None = None
+    drops: Name | None = None
 
 
 class Fresh(msgspec.Struct):
