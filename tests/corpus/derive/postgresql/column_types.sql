@@ -105,6 +105,63 @@ CREATE VIEW v AS SELECT age FROM users;
 -- forward
 ALTER TABLE users ALTER COLUMN age TYPE bigint;
 
+-- case: default-dropped-and-set
+-- form: ALTER COLUMN TYPE USING
+-- states: empty nulls
+-- setup
+ALTER TABLE users ALTER note SET DEFAULT '44';
+-- forward
+ALTER TABLE users ALTER note DROP DEFAULT, ALTER note TYPE int USING note::int, ALTER note SET DEFAULT 3;
+
+-- case: default-set-alone
+-- form: ALTER COLUMN TYPE USING
+-- states: empty nulls
+-- forward
+ALTER TABLE users ALTER note SET DEFAULT 'sad', ALTER note TYPE mood USING note::mood;
+
+-- case: default-of-a-flag
+-- form: ALTER COLUMN TYPE USING
+-- states: empty
+-- setup
+ALTER TABLE users DROP CONSTRAINT users_age_check, ALTER age SET DEFAULT 0;
+-- forward
+ALTER TABLE users ALTER age DROP DEFAULT, ALTER age TYPE boolean USING age <> 0, ALTER age SET DEFAULT false;
+
+-- case: default-of-children
+-- form: ALTER COLUMN TYPE USING
+-- setup
+CREATE TABLE notes (note text DEFAULT '1');
+CREATE TABLE more_notes (CHECK (note <> 'x')) INHERITS (notes);
+ALTER TABLE more_notes ALTER note SET DEFAULT '2';
+-- forward
+ALTER TABLE notes ALTER note DROP DEFAULT, ALTER note TYPE varchar(9), ALTER note SET DEFAULT '3';
+
+-- case: check-dropped
+-- form: ALTER COLUMN TYPE USING
+-- forward
+ALTER TABLE users DROP CONSTRAINT users_age_check, ALTER age TYPE text USING age::text;
+
+-- case: check-dropped-and-added
+-- form: ALTER COLUMN TYPE USING
+-- forward
+ALTER TABLE users ALTER age TYPE text USING age::text, DROP CONSTRAINT users_age_check,
+    ADD CONSTRAINT users_age_check CHECK (length(age) > 0);
+
+-- case: check-of-two-columns
+-- form: ALTER COLUMN TYPE USING
+-- setup
+ALTER TABLE users DROP CONSTRAINT users_age_check, ADD other int, ADD CHECK (age + other <> 7);
+CREATE INDEX users_both ON users ((age + other));
+-- forward
+ALTER TABLE users ALTER age TYPE bigint, ALTER other TYPE bigint;
+
+-- case: check-of-two-texts
+-- form: ALTER COLUMN TYPE USING
+-- setup
+ALTER TABLE users DROP CONSTRAINT users_age_check, ADD other int, ADD CHECK (age <> other);
+-- forward
+ALTER TABLE users ALTER age TYPE text USING age::text, ALTER other TYPE text USING other::text;
+
 -- case: view-around
 -- form: ALTER COLUMN TYPE
 -- setup

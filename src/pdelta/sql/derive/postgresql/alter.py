@@ -1,12 +1,12 @@
 """What takes back an ALTER TABLE, and an ALTER of whatever the server treats as one, command by command."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Final
 
 from pdelta.sql.derive.postgresql import types
 from pdelta.sql.derive.postgresql.change import Change, Delta, together
-from pdelta.sql.derive.postgresql.columns import COLUMN_COMMANDS, Handler
+from pdelta.sql.derive.postgresql.columns import COLUMN_COMMANDS, Handler, around_types, default_given
 from pdelta.sql.derive.postgresql.constraints import CONSTRAINT_COMMANDS, refuse_several_unnamed
 from pdelta.sql.derive.postgresql.identity import IDENTITY_COMMANDS
 from pdelta.sql.derive.postgresql.park import park_column
@@ -49,7 +49,7 @@ def alter(delta: Delta, statement: Statement, node: Node) -> list[tuple[Change, 
     commands = list(node.cmds)
     refuse_several_unnamed(commands)
     if not any(command.subtype.name == "AT_DropColumn" for command in commands):
-        return [(together(_one(delta, table, command) for command in _in_order(commands)), statement.text)]
+        return [(together(_in_order(delta, table, commands)), statement.text)]
     return _split(delta, statement, table, commands)
 
 
@@ -60,8 +60,25 @@ def _pass(command: Node) -> int:
     return next((number for number, names in enumerate(_PASSES) if name in names), len(_PASSES))
 
 
-def _in_order(commands: list[Node]) -> list[Node]:
-    return sorted(commands, key=_pass)
+def _in_order(delta: Delta, table: Table, commands: list[Node]) -> Iterator[Change]:
+    """Give the changes in the order of the server's passes.
+
+    A default beside another type counts as set before it: its former one fits the former type alone.
+    """
+    typed = [command.name for command in commands if command.subtype.name == "AT_AlterColumnType"]
+    defaults = [command for command in commands if command.subtype.name == "AT_ColumnDefault" and command.name in typed]
+    given = [default_given(table, command.name) for command in defaults if command.def_ is not None]
+    inner = [command for command in commands if command.subtype.name == "AT_AlterColumnType"]
+    others = sorted((one for one in commands if one not in inner and one not in defaults), key=_pass)
+    changed = [_one(delta, table, command) for command in inner]
+    if changed:
+        before, after = around_types(table, typed)
+        changed = [before, *changed, after]
+    yield from (_one(delta, table, command) for command in others if _pass(command) == 0)
+    yield from (_one(delta, table, command) for command in defaults)
+    yield from changed
+    yield from (_one(delta, table, command) for command in others if _pass(command) > 0)
+    yield from given
 
 
 def _split(delta: Delta, statement: Statement, table: Table, commands: list[Node]) -> list[tuple[Change, str]]:
@@ -77,8 +94,8 @@ def _split(delta: Delta, statement: Statement, table: Table, commands: list[Node
             done.append((_one(delta, table, command), head + text))
     rest = [(command, text) for command, text in pairs if _pass(command) > 0]
     if rest:
-        changes = together(_one(delta, table, command) for command in _in_order([command for command, _ in rest]))
-        done.append((changes, head + ", ".join(text for _, text in rest)))
+        changes = _in_order(delta, table, [command for command, _ in rest])
+        done.append((together(changes), head + ", ".join(text for _, text in rest)))
     return done
 
 

@@ -1,6 +1,6 @@
 """What takes back the commands of ALTER TABLE that are about one column."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from pdelta.sql.derive.postgresql import catalogue
@@ -191,7 +191,6 @@ def change_type(_delta: Delta, table: Table, command: Node) -> Change:
         f"CASE WHEN q.n > 0 THEN q.n || {lost} END FROM (SELECT {counted(asked)} AS n FROM {source}"
         f" AND NOT ({_is_lossless(new, plain=column.raw_default is None)}) OFFSET 0) q"
     )
-    off, on = _depending(table, "a.attnum")
     cut = literal(f" rows of {table.name} have a {command.name} that would be cut to ")
     back = said(
         f"{locked(table.name)};{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN count(*) || {cut} || ",
@@ -199,7 +198,6 @@ def change_type(_delta: Delta, table: Table, command: Node) -> Change:
         f" END FROM {table.name} WHERE ({name}::",
         old,
         f"::{new})::text IS DISTINCT FROM {name}::text;",
-        off,
         f"ALTER TABLE {table.name} ",
         _default_dropped(name),
         f"ALTER COLUMN {name} TYPE ",
@@ -210,7 +208,6 @@ def change_type(_delta: Delta, table: Table, command: Node) -> Change:
         _default_set(name),
         ";",
         _kept_marks(name, str(table.name)),
-        on,
     )
     before = (*table.locks(), guard(question))
     return Change(before=before, undo=one(back, source), rows=True)
@@ -246,21 +243,25 @@ def _kept_marks(name: str, table: str) -> Sql:
     )
 
 
-def _depending(table: Table, number: str) -> tuple[Sql, Sql]:
-    """Give the expressions of dropping, and of creating again, what is written with the column.
+def around_types(table: Table, changed: Sequence[str]) -> tuple[Change, Change]:
+    """Give the changes around other types of columns: their reverses create and drop what is written with the columns.
 
-    The server writes casts into conditions when a type changes, and leaves them there when it changes back.
+    The server writes casts into conditions when a type changes, and leaves them there when it changes back. What the
+    statement itself drops is not there any more, and comes back by itself.
     """
+    named = f"a.attname IN ({', '.join(map(literal, changed))})"
+    numbers = f"SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = {table.oid} AND {named} AND NOT a.attisdropped"
+    freed = f" AND c.conname NOT IN ({', '.join(map(literal, table.freed))})" if table.freed else ""
     checks = (
-        f"pg_constraint c WHERE c.conrelid = {table.oid} AND c.contype = 'c' AND c.coninhcount = 0"
-        f" AND {number} = ANY (c.conkey)"
+        f"pg_constraint c WHERE c.conrelid = {table.oid} AND c.contype = 'c' AND c.coninhcount = 0{freed}"
+        f" AND c.conkey && ARRAY({numbers})"
     )
     indexes = (
         f"pg_index i WHERE i.indrelid = {table.oid} AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)"
         " AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)"
         " AND NOT EXISTS (SELECT FROM pg_inherits h WHERE i.indexrelid IN (h.inhrelid, h.inhparent))"
         f" AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = {catalogue.CLASS} AND d.objid = i.indexrelid"
-        f" AND d.refclassid = {catalogue.CLASS} AND d.refobjid = i.indrelid AND d.refobjsubid = {number})"
+        f" AND d.refclassid = {catalogue.CLASS} AND d.refobjid = i.indrelid AND d.refobjsubid IN ({numbers}))"
     )
     no_check = said(f"ALTER TABLE {table.name} DROP CONSTRAINT ", Sql("quote_ident(c.conname)"), ";")
     no_index = said("DROP INDEX ", Sql("i.indexrelid::regclass::text"), ";")
@@ -269,7 +270,13 @@ def _depending(table: Table, number: str) -> tuple[Sql, Sql]:
         f"{each(catalogue.constraint(), checks, order='c.oid')}"
         f" || {each(catalogue.index('i.indexrelid'), indexes, order='i.indexrelid')}"
     )
-    return off, on
+    return Change(undo=on), Change(undo=off)
+
+
+def default_given(table: Table, column: str) -> Change:
+    """Give the change whose reverse takes off a default that is given beside another type: it has that type."""
+    only = "" if table.recurses else "ONLY "
+    return Change(undo=said(f"ALTER TABLE {only}{table.name} ALTER COLUMN {identifier(column)} DROP DEFAULT;"))
 
 
 def _is_lossless(new: str, *, plain: bool) -> str:

@@ -19,6 +19,7 @@ class Table(msgspec.Struct, frozen=True):
         missing_ok: Whether nothing is to be done where it is missing.
         recurses: Whether its children are altered too.
         named: Names that the statement gives to new constraints.
+        freed: Names of constraints that the statement drops.
     """
 
     name: Name
@@ -26,6 +27,7 @@ class Table(msgspec.Struct, frozen=True):
     missing_ok: bool = False
     recurses: bool = True
     named: tuple[str, ...] = ()
+    freed: tuple[str, ...] = ()
 
     @property
     def oid(self) -> str:
@@ -63,6 +65,7 @@ def table_of(node: Node) -> Table:
         bool(node.missing_ok),
         bool(relation.inh),
         tuple(one.conname for one in added if one.conname),
+        tuple(command.name for command in node.cmds if command.subtype.name == "AT_DropConstraint"),
     )
 
 
