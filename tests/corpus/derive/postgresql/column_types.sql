@@ -184,6 +184,68 @@ ALTER TABLE users ALTER COLUMN note TYPE text;
 -- since
 UPDATE users SET note = 'much longer than before' WHERE id = 1;
 
+-- case: too-large-since
+-- form: ALTER COLUMN TYPE
+-- states: rows
+-- expect: held 2 rows of users have a age that is no integer: change them first
+-- forward
+ALTER TABLE users ALTER age TYPE bigint;
+-- since
+UPDATE users SET age = 99999999999 WHERE id < 3;
+
+-- case: too-large-for-bigint-since
+-- form: ALTER COLUMN TYPE
+-- states: rows
+-- expect: held 1 rows of users have a total that is no bigint
+-- setup
+ALTER TABLE users ADD total bigint;
+-- forward
+ALTER TABLE users ALTER total TYPE double precision;
+-- since
+UPDATE users SET total = 9223372036854775808 WHERE id = 1;
+UPDATE users SET total = -9223372036854775808 WHERE id = 2;
+
+-- case: fraction-since
+-- form: ALTER COLUMN TYPE
+-- states: rows
+-- expect: lost 1 rows of users have a age that would be cut to integer
+-- forward
+ALTER TABLE users ALTER age TYPE numeric;
+-- since
+UPDATE users SET age = 1.5 WHERE id = 1;
+
+-- case: too-many-digits-since
+-- form: ALTER COLUMN TYPE
+-- states: rows
+-- expect: held 1 rows of users have a balance that is no numeric\(10,2\)
+-- forward
+ALTER TABLE users ALTER balance TYPE numeric(14, 4);
+-- since
+UPDATE users SET balance = 99999999.9951 WHERE id = 1;
+UPDATE users SET balance = 99999999.99 WHERE id = 2;
+
+-- case: no-number-since
+-- form: ALTER COLUMN TYPE USING
+-- states: rows
+-- expect: held 1 rows of users have a age that is no integer
+-- setup
+ALTER TABLE users DROP CONSTRAINT users_age_check;
+-- forward
+ALTER TABLE users ALTER age TYPE text USING age::text;
+-- since
+UPDATE users SET age = 'old' WHERE id = 1;
+UPDATE users SET age = NULL WHERE id = 2;
+
+-- case: no-mood-since
+-- form: ALTER COLUMN TYPE USING
+-- states: rows
+-- expect: held 1 rows of users have a feeling that is no mood
+-- forward
+ALTER TABLE users ALTER feeling DROP DEFAULT, ALTER feeling TYPE text USING feeling::text;
+-- since
+UPDATE users SET feeling = 'angry' WHERE id = 1;
+UPDATE users SET feeling = NULL WHERE id = 2;
+
 -- case: date-to-timestamp
 -- form: ALTER COLUMN TYPE
 -- states: foreign_keys empty

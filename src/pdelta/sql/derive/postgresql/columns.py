@@ -17,7 +17,7 @@ from pdelta.sql.derive.postgresql.change import (
 )
 from pdelta.sql.derive.postgresql.table import Table
 from pdelta.sql.derive.postgresql.text import Node, Sql, each, identifier, literal, one, printed, said, when
-from pdelta.sql.piece import LOSS_GUARD
+from pdelta.sql.piece import GUARD, LOSS_GUARD
 
 _SERIAL: Final = frozenset({"serial", "serial2", "serial4", "serial8", "bigserial", "smallserial"})
 _LOSSLESS: Final = (
@@ -193,7 +193,9 @@ def change_type(_delta: Delta, table: Table, command: Node) -> Change:
     )
     cut = literal(f" rows of {table.name} have a {command.name} that would be cut to ")
     back = said(
-        f"{locked(table.name)};{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN count(*) || {cut} || ",
+        f"{locked(table.name)};",
+        _unfit(table, command.name, new),
+        f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN count(*) || {cut} || ",
         Sql(f"quote_literal({old})"),
         f" END FROM {table.name} WHERE ({name}::",
         old,
@@ -211,6 +213,42 @@ def change_type(_delta: Delta, table: Table, command: Node) -> Change:
     )
     before = (*table.locks(), guard(question))
     return Change(before=before, undo=one(back, source), rows=True)
+
+
+def _unfit(table: Table, column: str, new: str) -> Sql:
+    """Give the expression of the guard that counts values which the old type can't have at all.
+
+    The server fails on them, and on the guard that compares them as well; so no loss of them can be accepted.
+    """
+    name = identifier(column)
+    what = literal(f" rows of {table.name} have a {column} that is no ")
+    old = Sql("format_type(a.atttypid, a.atttypmod)")
+    begin = f"{GUARD} SELECT CASE WHEN count(*) > 0 THEN count(*) || {what} || "
+    head = (begin, Sql(f"quote_literal({old})"), f" || ': change them first' END FROM {table.name} WHERE ")
+    bits = "CASE a.atttypid WHEN 'int2'::regtype THEN 15 WHEN 'int4'::regtype THEN 31 ELSE 63 END"
+    bound = Sql(f"trunc(2::numeric ^ ({bits}))::text")
+    outside = said(*head, f"NOT ({name} >= -", bound, f" AND {name} < ", bound, ");")
+    scale = "((((a.atttypmod - 4) & 2047) # 1024) - 1024)"
+    digits = Sql(f"((((a.atttypmod - 4) >> 16) & 65535) - {scale})::text")
+    long = said(*head, f"NOT (round(abs({name})::numeric, ", Sql(f"{scale}::text"), ") < 1e", digits, ");")
+    number = f"CASE WHEN {name}::text ~ '^ *[+-]?[0-9]{{1,30}} *$' THEN {name}::text::numeric END"
+    unread = said(
+        *head,
+        f"{name} IS NOT NULL AND NOT coalesce({number} >= -",
+        bound,
+        f" AND {number} < ",
+        bound,
+        ", false);",
+    )
+    unknown = said(*head, f"NOT ({name}::text = ANY (enum_range(NULL::", old, ")::text[]));")
+    category = f"(SELECT t.typcategory FROM pg_type t WHERE t.oid = to_regtype({literal(new)}))"
+    integer = "a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)"
+    is_enum = "(SELECT t.typtype FROM pg_type t WHERE t.oid = a.atttypid) = 'e'"
+    return Sql(
+        f"CASE WHEN {category} = 'N' AND {integer} THEN {outside} WHEN {category} = 'S' AND {integer} THEN {unread}"
+        f" WHEN {category} = 'N' AND a.atttypid = 'numeric'::regtype AND a.atttypmod > 4 THEN {long}"
+        f" WHEN {category} = 'S' AND {is_enum} THEN {unknown} ELSE '' END"
+    )
 
 
 _ONLY: Final = "ALTER TABLE ONLY "
