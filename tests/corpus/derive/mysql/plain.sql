@@ -396,6 +396,19 @@ ALTER TABLE users RENAME COLUMN id TO number, DROP COLUMN note;
 -- forward
 ALTER TABLE users RENAME COLUMN org_id TO firm, ADD INDEX users_firm (firm, age);
 
+-- case: clauses-index-of-a-foreign-key-replaced
+-- form: DROP INDEX
+-- expect: guarded a foreign key may need an index of users that is replaced
+-- setup
+CREATE INDEX users_both ON users (org_id, age);
+-- forward
+ALTER TABLE users DROP INDEX users_both, ADD INDEX users_other (org_id, balance);
+
+-- case: clauses-index-replaced
+-- form: DROP INDEX
+-- forward
+ALTER TABLE users DROP INDEX users_email, ADD INDEX users_email (email), DROP KEY users_age, ADD KEY x (age, name);
+
 -- case: clauses-key-that-counts
 -- form: DROP PRIMARY KEY
 -- expect: guarded a column of the primary key of users counts by itself

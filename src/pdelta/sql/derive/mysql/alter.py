@@ -97,6 +97,20 @@ def _refuse_together(reader: MysqlReader, changes: Sequence[Change]) -> None:
 
 def _asked(table: Name, changes: Sequence[Change]) -> Iterator[str]:
     """Give the guards before clauses that get into each other's way in some tenants alone."""
+    dropped = [literal(change.index.name) for change in changes if change.index]
+    if dropped and any(change.turn in {Turn.ADDED_KEY, Turn.ADDED_INDEX} for change in changes):
+        why = literal(f"a foreign key may need an index of {table.name} that is replaced: add the new one before")
+        keys = (
+            f"information_schema.key_column_usage u WHERE ({same_table(table, column='u.table_name')}"
+            " AND u.referenced_table_name IS NOT NULL AND u.column_name = s.column_name) OR (u.referenced_table_schema"
+            f" = database() AND u.referenced_table_name = {literal(table.name)}"
+            " AND u.referenced_column_name = s.column_name)"
+        )
+        lost = (
+            f"information_schema.statistics s WHERE {same_table(table, column='s.table_name')}"
+            f" AND s.index_name IN ({', '.join(dropped)}) AND s.seq_in_index = 1 AND EXISTS (SELECT 1 FROM {keys})"
+        )
+        yield guard(f"CASE WHEN EXISTS (SELECT 1 FROM {lost}) THEN {why} END")
     renamed = [literal(change.renames[0].name) for change in changes if change.renames]
     if not renamed:
         return
@@ -204,7 +218,8 @@ def _drop(delta: Delta, table: Name, reader: MysqlReader) -> Change:
         return Change(before=(on, asked), undo=definition.primary_key(table), turn=Turn.KEY)
     if reader.take_one("INDEX", "KEY"):
         reader.take("IF", "EXISTS")
-        return Change(before=(on,), undo=definition.named_index(table, reader.plain_name()), turn=Turn.INDEX)
+        name = reader.plain_name()
+        return Change(before=(on,), undo=definition.named_index(table, name), turn=Turn.INDEX, index=name)
     if reader.take("FOREIGN", "KEY"):
         reader.take("IF", "EXISTS")
         return Change(before=(on,), undo=definition.foreign_key(table, reader.plain_name()), turn=Turn.KEY)
@@ -212,7 +227,7 @@ def _drop(delta: Delta, table: Name, reader: MysqlReader) -> Change:
         reader.take("IF", "EXISTS")
         name = reader.plain_name()
         held = [definition.check(table, name), definition.foreign_key(table, name), definition.named_index(table, name)]
-        return Change(before=(on,), undo=joined(held), turn=Turn.KEY)
+        return Change(before=(on,), undo=joined(held), turn=Turn.KEY, index=name)
     if reader.word in {"PARTITION", "SYSTEM", "PERIOD"}:
         raise RefusedError(f"DROP {reader.word} is not derived")
     reader.take("COLUMN")

@@ -39,6 +39,7 @@ class Change(msgspec.Struct, frozen=True):
         renames: What a column is called before and after.
         adds: A column that is added.
         drops: A column that is dropped.
+        index: An index that is dropped.
     """
 
     before: tuple[str, ...] = ()
@@ -53,6 +54,7 @@ class Change(msgspec.Struct, frozen=True):
     renames: tuple[Name, Name] | None = None
     adds: Name | None = None
     drops: Name | None = None
+    index: Name | None = None
 
 
 class Fresh(msgspec.Struct):
