@@ -302,6 +302,71 @@ ALTER TABLE users DROP COLUMN id;
 -- forward
 ALTER TABLE logs DROP COLUMN message;
 
+-- case: column-drop-then-more
+-- form: DROP COLUMN
+-- states: rows
+-- expect: held users is not as the delta left it: column z, index iz, its definition, trigger noisy
+-- forward
+ALTER TABLE users DROP COLUMN name;
+-- since
+ALTER TABLE users ADD COLUMN z TEXT;
+CREATE INDEX iz ON users (z);
+CREATE TRIGGER noisy AFTER DELETE ON users BEGIN DELETE FROM logs; END;
+UPDATE users SET z = 'live';
+
+-- case: column-drop-then-again
+-- form: DROP COLUMN
+-- states: rows
+-- expect: held users is not as the delta left it: column name, its definition
+-- forward
+ALTER TABLE users DROP COLUMN name;
+-- since
+ALTER TABLE users ADD COLUMN name TEXT;
+UPDATE users SET name = 'live';
+
+-- case: column-drop-then-less
+-- form: DROP COLUMN
+-- states: rows
+-- expect: held users is not as the delta left it: index users_email
+-- forward
+ALTER TABLE users DROP COLUMN name;
+-- since
+DROP INDEX users_email;
+
+-- case: column-drop-then-another-index
+-- form: DROP COLUMN
+-- states: rows
+-- expect: held users is not as the delta left it: index users_email
+-- forward
+ALTER TABLE users DROP COLUMN name;
+-- since
+DROP INDEX users_email;
+CREATE INDEX users_email ON users (email);
+
+-- case: column-drop-then-gone
+-- form: DROP COLUMN
+-- states: empty
+-- expect: held codes is not as the delta left it: column code, its definition
+-- forward
+ALTER TABLE codes DROP COLUMN meaning;
+-- since
+DROP TABLE codes;
+
+-- case: column-drop-then-there-and-back
+-- form: DROP COLUMN
+-- states: rows
+-- forward
+ALTER TABLE users DROP COLUMN name;
+-- since
+ALTER TABLE users ADD COLUMN z TEXT;
+CREATE INDEX iz ON users (z);
+DROP INDEX iz;
+ALTER TABLE users DROP COLUMN z;
+ALTER TABLE USERS RENAME TO people;
+ALTER TABLE people RENAME COLUMN note TO remark;
+ALTER TABLE people RENAME COLUMN remark TO note;
+ALTER TABLE people RENAME TO users;
+
 -- case: column-drop-and-add
 -- form: DROP COLUMN
 -- forward

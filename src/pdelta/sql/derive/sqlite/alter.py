@@ -4,9 +4,10 @@ from typing import Final
 
 from pdelta.sql.derive.expression import quoted
 from pdelta.sql.derive.result import RefusedError
-from pdelta.sql.derive.sqlite.draft import Change, Delta, Fresh, guard
+from pdelta.sql.derive.sqlite.draft import Change, Delta, Fresh, as_left, guard
 from pdelta.sql.derive.sqlite.schema import belongings, counting, definition, table_question
 from pdelta.sql.derive.sqlite.text import Name, SqliteReader, columns, listed, literal, said
+from pdelta.sql.piece import GUARD
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Kind
 
@@ -101,6 +102,7 @@ def _drop(delta: Delta, table: Name, reader: SqliteReader) -> Change:
             delta.limited(kept, table),
         ),
         undo=_rebuilt(table, column, kept),
+        late=as_left(table, GUARD),
     )
 
 

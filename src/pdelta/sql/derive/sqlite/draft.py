@@ -1,5 +1,8 @@
 """What a delta for SQLite has made so far, and the guards before it is taken away again."""
 
+from functools import reduce
+from typing import Final
+
 import msgspec
 
 from pdelta.sql.derive.draft import Draft, Terms
@@ -135,3 +138,35 @@ def loss_guard(table: Name, column: Name, default: str) -> str:
         what = f" rows of {table.name} have a value in {column.name} that would be lost"
         where = f" WHERE {column} COLLATE BINARY IS NOT ({default})"
     return f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN count(*) || {literal(what)} END FROM {table}{where};"
+
+
+def as_left(table: Name, mark: str) -> str:
+    """Give the expression of the guard that names what of a table is not as it is when the expression is evaluated.
+
+    That are its columns, indexes and triggers, and how they are written: what came since would go with a table that is
+    dropped, or be missing in one that is created again. RENAME there and back changes quotes and the case of names.
+
+    Args:
+        table: Which, as it is called then.
+        mark: What kind of guard it is.
+    """
+    made = reduce(lambda text, sign: f"replace({text}, {literal(sign)}, '')", _MEANINGLESS, "lower(sql)")
+    name = literal(table.name)
+    now = (
+        f"SELECT 'column' AS kind, lower(name) AS name, '' AS made FROM pragma_table_xinfo({name}) UNION ALL SELECT"
+        f" type, CASE WHEN type <> 'table' THEN lower(name) END, {made} FROM main.sqlite_master WHERE tbl_name = {name}"
+        " COLLATE NOCASE AND type IN ('table', 'index', 'trigger') AND sql IS NOT NULL"
+    )
+    then = listed("'(' || quote(kind) || ', ' || quote(name) || ', ' || quote(made) || ')'", f"({now})", ", ")
+    return said(
+        f"{mark} WITH was (kind, name, made) AS (VALUES ",
+        (then,),
+        f"), now AS ({now}), other AS (SELECT * FROM (SELECT * FROM now EXCEPT SELECT * FROM was) UNION ALL SELECT *"
+        " FROM (SELECT * FROM was EXCEPT SELECT * FROM now)) SELECT CASE WHEN count(*) > 0 THEN"
+        f" {literal(f'{table.name} is not as the delta left it: ')} || group_concat(what, ', ') END FROM (SELECT"
+        " DISTINCT coalesce(kind || ' ' || name, 'its definition') AS what FROM other ORDER BY 1);",
+    )
+
+
+_MEANINGLESS: Final = ('"', "'", "`", "[", "]", " ", "\n")
+"""What two definitions may differ in after the one was renamed, or got a column and lost it again."""
