@@ -197,6 +197,75 @@ INSERT INTO items (id, doc, "odd ""name") VALUES ('a', x'01', 0.1), ('b', 5, 3),
 -- forward
 DELETE FROM items WHERE id <> 'b';
 
+-- case: null-keys-insert
+-- form: INSERT
+-- states: empty
+-- setup
+CREATE TABLE items (a TEXT PRIMARY KEY, c TEXT);
+INSERT INTO items VALUES ('x', 'e'), (NULL, '1'), (NULL, '1'), (NULL, '2');
+-- forward
+INSERT INTO items VALUES (NULL, '1'), ('y', '1');
+
+-- case: null-keys-update
+-- form: UPDATE
+-- states: empty
+-- setup
+CREATE TABLE items (a TEXT PRIMARY KEY, c TEXT);
+INSERT INTO items VALUES ('x', 'e'), (NULL, '1'), (NULL, '1'), (NULL, '2');
+-- forward
+UPDATE items SET c = '2' WHERE c = '1';
+
+-- case: null-keys-delete
+-- form: DELETE
+-- states: empty
+-- setup
+CREATE TABLE items (a TEXT PRIMARY KEY, c TEXT);
+INSERT INTO items VALUES ('x', 'e'), (NULL, '1'), (NULL, '1'), (NULL, '2');
+-- forward
+DELETE FROM items WHERE c = '1';
+
+-- case: null-keys-keys
+-- form: UPDATE
+-- states: empty
+-- setup
+CREATE TABLE items (a TEXT PRIMARY KEY, c TEXT);
+INSERT INTO items VALUES ('x', 'e'), (NULL, '1'), (NULL, '1'), (NULL, '2');
+-- forward
+UPDATE items SET a = NULL;
+
+-- case: null-keys-since-changed
+-- form: INSERT
+-- states: empty
+-- expect: held 1 rows of items were changed since
+-- setup
+CREATE TABLE items (a TEXT PRIMARY KEY, c TEXT);
+INSERT INTO items VALUES ('x', 'e'), (NULL, '1'), (NULL, '1'), (NULL, '2');
+-- forward
+INSERT INTO items VALUES (NULL, '9');
+-- since
+UPDATE items SET c = 'mine' WHERE c = '9';
+
+-- case: null-keys-of-numbers-backwards
+-- form: INSERT
+-- states: empty
+-- setup
+CREATE TABLE items (a INTEGER PRIMARY KEY DESC, c TEXT);
+INSERT INTO items VALUES (1, 'e'), (NULL, '1'), (NULL, '1');
+-- forward
+INSERT INTO items VALUES (NULL, '1');
+
+-- case: delete-since-there-again-by-conflict-clause
+-- form: DELETE
+-- states: empty
+-- expect: held UNIQUE constraint failed: items.a
+-- setup
+CREATE TABLE items (a TEXT PRIMARY KEY ON CONFLICT REPLACE, c TEXT);
+INSERT INTO items VALUES ('x', 'e');
+-- forward
+DELETE FROM items WHERE a = 'x';
+-- since
+INSERT INTO items VALUES ('x', 'live');
+
 -- case: triggers
 -- form: UPDATE
 -- states: triggers

@@ -367,6 +367,29 @@ ALTER TABLE people RENAME COLUMN note TO remark;
 ALTER TABLE people RENAME COLUMN remark TO note;
 ALTER TABLE people RENAME TO users;
 
+-- case: column-drop-null-keys
+-- form: DROP COLUMN
+-- states: empty
+-- setup
+CREATE TABLE items (code TEXT, part INT, c TEXT DEFAULT 'none', other, PRIMARY KEY (code, part));
+INSERT INTO items VALUES ('a', 1, 'one', 5), ('a', NULL, 'two', 5), ('a', NULL, 'two', 5), ('a', NULL, 'three', 5),
+    ('a', NULL, NULL, 6), (NULL, NULL, 'four', NULL), (NULL, NULL, 'five', NULL);
+-- forward
+ALTER TABLE items DROP COLUMN c;
+
+-- case: column-drop-null-keys-then-rows
+-- form: DROP COLUMN
+-- states: empty
+-- setup
+CREATE TABLE items (code TEXT PRIMARY KEY, c TEXT DEFAULT 'none', other);
+INSERT INTO items VALUES ('a', 'one', 5), (NULL, 'two', 5), (NULL, 'two', 6);
+-- forward
+ALTER TABLE items DROP COLUMN c;
+-- since
+INSERT INTO items (code, other) VALUES (NULL, 7), ('b', 8);
+DELETE FROM items WHERE other = 6;
+UPDATE items SET other = 9 WHERE code = 'a';
+
 -- case: column-drop-and-add
 -- form: DROP COLUMN
 -- forward

@@ -6,7 +6,7 @@ from pdelta.sql.derive.expression import quoted
 from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.derive.sqlite.draft import Change, Delta, Fresh, as_left, guard
 from pdelta.sql.derive.sqlite.schema import belongings, counting, definition, table_question
-from pdelta.sql.derive.sqlite.text import Name, SqliteReader, columns, listed, literal, said
+from pdelta.sql.derive.sqlite.text import Name, SqliteReader, columns, listed, literal, may_be_null, said
 from pdelta.sql.piece import GUARD
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Kind
@@ -119,7 +119,6 @@ def _keyless(table: Name, column: Name) -> str:
 def _rebuilt(table: Name, column: Name, kept: str) -> str:
     """Give the expression of building the table as it was, out of its rows as they are then and the values as kept."""
     now = f"{kept}_t"
-    same = listed("'k.' || n || ' IS c.' || n", columns(table, keys=True), " AND ")
     name = f"name = {literal(column.name)} COLLATE NOCASE"
     value = (
         f"CASE WHEN {name} THEN {literal(f'CASE WHEN k.pdelta_there THEN k.{quoted(column.name)} ELSE ')}"
@@ -140,10 +139,45 @@ def _rebuilt(table: Name, column: Name, kept: str) -> str:
         (listed("n", columns(table), ", "),),
         ") SELECT ",
         (listed(value, columns(table), ", "),),
-        f" FROM {now} c LEFT JOIN (SELECT *, 1 AS pdelta_there FROM {kept}) k ON ",
-        (same,),
+        " FROM ",
+        (_rows(table, column, now),),
+        " c LEFT JOIN ",
+        (_rows(table, column, kept),),
+        " k ON ",
+        (_same(table),),
         ";",
         (f"CASE WHEN {counts} THEN {restored} ELSE '' END",),
         (belongings(table),),
         f"DROP TABLE {now};DROP TABLE {kept};",
     )
+
+
+def _rows(table: Name, column: Name, source: str) -> str:
+    """Give the expression of rows of a table, from it or a copy of it, with what else tells them apart.
+
+    Those with NULL in the primary key are known by all that they hold beside the column, and equal ones are numbered:
+    which of them is which means nothing.
+    """
+    nulls = listed("n || ' IS NULL'", columns(table, keys=True), " OR ")
+    others = f"(SELECT n FROM {columns(table)} WHERE name <> {literal(column.name)} COLLATE NOCASE)"
+    content = listed("'quote(' || n || ')'", others, " || ',' || ")
+    number = said(
+        "CASE WHEN ",
+        (nulls,),
+        " THEN ",
+        (content,),
+        " || ' ' || row_number() OVER (PARTITION BY ",
+        (content,),
+        ") END",
+    )
+    return said(
+        "(SELECT *, 1 AS pdelta_there, ",
+        (f"CASE WHEN {may_be_null(table)} THEN {number} ELSE 'NULL' END",),
+        f" AS pdelta_same FROM {source})",
+    )
+
+
+def _same(table: Name) -> str:
+    """Give the expression of the condition that two such rows, ``k`` and ``c``, are the same one."""
+    keys = listed("'k.' || n || ' IS c.' || n", columns(table, keys=True), " AND ")
+    return f"{keys} || CASE WHEN {may_be_null(table)} THEN ' AND k.pdelta_same IS c.pdelta_same' ELSE '' END"

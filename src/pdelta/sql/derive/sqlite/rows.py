@@ -10,7 +10,7 @@ from pdelta.sql.derive.reader import unquoted
 from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.derive.sqlite.draft import Change, Delta, guard
 from pdelta.sql.derive.sqlite.schema import table_question
-from pdelta.sql.derive.sqlite.text import Name, SqliteReader, columns, listed, literal, said, words_of
+from pdelta.sql.derive.sqlite.text import Name, SqliteReader, columns, listed, literal, may_be_null, said, words_of
 from pdelta.sql.piece import GUARD
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Token
@@ -145,10 +145,11 @@ def _kept(delta: Delta, table: Name) -> Change:
 
 
 def _restored(table: Name, old: str, new: str) -> str:
-    """Give the expression of the reverse: by primary key where there is one, else by all that rows hold."""
-    keyed = f"EXISTS (SELECT 1 FROM pragma_table_info({literal(table.name)}) WHERE pk > 0)"
+    """Give the expression of the reverse: by primary key where each row has its own, else by all that rows hold."""
+    keyed = f"EXISTS (SELECT 1 FROM pragma_table_info({literal(table.name)}) WHERE pk > 0) AND NOT {may_be_null(table)}"
     named = listed("n", columns(table), ", ")
-    inserted = said(f"INSERT INTO {table} (", (named,), ") SELECT ", (named,), f" FROM {old};")
+    # ABORT, so that no ON CONFLICT REPLACE of the table's own takes away what has come since.
+    inserted = said(f"INSERT OR ABORT INTO {table} (", (named,), ") SELECT ", (named,), f" FROM {old};")
     still = said(f"{GUARD} SELECT {_triggers(table)};")
     dropped = literal(f"DROP TABLE {old};DROP TABLE {new};")
     return (

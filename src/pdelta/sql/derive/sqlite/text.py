@@ -105,6 +105,18 @@ def columns(table: Name, *, keys: bool = False) -> str:
     return f"(SELECT *, {named} AS n FROM pragma_table_info({literal(table.name)}) {chosen})"
 
 
+def may_be_null(table: Name) -> str:
+    """Give the condition that rows of a table may have NULL in their primary key, and then share it with others.
+
+    SQLite lets them, but for a key that is NOT NULL, or the number of the row, for which there is no index.
+    """
+    name = literal(table.name)
+    return (
+        f'(EXISTS (SELECT 1 FROM pragma_table_info({name}) WHERE pk > 0 AND NOT "notnull")'
+        f" AND EXISTS (SELECT 1 FROM pragma_index_list({name}) WHERE origin = 'pk'))"
+    )
+
+
 def words_of(tokens: Sequence[Token]) -> list[str]:
     """Give the words and symbols of these tokens."""
     return [token.word for token in tokens]
