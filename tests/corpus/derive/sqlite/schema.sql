@@ -43,6 +43,31 @@ CREATE TABLE invoices (id INTEGER PRIMARY KEY);
 -- since
 INSERT INTO invoices VALUES (1), (2);
 
+-- case: table-create-then-column
+-- form: CREATE TABLE
+-- states: rows
+-- expect: lost invoices is not as the delta left it: column live
+-- forward
+CREATE TABLE invoices (a, b);
+INSERT INTO invoices VALUES (1, 1);
+-- since
+ALTER TABLE invoices ADD COLUMN live;
+UPDATE invoices SET live = 'live';
+
+-- case: table-rebuilt-then-more
+-- form: several
+-- states: rows
+-- expect: lost new_logs is not as the delta left it: column live, index logs_live, trigger logs_gone
+-- forward
+CREATE TABLE new_logs (at, message TEXT NOT NULL DEFAULT '');
+INSERT INTO new_logs SELECT at, coalesce(message, '') FROM logs;
+DROP TABLE logs;
+ALTER TABLE new_logs RENAME TO logs;
+-- since
+ALTER TABLE logs ADD COLUMN live;
+CREATE INDEX logs_live ON logs (live);
+CREATE TRIGGER logs_gone AFTER DELETE ON logs BEGIN DELETE FROM codes; END;
+
 -- case: table-create-virtual
 -- form: CREATE VIRTUAL TABLE
 -- forward

@@ -7,7 +7,6 @@ from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.derive.sqlite.draft import Change, Delta, Fresh, as_left, guard
 from pdelta.sql.derive.sqlite.schema import belongings, counting, definition, table_question
 from pdelta.sql.derive.sqlite.text import Name, SqliteReader, columns, listed, literal, may_be_null, said
-from pdelta.sql.piece import GUARD
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Kind
 
@@ -102,7 +101,7 @@ def _drop(delta: Delta, table: Name, reader: SqliteReader) -> Change:
             delta.limited(kept, table),
         ),
         undo=_rebuilt(table, column, kept),
-        late=as_left(table, GUARD),
+        late=as_left(table),
     )
 
 

@@ -106,6 +106,7 @@ class Delta(Draft):
             chosen = (listed("'quote(' || n || ')'", columns(table), ", "),)
             where = ""
             what = f" rows of {table.name} are not those that the delta put there"
+        more = "" if fresh.column.name else _with_nothing_new(table)
         late = said(
             f"{LOSS_GUARD} SELECT CASE WHEN n > 0 THEN n || {literal(what)} END FROM (SELECT count(*) AS n FROM"
             " (SELECT ",
@@ -114,7 +115,7 @@ class Delta(Draft):
             chosen,
             f" FROM {kept}));DROP TABLE {kept};",
         )
-        return late, (f"CREATE TABLE {kept} AS SELECT * FROM {table}", self.limited(kept, table))
+        return joined([more, late]), (f"CREATE TABLE {kept} AS SELECT * FROM {table}", self.limited(kept, table))
 
     def limited(self, kept: str, table: Name) -> str:
         """Give the guard that refuses to keep too much."""
@@ -140,17 +141,22 @@ def loss_guard(table: Name, column: Name, default: str) -> str:
     return f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN count(*) || {literal(what)} END FROM {table}{where};"
 
 
-def as_left(table: Name, mark: str) -> str:
+def as_left(table: Name) -> str:
     """Give the expression of the guard that names what of a table is not as it is when the expression is evaluated.
 
-    That are its columns, indexes and triggers, and how they are written: what came since would go with a table that is
-    dropped, or be missing in one that is created again. RENAME there and back changes quotes and the case of names.
-
-    Args:
-        table: Which, as it is called then.
-        mark: What kind of guard it is.
+    That are its columns, indexes and triggers, and how they are written: what came since would go with the table, or be
+    missing in it when it is created again. RENAME there and back changes quotes and the case of names.
     """
     made = reduce(lambda text, sign: f"replace({text}, {literal(sign)}, '')", _MEANINGLESS, "lower(sql)")
+    return _compared(table, GUARD, made)
+
+
+def _with_nothing_new(table: Name) -> str:
+    """Give the same of the guard before a table is dropped for good, where only what it would lose counts."""
+    return _compared(table, LOSS_GUARD, "''")
+
+
+def _compared(table: Name, mark: str, made: str) -> str:
     name = literal(table.name)
     now = (
         f"SELECT 'column' AS kind, lower(name) AS name, '' AS made FROM pragma_table_xinfo({name}) UNION ALL SELECT"
