@@ -289,7 +289,17 @@ ALTER TABLE users DROP balance;
 ALTER TABLE users DROP COLUMN balance;
 -- since
 INSERT INTO users (email) VALUES ('new');
-UPDATE users SET age = 5 WHERE id = 2;
+UPDATE users SET age = 5 WHERE id = 1;
+DELETE FROM users WHERE id = 2;
+
+-- case: column-drop-then-other-rows
+-- form: DROP COLUMN
+-- states: rows
+-- expect: lost 1 rows of users had a value in balance that would be lost: their keys
+-- forward
+ALTER TABLE users DROP COLUMN balance;
+-- since
+INSERT INTO users (email) VALUES ('new');
 DELETE FROM users WHERE id = 1;
 
 -- case: column-drop-counted
@@ -326,6 +336,34 @@ ALTER TABLE users DROP COLUMN id;
 -- expect: guarded logs has no primary key
 -- forward
 ALTER TABLE logs DROP COLUMN message;
+
+-- case: column-drop-then-deleted
+-- form: DROP COLUMN
+-- states: rows
+-- forward
+ALTER TABLE users DROP COLUMN name;
+-- since
+DELETE FROM users WHERE id < 3;
+
+-- case: column-drop-then-other-keys
+-- form: DROP COLUMN
+-- states: rows
+-- expect: lost 1 rows of users had a value in name that would be lost: their keys
+-- forward
+ALTER TABLE users DROP COLUMN name;
+-- since
+UPDATE users SET id = 100 WHERE id = 1;
+
+-- case: column-drop-then-other-key-of-default
+-- form: DROP COLUMN
+-- states: empty
+-- setup
+CREATE TABLE items (id INTEGER PRIMARY KEY, n INTEGER DEFAULT '5', o);
+INSERT INTO items VALUES (1, 5, 'x'), (2, 7, 'y');
+-- forward
+ALTER TABLE items DROP COLUMN n;
+-- since
+UPDATE items SET id = 100 WHERE id = 1;
 
 -- case: column-drop-then-more
 -- form: DROP COLUMN
@@ -407,7 +445,7 @@ ALTER TABLE items DROP COLUMN c;
 -- states: empty
 -- setup
 CREATE TABLE items (code TEXT PRIMARY KEY, c TEXT DEFAULT 'none', other);
-INSERT INTO items VALUES ('a', 'one', 5), (NULL, 'two', 5), (NULL, 'two', 6);
+INSERT INTO items VALUES ('a', 'one', 5), (NULL, 'two', 5), (NULL, 'none', 6);
 -- forward
 ALTER TABLE items DROP COLUMN c;
 -- since

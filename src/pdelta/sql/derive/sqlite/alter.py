@@ -7,6 +7,7 @@ from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.derive.sqlite.draft import Change, Delta, Fresh, as_left, guard
 from pdelta.sql.derive.sqlite.schema import belongings, counting, definition, table_question
 from pdelta.sql.derive.sqlite.text import Name, SqliteReader, columns, listed, literal, may_be_null, said
+from pdelta.sql.piece import LOSS_GUARD
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Kind
 
@@ -100,7 +101,7 @@ def _drop(delta: Delta, table: Name, reader: SqliteReader) -> Change:
             f"CREATE TABLE {kept} AS SELECT * FROM {table}",
             delta.limited(kept, table),
         ),
-        undo=_rebuilt(table, column, kept),
+        undo=f"{_ownerless(table, column, kept)} || {_rebuilt(table, column, kept)}",
         late=as_left(table),
     )
 
@@ -149,6 +150,34 @@ def _rebuilt(table: Name, column: Name, kept: str) -> str:
         (belongings(table),),
         f"DROP TABLE {now};DROP TABLE {kept};",
     )
+
+
+def _ownerless(table: Name, column: Name, kept: str) -> str:
+    """Give the expression of the guard that counts values whose rows are not found again.
+
+    Where no other row has come, they were deleted, and their values went with them; else their keys may have changed.
+    """
+    there, known = (_rows(table, column, source) for source in (str(table), kept))
+    what = f" rows of {table.name} had a value in {column.name} that would be lost: their keys are not there any more"
+    guard_text = said(
+        f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 AND EXISTS (SELECT 1 FROM ",
+        (there,),
+        " c LEFT JOIN ",
+        (known,),
+        " k ON ",
+        (_same(table),),
+        f" WHERE k.pdelta_there IS NULL) THEN count(*) || {literal(what)} END FROM ",
+        (known,),
+        " k LEFT JOIN ",
+        (there,),
+        " c ON ",
+        (_same(table),),
+        f" WHERE c.pdelta_there IS NULL AND k.{quoted(column.name)} IS NOT ",
+        ("coalesce('(' || dflt_value || ')', 'NULL')",),
+        ";",
+    )
+    info = f"pragma_table_info({literal(table.name)}) WHERE name = {literal(column.name)} COLLATE NOCASE"
+    return f"coalesce((SELECT {guard_text} FROM {info}), '')"
 
 
 def _rows(table: Name, column: Name, source: str) -> str:
