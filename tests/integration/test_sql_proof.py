@@ -1,6 +1,7 @@
 """What a reverse brings back, as its users are told: by the proof before an apply, and by a rehearsal everywhere."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +231,56 @@ def test_rehearse_when_tenants_share_a_transaction_then_the_same_is_told_of_each
     if desk.fleet.engine != "mysql":
         assert results(together, "lost")[desk.fleet.names[0]] == ["additional table two"]
         assert "two" in results(together, "error")[second]["message"]
+
+
+KEPT = (
+    "CREATE FUNCTION kept() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'nothing goes'; END $$; "
+    "CREATE EVENT TRIGGER kept ON sql_drop EXECUTE FUNCTION kept()"
+)
+
+
+@pytest.fixture
+def single(postgresql: PostgreSQL, tmp_path: Path) -> Iterator[tuple[str, Project]]:
+    """One tenant that is a whole database, and the folder of its deltas."""
+    with postgresql.fresh_database() as name:
+        postgresql.sql("; ".join(TABLES), name)
+        (tmp_path / "url").write_text(postgresql.url(name))
+        yield name, Project(tmp_path, '[databases.app]\nurl = "file:url"\ndeltas = "deltas"\n')
+
+
+@pytest.mark.integration
+def test_apply_when_a_derived_reverse_fails_in_the_proof_then_nothing_is_applied(
+    postgresql: PostgreSQL, single: tuple[str, Project], cli: Cli
+) -> None:
+    name, project = single
+    postgresql.sql(KEPT, name)
+    project.write(ROWS, "ALTER TABLE users ADD COLUMN zz integer;\n")
+    told = cli("sql", "apply", cwd=project.folder, status=3).err
+    assert f"{ROWS}: the reverse fails in {name}: nothing goes" in told
+    assert postgresql.sql("SELECT count(*) FROM information_schema.columns WHERE column_name = 'zz'", name) == [["0"]]
+
+
+def test_apply_when_a_written_reverse_fails_in_the_proof_then_that_is_told(desk: Desk) -> None:
+    if desk.fleet.engine == "mysql":
+        pytest.skip("nothing can be tried where each statement commits")
+    desk.project.write(ROWS, "ALTER TABLE users ADD zz integer;\n-- Reversible delta\n-- DROP TABLE zzz;\n")
+    told = desk("apply").out
+    assert f"{ROWS}: the reverse fails in {desk.fleet.names[0]}: " in told
+    assert "zzz" in told
+    assert desk.had() == {NAME: 12, ROWS: 12}
+    assert desk.fleet.sql(desk.fleet.names[0], PROOFS)[1] == (ROWS, "")
+
+
+@pytest.mark.integration
+def test_apply_when_a_reverse_can_not_stand_in_one_transaction_with_its_delta_then_it_is_no_failure(
+    postgresql: PostgreSQL, single: tuple[str, Project], cli: Cli
+) -> None:
+    name, project = single
+    postgresql.sql("ALTER TABLE orders ALTER CONSTRAINT orders_user_id_fkey DEFERRABLE INITIALLY DEFERRED", name)
+    postgresql.sql("INSERT INTO orders VALUES (1, 1, 1)", name)
+    forward = "ALTER TABLE orders ADD x integer;\nUPDATE orders SET x = 1, user_id = 2;\n"
+    project.write(ROWS, f"{forward}-- Reversible delta\n-- ALTER TABLE orders DROP COLUMN x;\n")
+    told = cli("sql", "apply", "--rehearse", cwd=project.folder).out
+    assert "not in the delta's own transaction: cannot ALTER TABLE" in told
+    assert "the reverse fails" not in cli("sql", "apply", cwd=project.folder).out
+    cli("sql", "rollback", cwd=project.folder)

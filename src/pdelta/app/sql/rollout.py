@@ -251,18 +251,22 @@ class _Attempt:
         findings = []
         for proof in self._operation.prove_all(planned.steps):
             told = ", ".join(proof.deltas)
-            blocks = not derived.isdisjoint(proof.deltas) and not proof.reason
-            if differences := (*proof.differences, *proof.rows):
+            blocks = not derived.isdisjoint(proof.deltas)
+            hint = "correct the reverse, or write one" if blocks else "correct the reverse"
+            if proof.fails:
+                text = f"{told}: the reverse fails in {proof.tenant}: {proof.fails}"
+                findings.append(Finding("reverse", text, blocks=blocks, hint=hint))
+            elif differences := (*proof.differences, *proof.rows):
                 lost = shortened(differences, between="; ")
                 findings.append(
                     Finding(
                         "reverse",
                         f"{told}: after forward and reverse {proof.tenant} is another: {lost}",
                         blocks=blocks,
-                        hint="correct the reverse, or write one" if blocks else "correct the reverse",
+                        hint=hint,
                     )
                 )
-            elif proof.reason and not derived.isdisjoint(proof.deltas):
+            elif proof.reason and blocks:
                 text = f"{told}: the derived reverse could not be proved in {proof.tenant}: {proof.reason}"
                 findings.append(Finding("unproved", text, blocks=False))
         return findings

@@ -14,7 +14,7 @@ import msgspec
 
 from pdelta.databases.base import Glance, Move, Session, Work
 from pdelta.databases.rows import Rows, RowsAsked, RowsHeld
-from pdelta.errors import Cause, DatabaseError, PdeltaError, StaleError
+from pdelta.errors import Cause, DatabaseError, GuardError, PdeltaError, StaleError
 from pdelta.formats.sql_moves import PlannedMove
 from pdelta.operations.sql.reckon import head_after
 from pdelta.operations.sql.task import Task
@@ -30,6 +30,10 @@ _NOTHING: Final = Catalogue.parse(())
 
 _REVERSE: Final = "SELECT reverse FROM pdelta_applied WHERE id = '{}'"
 """An id is letters, digits and a few signs that need no quoting."""
+
+_OF_ONE_TRANSACTION: Final = frozenset({"25001", "55006", "55P04"})
+"""What PostgreSQL takes behind a COMMIT alone: statements that want no transaction, a table to be altered whose
+deferred constraints wait to be looked at, a new value of an enumerated type."""
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -101,6 +105,10 @@ class Trial(msgspec.Struct, frozen=True):
         return [_REVERSE.format(move.id) for move in self.moves] if any(move.derived for move in self.moves) else []
 
 
+_Part = tuple[Trial, Sequence[object], RowsAsked | None]
+"""What is tried, what was given for its ``asked``, and of which tables the rows are compared; None for none."""
+
+
 def untried(moves: Sequence[PlannedMove]) -> str:
     """Give why moves can't be tried forward and back; empty where they can."""
     for move in moves:
@@ -138,9 +146,13 @@ def prove(session: Session, workshop: Workshop, task: Task, rows: Sequence[Appli
         forward = tuple(workshop.applying(move) for move in moves)
         trial = Trial(task.tenant, moves, forward, before, head_after(rows, moves), glance)
         told = session.rehearse([trial.work], trial.asked, **limits._asdict())[0] if trial.asked else []
-        return _compared(session, workshop, [(trial, told, asked)], limits)[0]
+        proof = _tried(session, workshop, (trial, told, asked), limits)
+        if proof.fails and not told:
+            # It may be the delta that does, which whoever applies it is told.
+            session.rehearse([trial.work], (), **limits._asdict())
     except PdeltaError as error:
         return Proof(ids, task.tenant, reason=error.message)
+    return proof
 
 
 def proved_before(task: Task, rows: Sequence[Applied], workshop: Workshop) -> Proof | None:
@@ -185,14 +197,13 @@ def take_back(session: Session, workshop: Workshop, trial: Trial, told: Sequence
     if reason := untried(trial.moves):
         return Proof(trial.ids, trial.tenant, reason=reason)
     try:
-        return take_back_all(session, workshop, [(trial, told)], limits)[0]
+        return _tried(session, workshop, (trial, told, RowsAsked(named=_names(workshop, trial))), limits)
     except StaleError:
         raise
     except PdeltaError as error:
         if isinstance(error, DatabaseError) and error.cause in {Cause.BUSY, Cause.LOST}:
             raise
-        why = error.reason if isinstance(error, DatabaseError) else error.message
-        return Proof(trial.ids, trial.tenant, fails=why)
+        return Proof(trial.ids, trial.tenant, fails=_why(error))
 
 
 def take_back_all(
@@ -207,12 +218,32 @@ def take_back_all(
     return _compared(session, workshop, parts, limits)
 
 
-def _compared(
-    session: Session,
-    workshop: Workshop,
-    parts: Sequence[tuple[Trial, Sequence[object], RowsAsked | None]],
-    limits: Limits,
-) -> list[Proof]:
+def _tried(session: Session, workshop: Workshop, part: _Part, limits: Limits) -> Proof:
+    """Try one alone, and tell what its reverse fails of.
+
+    Raises:
+        StaleError: Somebody changed the tenant meanwhile.
+        PdeltaError: What says nothing of the reverse.
+    """
+    trial, told, _ = part
+    try:
+        return _compared(session, workshop, [part], limits)[0]
+    except GuardError as error:
+        return Proof(trial.ids, trial.tenant, fails=_why(error))
+    except DatabaseError as error:
+        if error.cause is not Cause.REFUSED:
+            raise
+        back = (piece for move in _back(workshop, trial, told) for piece in move.pieces)
+        if error.sqlstate in _OF_ONE_TRANSACTION or workshop.commits(back):
+            return Proof(trial.ids, trial.tenant, reason=f"not in the delta's own transaction: {_why(error)}")
+        return Proof(trial.ids, trial.tenant, fails=_why(error))
+
+
+def _why(error: PdeltaError) -> str:
+    return error.reason if isinstance(error, DatabaseError) else error.message
+
+
+def _compared(session: Session, workshop: Workshop, parts: Sequence[_Part], limits: Limits) -> list[Proof]:
     """Compare what is found before any of the tenants goes forward with what is found when all of them came back."""
     there, back = [], []
     for trial, told, asked in parts:
