@@ -284,3 +284,25 @@ def test_apply_when_a_reverse_can_not_stand_in_one_transaction_with_its_delta_th
     assert "not in the delta's own transaction: cannot ALTER TABLE" in told
     assert "the reverse fails" not in cli("sql", "apply", cwd=project.folder).out
     cli("sql", "rollback", cwd=project.folder)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ALTER TABLE users ADD at timestamptz DEFAULT clock_timestamp();",
+        "ALTER TABLE users ADD u uuid DEFAULT gen_random_uuid(); ALTER TABLE users ALTER u TYPE text;",
+        "INSERT INTO users VALUES (3 + (random() * 1000000000)::integer, random()::text);",
+        "ALTER TABLE users ADD x float8; UPDATE users SET name = random()::text, x = random();",
+    ],
+)
+def test_apply_when_a_delta_writes_something_else_each_time_then_its_reverse_is_proved(
+    postgresql: PostgreSQL, single: tuple[str, Project], cli: Cli, text: str
+) -> None:
+    name, project = single
+    project.write(ROWS, f"{text}\n")
+    assert "the way back proved in 1 of 1" in cli("sql", "apply", "--rehearse", cwd=project.folder).out
+    assert "could not be proved" not in cli("sql", "apply", cwd=project.folder).out
+    assert postgresql.sql(PROOFS, name)[0][1] in {"schema", "rows"}
+    cli("sql", "rollback", cwd=project.folder)
+    assert postgresql.sql("SELECT * FROM users ORDER BY id", name) == [["1", "ada"], ["2", "bob"]]

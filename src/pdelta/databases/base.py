@@ -76,6 +76,7 @@ class Move(msgspec.Struct, frozen=True):
         replaces: Whether the tenant has a row of this id, which is to be replaced.
         run: The run that this is a move of, for the history; of a row that arrives the row says it.
         who: Who asked for that.
+        is_tried: Whether it is only rehearsed, with the reverse of another time: the row may be any of its id.
     """
 
     way: Way
@@ -84,6 +85,7 @@ class Move(msgspec.Struct, frozen=True):
     replaces: bool = False
     run: str = ""
     who: str = ""
+    is_tried: bool = False
 
     @property
     def keeps(self) -> bool:
@@ -91,7 +93,8 @@ class Move(msgspec.Struct, frozen=True):
 
         A row that isn't applied is the journal of its delta, and replaces that of the step before without a trace.
         """
-        return self.way is Way.REVERSE or (self.replaces and self.row.state is State.APPLIED)
+        leaves = self.way is Way.REVERSE or (self.replaces and self.row.state is State.APPLIED)
+        return leaves and not self.is_tried
 
 
 class Work(msgspec.Struct, frozen=True):

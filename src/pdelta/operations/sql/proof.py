@@ -288,7 +288,9 @@ def _back(workshop: Workshop, trial: Trial, told: Sequence[object]) -> list[Move
     back: list[Move] = []
     for planned, move, reverse in zip(trial.moves, trial.forward, reverses, strict=True):
         row = msgspec.structs.replace(move.row, reverse=str(reverse))
-        back.insert(0, workshop.reversing(msgspec.structs.replace(planned, accept_loss=True), row, trial.tenant))
+        reversing = workshop.reversing(msgspec.structs.replace(planned, accept_loss=True), row, trial.tenant)
+        # Where its reverse was asked for, the row may be another this time: it goes whatever it holds.
+        back.insert(0, msgspec.structs.replace(reversing, is_tried=bool(told)))
     return back
 
 
