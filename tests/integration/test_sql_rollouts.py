@@ -134,6 +134,24 @@ def test_apply_when_only_up_to_a_delta_then_the_later_ones_wait(desk: Desk) -> N
     assert "12 up to date" in desk("status").out
 
 
+def test_rollback_when_what_stays_requires_what_a_run_applied_then_both_are_named_and_nothing_happens(
+    desk: Desk,
+) -> None:
+    needed, needing = "delta_20250401_needed", "delta_20250320_needing"
+    table = "CREATE TABLE {0} (id integer);\n-- Reversible delta\n-- DROP TABLE {0};\n"
+    desk.project.write(needed, table.format("needed"))
+    first = desk.done("apply")["run"]
+    desk.project.write(needing, f"-- pdelta: requires={needed}\n{table.format('needing')}")
+    second = desk.done("apply")["run"]
+    refused = desk("rollback", "--run", first, status=3).err
+    assert f"{needed} can't be taken back before {needing}, which requires it and is still applied" in refused
+    assert f"pdelta sql rollback --run {second}" in refused
+    assert desk.had()[needed] == 12
+    desk.done("rollback", "--run", second)
+    desk.done("rollback", "--run", first)
+    assert desk.had() == {NAME: 0, needing: 0, needed: 0}
+
+
 def test_rollback_when_a_run_is_named_then_what_it_applied_comes_back_and_nothing_else(desk: Desk) -> None:
     run = desk.done("apply", "--only", desk.fleet.names[0])["run"]
     desk.done("apply")

@@ -1,4 +1,4 @@
-"""Requirements between deltas of tenants and those that are done once on each server.
+"""Requirements between deltas: of tenants and those that are done once on each server, and on the way back of any.
 
 A roll-out goes to the servers before all tenants, and comes back to them behind all. So a tenant's delta may require a
 server's; the other way round only what every tenant has already.
@@ -11,12 +11,14 @@ from typing import Final
 from pdelta.app.context import Context
 from pdelta.app.sql.compose import open_servers
 from pdelta.app.sql.deltas import Deltas
+from pdelta.app.sql.findings import named
 from pdelta.app.sql.fleet import Fleet, Member
 from pdelta.model.course import Gate
 from pdelta.model.delta import Delta
 from pdelta.model.finding import Finding
 from pdelta.model.plan import Step
 from pdelta.model.target import Target
+from pdelta.operations.sql.operation import Seen
 from pdelta.operations.sql.target import tenant_of
 from pdelta.sql.ledger import Applied, State, Way
 from pdelta.sql.scope import Scope
@@ -30,7 +32,7 @@ Calculated = Iterable[tuple[Target, Delta]]
 
 
 class Across:
-    """The requirements of one roll-out that lead from one scope to the other.
+    """The requirements between the deltas of one roll-out; on the way there, those from one scope to the other.
 
     Args:
         fleet: Whose.
@@ -43,12 +45,8 @@ class Across:
         self._fleet = fleet
         self._context = context
         scopes = {delta.script.id: delta.script.scope for delta in deltas.all}
-        pairs = [
-            (delta.script.id, needed)
-            for delta in deltas.all
-            for needed in delta.script.requires
-            if scopes[needed] is not delta.script.scope
-        ]
+        self._pairs = [(delta.script.id, needed) for delta in deltas.all for needed in delta.script.requires]
+        pairs = [(id, needed) for id, needed in self._pairs if scopes[id] is not scopes[needed]]
         self._by_tenants = [pair for pair in pairs if scopes[pair[0]] is Scope.TENANT]
         self._by_servers = [pair for pair in pairs if scopes[pair[0]] is Scope.ONCE]
 
@@ -70,6 +68,23 @@ class Across:
             return [_too_early_back(server, tenant, alone=alone) for server, tenant in pairs if server in held]
         found = [_too_early(*pair) for pair in self._by_servers if pair[0] in on_servers and pair[1] in in_tenants]
         return [*found, *(self.lacking(in_tenants) if alone else ())]
+
+    def left(self, seen: Mapping[Target, Seen]) -> list[Finding]:
+        """Give what would be taken back from under a delta that stays where it is.
+
+        Args:
+            seen: What calculating the way back found.
+        """
+        found: dict[tuple[str, str], dict[str, str]] = {}
+        for target, one in seen.items() if self._pairs else ():
+            leaving = {move.id: move for move in one.reckoning.moves if move.way is Way.REVERSE}
+            # Of one that was only recorded nothing is taken back but the record.
+            gone = {id for id, move in leaving.items() if not move.recorded}
+            stays = {row.id: row.run for row in one.rows if row.id not in leaving}
+            for pair in self._pairs:
+                if pair[0] in stays and pair[1] in gone:
+                    found.setdefault(pair, {})[tenant_of(target)] = stays[pair[0]]
+        return [_stands_on(*pair, runs) for pair, runs in found.items()]
 
     def lacking(self, wanted: Collection[str]) -> list[Finding]:
         """Give what tenants would get of these deltas that requires one which not every server has.
@@ -165,6 +180,15 @@ def _too_early_back(server: str, tenant: str, *, alone: bool) -> Finding:
         f"{tenant} can't be taken back in tenants before {server} on the server, which requires it",
         hint=f"take that back first{told}: pdelta sql rollback --to {tenant}",
         subject=tenant.encode(),
+    )
+
+
+def _stands_on(staying: str, needed: str, runs: Mapping[str, str]) -> Finding:
+    return Finding(
+        "requires",
+        f"{named(list(runs))}: {needed} can't be taken back before {staying}, which requires it and is still applied",
+        hint=f"take that back first: pdelta sql rollback --run {next(iter(runs.values()))}",
+        subject=needed.encode(),
     )
 
 

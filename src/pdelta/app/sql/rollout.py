@@ -176,6 +176,7 @@ class _Attempt:
         calculated, findings = self._calculate(wishing, tenants)
         if self._across is not None:
             findings += self._across.findings(calculated, backwards=backwards)
+            findings += self._across.left(self._operation.seen) if backwards else ()
         planned = plan_of(
             calculated,
             on_failure=self._options.on_failure,
