@@ -387,6 +387,35 @@ def test_repeatable_when_it_changes_then_it_is_applied_again_and_comes_back_to_t
     assert {tuple(result["deltas"]) for result in told["results"]} == {("delta_20250320_names",)}
     assert desk.fleet.columns(desk.fleet.names[0], "names") == ["id"]
     assert desk.done("apply")["results"] == []
+    # Twice there, so that the history holds several rows of one digest; and others never had the first version.
+    new = desk.fleet.names[5]
+    desk.done("rollback", "--to", NAME, "--only", new)
+    desk.done("rollback", "--to", NAME, "--only", new)
+    desk.done("apply", "--only", new)
+    for _ in range(2):
+        desk.done("rollback", "--only", desk.fleet.names[0])
+        assert desk.fleet.columns(desk.fleet.names[0], "names") == ["name"]
+        assert "delta_20250320_names" in desk("status", status=4).out
+        desk.done("apply", "--only", desk.fleet.names[0])
+    assert len(desk.done("rollback")["results"]) == 12
+    assert {desk.fleet.columns(name, "names")[0] for name in desk.fleet.names} == {"name"}
+    assert len(desk.done("rollback")["results"]) == 11
+    assert desk.fleet.having("name", "names") == [new]
+    assert desk.fleet.sql(new, "SELECT id FROM pdelta_applied") == [(NAME,)]
+    assert desk.had() == {NAME: 12, "delta_20250320_names": 0}
+
+
+def test_rollback_when_a_repeatable_delta_has_a_derived_reverse_then_each_takes_one_version_back(desk: Desk) -> None:
+    view = "-- pdelta: repeatable=yes\nDROP VIEW IF EXISTS names;\nCREATE VIEW names AS SELECT {0} FROM users;\n"
+    shown = ["id", "name", "id, name"]
+    for columns in shown:
+        desk.project.write("delta_20250320_names", view.format(columns))
+        desk.done("apply")
+    for columns in [*reversed(shown), ""]:
+        assert ", ".join(desk.fleet.columns(desk.fleet.names[0], "names")) == columns
+        if columns:
+            desk.done("rollback")
+    assert desk.had() == {NAME: 12, "delta_20250320_names": 0}
 
 
 def test_placeholders_when_values_differ_then_each_tenant_gets_its_own(desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""How a row came into a ledger where no delta was executed for it: JSON in ``captured``, of applied rows alone."""
+"""How a row came into a ledger, where that is not simply by its delta: JSON in ``captured``, of applied rows alone."""
 
 from typing import Final
 
@@ -13,12 +13,14 @@ class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
         adopted: From whom it is known that the tenant has it: a tool's name, ``like:TENANT``, or ``up-to``.
         baseline: The baseline that brought its effect.
         holds: Of a baseline: the deltas that it stands for.
+        former: Of a repeatable delta that was applied anew: the digest of the row that went into the history then.
     """
 
     found: bool = False
     adopted: str = ""
     baseline: str = ""
     holds: tuple[str, ...] = ()
+    former: str = ""
 
     def __str__(self) -> str:
         """Say it in words; empty where there is nothing to say."""

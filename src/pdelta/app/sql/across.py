@@ -78,8 +78,8 @@ class Across:
         found: dict[tuple[str, str], dict[str, str]] = {}
         for target, one in seen.items() if self._pairs else ():
             leaving = {move.id: move for move in one.reckoning.moves if move.way is Way.REVERSE}
-            # Of one that was only recorded nothing is taken back but the record.
-            gone = {id for id, move in leaving.items() if not move.recorded}
+            # Of one that was only recorded nothing is taken back but the record; what was replaced comes back.
+            gone = {id for id, move in leaving.items() if not (move.recorded or move.former)}
             stays = {row.id: row.run for row in one.rows if row.id not in leaving}
             for pair in self._pairs:
                 if pair[0] in stays and pair[1] in gone:

@@ -155,7 +155,9 @@ class Deltas:
         refusals: list[str] = []
         for delta in deltas:
             if delta.derives and (delta.script.id, delta.digest) in settled:
-                moves.append(PlannedMove(way=Way.APPLY, id=delta.script.id, digest=delta.digest, underived=True))
+                id, repeatable = delta.script.id, delta.script.repeatable
+                known = PlannedMove(way=Way.APPLY, id=id, digest=delta.digest, underived=True, repeatable=repeatable)
+                moves.append(known)
                 continue
             kept = None if delta.templates else self._moves.get(delta.script.id)
             if kept is None:

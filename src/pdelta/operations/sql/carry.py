@@ -116,8 +116,8 @@ class Carrier:
         if row is None:
             raise PdeltaError(f"{task.tenant} has no row of {planned.id} to take back")
         if planned.former:
-            former = self._former(session, task.tenant, planned)
-            return self._workshop.restoring(planned, row, former)
+            former = self._former(session, task.tenant, planned, row)
+            return self._workshop.restoring(planned, row, former, task.tenant)
         return self._workshop.reversing(planned, row, task.tenant)
 
     def _read_beside(self, session: Session, task: Task, lock_ms: int) -> bool:
@@ -341,6 +341,12 @@ class Carrier:
             lock_ms=lock_timeout_ms([move], lock_ms),
             statement_ms=self.statement_ms,
         )
+        row = next((row for row in rows if row.id == move.id), None)
+        if move.way is Way.REVERSE and move.former and row is not None:
+            former = self._former(session, task.tenant, move, row)
+            left = stepwise.carry(move)
+            session.record(task.tenant, former, former=None, glance=Glance(managed=True, head=None))
+            return [*left, former]
         return stepwise.carry(msgspec.structs.replace(move, check=()))
 
     def _execute(self, session: Session, works: Sequence[Work], wait_ms: int) -> None:
@@ -384,17 +390,18 @@ class Carrier:
                 had.pop(one.row.id, None)
         return list(had.values())
 
-    def _former(self, session: Session, tenant: str, planned: PlannedMove) -> Applied:
-        """Give the row that a delta's newer version replaced."""
+    def _former(self, session: Session, tenant: str, planned: PlannedMove, row: Applied) -> Applied:
+        """Give the row that a delta's newer version replaced: of several with its digest, the one that left then."""
         columns = Applied.__struct_fields__
-        rows = session.query(
+        found = session.query(
             tenant,
-            f"SELECT {', '.join(columns)} FROM pdelta_history "  # noqa: S608 - both are checked by their formats
-            f"WHERE id = '{planned.id}' AND digest = '{planned.former}' ORDER BY number DESC LIMIT 1",
+            f"SELECT left_run, {', '.join(columns)} FROM pdelta_history "  # noqa: S608 - checked by their formats
+            f"WHERE id = '{planned.id}' AND digest = '{planned.former}' ORDER BY number DESC",
         )
-        if not rows:
+        if not found:
             raise PdeltaError(f"{tenant}: the version of {planned.id} before this one is not in the history")
-        return msgspec.convert(dict(zip(columns, rows[0], strict=True)), Applied)
+        _, *values = next((one for one in found if one[0] == row.run), found[0])
+        return msgspec.convert(dict(zip(columns, values, strict=True)), Applied)
 
     def _settled(self, session: Session, task: Task, moves: Sequence[PlannedMove], error: GuardError) -> str | None:
         """Give the delta whose check refused because its effect is there already, as its verify says; None for none."""

@@ -122,8 +122,8 @@ class SqlOperation:
             StaleError: A delta is lacking of which no reverse was derived, because nobody lacked it before.
         """
         decoded = {desired: decode_wish(desired) for desired in {desired for _, desired in wishes}}
-        # Which run applied what, only a tenant's own ledger says.
-        own = any(wish.dropped_run for wish in decoded.values())
+        # Which run applied what, and what that replaced, only a tenant's own ledger says.
+        own = any(wish.dropped_run or any(move.repeatable for move in wish.dropped) for wish in decoded.values())
         targets = [target for target, _ in wishes]
         if own:
             # Each ledger is read anyhow: what was seen of a target a moment ago need not be looked at again.

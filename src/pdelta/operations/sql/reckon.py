@@ -136,7 +136,11 @@ def _dropping(rows: Sequence[Applied], wish: SqlWish) -> list[PlannedMove]:
             # A baseline that only stands for others: nothing is executed, nor would be if it had to come back.
             drops.append(PlannedMove(way=Way.REVERSE, id=drop.id, name=drop.name, captured=row.captured))
             continue
-        drops.append(drop if same else PlannedMove(way=Way.REVERSE, id=drop.id, underived=True))
+        back = drop if same else PlannedMove(way=Way.REVERSE, id=drop.id, underived=True)
+        if drop.repeatable and mark.former:
+            # What it replaced comes back, and can be taken back then.
+            back = msgspec.structs.replace(back, former=mark.former, captured=row.captured)
+        drops.append(back)
     drops += (_gone(had[id], wish) for id in reversed(gone))
     return [msgspec.structs.replace(drop, digest=had[drop.id].digest, accept_loss=wish.accept_loss) for drop in drops]
 
@@ -175,7 +179,7 @@ def _lacking(row: Applied, wanted: PlannedMove, *, accept_edit: bool) -> list[Pl
     if row.digest == wanted.digest:
         return [wanted]
     if wanted.repeatable:
-        return [msgspec.structs.replace(wanted, former=row.digest)]
+        return [msgspec.structs.replace(wanted, former=row.digest, captured=encode_mark(Mark(former=row.digest)))]
     if accept_edit:
         return [msgspec.structs.replace(wanted, former=row.digest, pieces=(), check=(), verify=(), recorded=True)]
     return []

@@ -108,11 +108,7 @@ class Workshop:
         Raises:
             PdeltaError: The row holds no reverse.
         """
-        if row.irreversible and not planned.recorded:
-            raise PdeltaError(
-                f"{tenant}: {row.id} can't be reversed: {row.irreversible}; it is still applied",
-                hint="restore a backup, or write a new delta that goes where you want to be",
-            )
+        _refuse_irreversible(planned, row, tenant)
         kept = self._reversed.get(id(planned))
         if kept is None or kept[1] != row:
             # The last one alone: tenants that got a delta in one run have equal rows, and others each their own.
@@ -121,8 +117,13 @@ class Workshop:
             kept = self._reversed[id(planned)] = (planned, row, move)
         return kept[2]
 
-    def restoring(self, planned: PlannedMove, row: Applied, former: Applied) -> Move:
-        """Give the move that takes a replaced delta back to the row that it replaced."""
+    def restoring(self, planned: PlannedMove, row: Applied, former: Applied, tenant: str) -> Move:
+        """Give the move that takes a delta back to the row that it replaced.
+
+        Raises:
+            PdeltaError: The row holds no reverse.
+        """
+        _refuse_irreversible(planned, row, tenant)
         pieces = self._reverse_pieces(planned, row)
         return Move(Way.APPLY, former, pieces, replaces=True, run=self._imprint.run, who=self._imprint.who)
 
@@ -229,6 +230,14 @@ def segments(moves: Sequence[PlannedMove], *, transactional: bool) -> list[tuple
         else:
             cut.append((together, (move,)))
     return cut
+
+
+def _refuse_irreversible(planned: PlannedMove, row: Applied, tenant: str) -> None:
+    if row.irreversible and not planned.recorded:
+        raise PdeltaError(
+            f"{tenant}: {row.id} can't be reversed: {row.irreversible}; it is still applied",
+            hint="restore a backup, or write a new delta that goes where you want to be",
+        )
 
 
 def _guard(select: str, refusal: str) -> str:
