@@ -185,6 +185,7 @@ def test_rollback_when_a_guard_refuses_then_the_delta_is_still_applied_and_it_sa
         (result,) = told["results"]
         assert result["standing"] == "before"
         assert "1 rows of notes would be lost" in result["error"]["message"]
+        assert "--accept-data-loss" in result["error"]["hint"]
         assert desk.fleet.sql(tenant, "SELECT id, state, step, steps, captured, reverse FROM pdelta_applied") == before
     assert desk.done("apply", *only)["results"] == []
     desk.done("rollback", *only, "--accept-data-loss")
@@ -296,7 +297,9 @@ def test_apply_when_tried_then_nothing_changes_and_all_is_told(desk: Desk) -> No
 def test_apply_when_rehearsed_then_what_would_fail_is_named_and_nothing_changes(desk: Desk) -> None:
     desk.project.write("delta_20250316_age", SECOND)
     if desk.fleet.engine == "mysql":
-        assert "can't be rehearsed" in desk("apply", "--rehearse", status=3).out
+        told = desk("apply", "--rehearse", status=3)
+        assert "can't be rehearsed" in told.out
+        assert "12 of 12 tenants can't be rehearsed; nothing was changed" in told.err
         return
     bad = desk.fleet.names[6]
     desk.fleet.sql(bad, "ALTER TABLE users ADD COLUMN age integer")
@@ -538,6 +541,7 @@ def test_apply_when_no_reverse_is_written_then_each_tenant_derives_its_own(desk:
     desk.fleet.sql(desk.fleet.names[0], "UPDATE users SET age = 7")
     told = desk.done("rollback", "--to", NAME, "--on-failure", "continue", status=8)
     assert failed(told) == [desk.fleet.names[0]]
+    assert "--accept-data-loss" in desk("rollback", "--to", NAME, status=8).out
     desk.done("rollback", "--to", NAME, "--accept-data-loss")
     assert desk.having("age") == [there]
 
@@ -607,6 +611,8 @@ def test_purge_when_a_delta_has_parked_something_then_it_goes_and_the_way_back_w
     assert "not confirmed" in desk("purge", status=2).err
     assert len(desk.done("purge", "--yes")["purged"]) == 11
     assert desk.done("purge", "--yes")["purged"] == []
+    assert desk.done("purge", "--yes", "delta_20250325_drop")["purged"] == []
+    assert "there is no delta 'nosuch'" in desk("purge", "--yes", "nosuch", status=2).err
     told = desk.done("rollback", status=8)
     assert "was purged" in told["results"][0]["error"]["message"]
     assert desk.had()["delta_20250325_drop"] == 11

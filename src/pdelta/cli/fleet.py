@@ -280,15 +280,21 @@ def _objection(outcome: RolloutOutcome) -> PdeltaError:
     unread = f"{counted(outcome.unread, 'tenant')} could not be read" if outcome.unread else ""
     if outcome.rehearsed:
         of = counted(len(outcome.results), "tenant")
-        would = f"{failed:,} of {of} would fail" if failed else ""
+        unable = sum(isinstance(result.error, UsageError) for result in outcome.failures)
+        would = f"{failed - unable:,} of {of} would fail" if failed > unable else ""
+        cannot = f"{unable:,} of {of} can't be rehearsed" if unable else ""
         lost = f"the way back does not bring {len(outcome.changed):,} of {of} back" if outcome.changed else ""
-        if lost and not (would or unread):
+        if cannot and not (would or lost or unread):
+            return PdeltaError(
+                f"{cannot}; nothing was changed", hint="apply it in one tenant first: pdelta sql apply --only TENANT"
+            )
+        if lost and not (would or cannot or unread):
             return PdeltaError(
                 f"{lost}; nothing was changed",
                 hint="correct the reverse; or say in the delta's header why nothing takes it back: irreversible",
             )
         return PdeltaError(
-            f"{' and '.join(filter(None, (would, lost, unread)))}; nothing was changed",
+            f"{' and '.join(filter(None, (would, cannot, lost, unread)))}; nothing was changed",
             hint="correct the delta or those tenants; --on-failure continue leaves them out",
         )
     told = f"{failed:,} of {counted(outcome.tenants, 'tenant')} failed" if failed else outcome.reason

@@ -15,6 +15,13 @@ LOSS_GUARD: Final = "/* pdelta guard loss */"
 """A guard that counts what a reverse would lose; left out under ``--accept-data-loss``."""
 
 
+def hint_of(guard: str) -> str:
+    """Give what to do where this guard refuses; empty where that depends."""
+    if LOSS_GUARD not in guard:
+        return ""
+    return "where that may be lost: pdelta sql rollback --accept-data-loss"
+
+
 class Piece(msgspec.Struct, frozen=True):
     """One statement and its surroundings, in the order of execution.
 

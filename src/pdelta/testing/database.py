@@ -319,6 +319,7 @@ class DatabaseContract(RehearsalContract):
                 move = Move(Way.APPLY, row("a"), (Piece(INSERT_ONE), guarded))
                 error = raises(GuardError, stage.commit, stage.work(stage.tenant, [move]))
                 assert str(error) == "there are notes"
+                assert ("--accept-data-loss" in error.hint) == (mark is LOSS_GUARD)
                 stage.untouched(stage.tenant)
 
     def test_commit_when_guards_say_nothing_then_they_let_pass(self) -> None:

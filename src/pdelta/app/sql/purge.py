@@ -6,14 +6,16 @@ from typing import Final
 import msgspec
 
 from pdelta.app.context import Context
-from pdelta.app.sql.fleet import open_fleet
+from pdelta.app.sql.fleet import Fleet, open_fleet
+from pdelta.app.sql.scripts import folder_of
 from pdelta.databases.base import Database, Glance, Move, Session, Work
-from pdelta.errors import PdeltaError
+from pdelta.errors import PdeltaError, UsageError
 from pdelta.formats.database import DatabaseSection
 from pdelta.operations.sql.work import Limits
 from pdelta.sql.derive.kept import key_of
 from pdelta.sql.derive.purge import purge_query
 from pdelta.sql.ledger import Applied, Way, head_of_rows
+from pdelta.sql.order import SUFFIX
 from pdelta.sql.piece import Piece
 
 LOCK_TIMEOUT_MS: Final = 2000
@@ -83,6 +85,7 @@ def purge(options: PurgeOptions, context: Context) -> PurgeOutcome:
     Each tenant is one transaction: either its things are gone and its ledger says so, or neither.
 
     Raises:
+        UsageError: No tenant has the delta that is named, and there is no file of it.
         PdeltaError: There is no such section or tenant, or the tenants can't be listed.
     """
     with open_fleet(context, options.database, options.only) as fleet:
@@ -102,7 +105,23 @@ def purge(options: PurgeOptions, context: Context) -> PurgeOutcome:
         finally:
             for session in sessions.values():
                 session.close()
+        if options.delta and not purged:
+            _check_known(fleet, options.delta, names, context)
     return PurgeOutcome(fleet.section.name, len(names), tuple(purged), options.dry_run)
+
+
+def _check_known(fleet: Fleet, delta: str, names: Sequence[str], context: Context) -> None:
+    """Refuse a delta that no ledger has, nor the folder: its name was mistyped.
+
+    Raises:
+        UsageError: There is no such delta.
+    """
+    if (folder_of(context, fleet.section) / f"{delta}{SUFFIX}").exists():
+        return
+    for rows in fleet.database.ledgers(names).values():
+        if isinstance(rows, Exception) or any(row.id == delta for row in rows):
+            return
+    raise UsageError(f"there is no delta {delta!r}", hint="list them: pdelta sql status")
 
 
 def _limits(section: DatabaseSection, options: PurgeOptions) -> Limits:

@@ -32,7 +32,7 @@ from pdelta.errors import Cause, DatabaseError, GuardError, PdeltaError, StaleEr
 from pdelta.model.failpoint import FailPoint
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, State, Way
-from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
+from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece, hint_of
 from pdelta.sql.token import Mode
 
 if TYPE_CHECKING:
@@ -414,7 +414,7 @@ class _Mover:
     def _run(self, text: str) -> None:
         rows = self._rows(text)
         if text.startswith(_GUARDS) and (refusal := _value(rows)) not in {None, ""}:
-            raise GuardError(str(refusal))
+            raise GuardError(str(refusal), hint=hint_of(text))
 
     def _rows(self, text: str) -> list[tuple[Any, ...]]:
         with Limit(self._connection, self._server.address, self._timeout_ms):

@@ -224,7 +224,9 @@ class _Writing:
 
     def _text(self, text: str) -> None:
         if text.lstrip().startswith((GUARD, LOSS_GUARD)):
-            self._line(_guard(single(text)), Role.GUARD)
+            # What it is of, the failure tells by the line.
+            mark = f"{LOSS_GUARD} " if LOSS_GUARD in text else ""
+            self._line(mark + _guard(single(text)), Role.GUARD)
             return
         looked = look_over(text)
         self.texts.append(looked)

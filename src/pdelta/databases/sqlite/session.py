@@ -32,7 +32,7 @@ from pdelta.errors import DatabaseError, GuardError, PdeltaError
 from pdelta.model.failpoint import FailPoint
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, State, Way
-from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
+from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece, hint_of
 
 if TYPE_CHECKING:
     from pdelta.databases.rows import RowsAsked
@@ -386,7 +386,7 @@ class _Mover:
         if not text.startswith(_GUARDS):
             self._connection.run(text)
         elif (refusal := _value(self._connection, text)) not in {None, ""}:
-            raise GuardError(str(refusal))
+            raise GuardError(str(refusal), hint=hint_of(text))
 
 
 def _way_out(former: Applied, row: Applied | None) -> Way | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from pdelta.databases.base import Database, Glance, Session
-from pdelta.errors import Cause, DatabaseError, PdeltaError
+from pdelta.errors import Cause, DatabaseError, PdeltaError, UsageError
 from pdelta.model.fleet import Arrival
 from pdelta.model.operation import Standing
 from pdelta.operations.sql.carry import Carrier
@@ -103,7 +103,8 @@ class Rehearsal:
         """Give what a tenant is to try.
 
         Raises:
-            PdeltaError: It can't be read, or can't be tried in a transaction.
+            UsageError: It can't be tried in a transaction.
+            PdeltaError: It can't be read.
         """
         rows = self._carrier.look(task.tenant)
         had = {row.id: row for row in rows}
@@ -112,7 +113,7 @@ class Rehearsal:
         is_transactional = self._database.transactional
         pieces = [piece for one in made for piece in one.pieces]
         if any(move.alone for move in moves) or (not is_transactional and self._workshop.commits(pieces)):
-            raise PdeltaError(f"{task.tenant}: what runs without a transaction can't be rehearsed")
+            raise UsageError(f"{task.tenant}: what runs without a transaction can't be rehearsed")
         return Trial(
             task.tenant,
             moves,

@@ -15,7 +15,7 @@ from pdelta.formats.sql_moves import PlannedMove
 from pdelta.operations.sql.work import Workshop
 from pdelta.sql.alone import needs_no_transaction
 from pdelta.sql.ledger import Applied, State, Way, head_of_rows
-from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
+from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece, hint_of
 from pdelta.sql.split import split
 
 
@@ -239,7 +239,7 @@ class Stepwise:
                 rows = self._session.query(self._tenant, text, statement_timeout_ms=self._statement_ms)
                 refusal = str(rows[0][0] or "") if rows else ""
                 if refusal:
-                    raise GuardError(f"{self._tenant}: {refusal}")
+                    raise GuardError(f"{self._tenant}: {refusal}", hint=hint_of(text))
             else:
                 self._execute(text)
 
