@@ -12,7 +12,7 @@ from pdelta.engine.planner import operation_for
 from pdelta.engine.report import RunReport, StepReport
 from pdelta.engine.runlog import RunLog
 from pdelta.engine.step import Operations
-from pdelta.errors import CancelledError, PdeltaError, UsageError
+from pdelta.errors import CancelledError, NeedsOperatorError, PdeltaError, UsageError
 from pdelta.model.course import Gate, OnFailure
 from pdelta.model.event import Event, Observer, silent
 from pdelta.model.fleet import Arrival, FleetOperation
@@ -163,7 +163,14 @@ class _Crew:
             for step in self.log.plan.steps
             if states[step.id].direction is Direction.REVERSE and states[step.id].phase not in _SETTLED
         ]
-        self.carry(turned, Direction.REVERSE, None)
+        waiting: list[Step] = []
+        for step, seen in zip(turned, self.look(turned), strict=True):
+            if seen in {Standing.BEFORE, Standing.AFTER}:
+                # Somebody else brought it there since, as a later run does: that stays.
+                self.log.finished(step.id, seen)
+            else:
+                waiting.append(step)
+        self.carry(waiting, Direction.REVERSE, None)
 
     def look(self, steps: Sequence[Step]) -> Sequence[Standing | PdeltaError]:
         """Say where the targets of these steps stand."""
@@ -231,6 +238,9 @@ class _Crew:
             self._report(step, standing, touched=arrival.touched, facts=arrival.facts, error=earlier)
             return
         error = error or _foreign(step)
+        former = self._reports.get(step.id)
+        if direction is Direction.REVERSE and standing is not Standing.FOREIGN and former and former.error:
+            error = _neither(former.error, error)
         self.log.failed(step.id, standing, error)
         self._report(step, standing, touched=arrival.touched, facts=arrival.facts, error=error)
         if direction is Direction.EXECUTE:
@@ -272,6 +282,12 @@ def fleet_for(operations: Operations, steps: Iterable[Step]) -> FleetOperation:
     if len(kinds) > 1 or not isinstance(operation, FleetOperation):
         raise UsageError(f"the kinds {', '.join(sorted(kinds))} can't be rolled out together in one wave")
     return operation
+
+
+def _neither(there: PdeltaError, back: PdeltaError) -> PdeltaError:
+    """Give the error of a target that came neither to its end nor back."""
+    text = f"{there.message}; nor could it be brought back: {back.message}"
+    return NeedsOperatorError(text, hint=back.hint or there.hint)
 
 
 def _foreign(step: Step) -> PdeltaError:

@@ -157,7 +157,7 @@ class Deltas:
             if delta.derives and (delta.script.id, delta.digest) in settled:
                 id, repeatable = delta.script.id, delta.script.repeatable
                 known = PlannedMove(way=Way.APPLY, id=id, digest=delta.digest, underived=True, repeatable=repeatable)
-                moves.append(known)
+                moves.append(msgspec.structs.replace(known, alone=delta.alone))
                 continue
             kept = None if delta.templates else self._moves.get(delta.script.id)
             if kept is None:

@@ -418,10 +418,10 @@ class Carrier:
         return self._looked_at(task, error)
 
     def _failed(self, task: Task, error: PdeltaError) -> Arrival:
-        if isinstance(error, NeedsOperatorError):
-            return Arrival(task.step, Standing.FOREIGN, touched=False, error=error)
         if self._steps(task):
             return self._looked_at(task, error)
+        if isinstance(error, NeedsOperatorError):
+            return Arrival(task.step, Standing.FOREIGN, touched=False, error=error)
         return Arrival(task.step, task.told(Standing.BEFORE), touched=False, error=error)
 
     def _looked_at(self, task: Task, error: PdeltaError) -> Arrival:

@@ -6,17 +6,21 @@ a transaction shares it with the row. A delta that fails half-way is taken back 
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from pdelta.databases.base import Database, Glance, Move, Session, Work
-from pdelta.errors import GuardError, NeedsOperatorError, PdeltaError
+from pdelta.errors import Cause, DatabaseError, GuardError, NeedsOperatorError, PdeltaError
 from pdelta.formats.sql_moves import PlannedMove
 from pdelta.operations.sql.work import Workshop
 from pdelta.sql.alone import needs_no_transaction
 from pdelta.sql.ledger import Applied, State, Way, head_of_rows
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece, hint_of
 from pdelta.sql.split import split
+
+_DEFINES: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DROP", "LOCK", "RENAME"})
+"""First words of statements after which a table that they are not about has the rows that it had."""
 
 
 class _Captured(msgspec.Struct, omit_defaults=True):
@@ -28,6 +32,8 @@ class _Captured(msgspec.Struct, omit_defaults=True):
         seen: What the catalogue looked like before it.
         left: What lay broken in the tenant before it.
         undo: What takes the step back, as calculated before it.
+        whole: Whether the delta was applied as a whole, and no step that takes it back was done.
+        kept: What the row of such a delta held in place of this.
     """
 
     explicit: bool = False
@@ -35,6 +41,8 @@ class _Captured(msgspec.Struct, omit_defaults=True):
     seen: str = ""
     left: tuple[str, ...] = ()
     undo: str = ""
+    whole: bool = False
+    kept: str = ""
 
 
 class Stepwise:
@@ -85,9 +93,12 @@ class Stepwise:
         return list(self._rows.values())
 
     def _apply(self, planned: PlannedMove) -> None:
+        row = self._rows.get(planned.id)
+        if row is not None and row.state is State.REVERSING:
+            self._restore(row)
+            return
         move = self._workshop.applying(planned)
         pieces = move.pieces
-        row = self._rows.get(planned.id)
         if row is None or row.state is State.APPLIED or row.digest != planned.digest:
             captured = _Captured(explicit=bool(planned.reverse))
             begun = msgspec.structs.replace(
@@ -97,8 +108,23 @@ class Stepwise:
         row = self._walk(row, pieces)
         self._record(msgspec.structs.replace(row, state=State.APPLIED, captured=planned.captured), former=row)
 
+    def _restore(self, row: Applied) -> None:
+        """Let a delta be applied again whose way back ended before its first step.
+
+        What a step took back can't be applied again: its data would be lacking, and steps forward are others.
+        """
+        captured = _decode(row)
+        done = row.step + int(self._happened(row, captured))
+        if done or not captured.whole:
+            raise NeedsOperatorError(
+                f"{self._tenant}: {row.id} was taken back by {done} of {row.steps} steps, which can't be applied again",
+                hint="correct what made it fail, and take it back again: it goes on behind the last step",
+            )
+        restored = msgspec.structs.replace(row, state=State.APPLIED, step=row.steps, captured=captured.kept)
+        self._record(restored, former=row)
+
     def _reverse(self, planned: PlannedMove) -> None:
-        former = row = self._rows[planned.id]
+        row = self._rows[planned.id]
         untouched = row.state is State.APPLYING and not row.step and not self._happened(row, _decode(row))
         if row.irreversible and not untouched:
             # Says why, and raises.
@@ -108,25 +134,41 @@ class Stepwise:
             self._statement_ms = 0
             row = self._turn(row, planned)
         elif row.state is State.APPLIED:
-            steps = len(self._workshop.reverse_pieces(row.reverse, accept_loss=planned.accept_loss))
-            begun = msgspec.structs.replace(row, state=State.REVERSING, step=0, steps=steps, captured="")
+            pieces = self._workshop.reverse_pieces(row.reverse, accept_loss=planned.accept_loss)
+            self._ask_ahead(pieces)
+            captured = _encode(_Captured(whole=True, kept=row.captured))
+            begun = msgspec.structs.replace(row, state=State.REVERSING, step=0, steps=len(pieces), captured=captured)
             row = self._record(begun, former=row)
-        pieces = self._workshop.reverse_pieces(row.reverse, accept_loss=planned.accept_loss)
-        try:
-            row = self._walk(row, pieces)
-        except GuardError:
-            self._leave(former)
-            raise
+        row = self._walk(row, self._workshop.reverse_pieces(row.reverse, accept_loss=planned.accept_loss))
         self._session.record(
             self._tenant, None, former=row, glance=self._glance(), run=self._workshop.run, who=self._workshop.who
         )
         del self._rows[row.id]
 
-    def _leave(self, former: Applied) -> None:
-        """Let a delta be applied again whose way back was refused before its first step."""
-        row = self._rows[former.id]
-        if former.state is State.APPLIED and not row.step and not self._happened(row, _decode(row)):
-            self._record(former, former=row)
+    def _ask_ahead(self, pieces: Sequence[Piece]) -> None:
+        """Ask what would be lost before the first step, as no later one could be refused without a tenant in between.
+
+        What is asked behind a statement that changes rows is left to its step: that may remove what it would count.
+        """
+        for number, piece in enumerate(pieces):
+            for text in piece.before:
+                # What else is asked may be about what an earlier step changes.
+                if not number or text.startswith(LOSS_GUARD):
+                    self._ask_once(text)
+            if not self._defines(piece):
+                return
+
+    def _ask_once(self, text: str) -> None:
+        try:
+            self._surround([text])
+        except DatabaseError as error:
+            if error.cause is not Cause.REFUSED:
+                raise
+            # It names what an earlier step brings back; it is asked again then.
+
+    def _defines(self, piece: Piece) -> bool:
+        statement = next(split(piece.statement, self._database.dialect, modes=self._database.modes))
+        return statement.tokens[0].word in _DEFINES
 
     def _turn(self, row: Applied, planned: PlannedMove) -> Applied:
         """Begin to take back a delta that stopped half-way: what its done steps need, and no more."""
@@ -170,18 +212,20 @@ class Stepwise:
     def _alone(self, row: Applied, piece: Piece) -> Applied:
         """Do one step that no transaction takes."""
         self._surround(piece.before)
-        captured = _Captured(
-            _decode(row).explicit,
-            row.step,
-            self._session.fingerprint(self._tenant),
-            tuple(self._session.broken(self._tenant)),
-            self._evaluated(piece.undo),
+        captured = msgspec.structs.replace(
+            _decode(row),
+            step=row.step,
+            seen=self._session.fingerprint(self._tenant),
+            left=tuple(self._session.broken(self._tenant)),
+            undo=self._evaluated(piece.undo),
         )
-        row = self._record(msgspec.structs.replace(row, captured=_encode(captured)), former=row)
+        before, row = row, self._record(msgspec.structs.replace(row, captured=_encode(captured)), former=row)
         try:
             self._execute(piece.statement)
         except PdeltaError:
-            self._clean(captured)
+            if not self._happened(row, captured):
+                # Known now, and not to be told later from a catalogue that a person may have changed since.
+                self._record(before, former=row)
             raise
         return self._finish(row, piece, captured)
 

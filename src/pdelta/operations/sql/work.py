@@ -223,7 +223,7 @@ def segments(moves: Sequence[PlannedMove], *, transactional: bool) -> list[tuple
     cut: list[tuple[bool, tuple[PlannedMove, ...]]] = []
     for move in moves:
         # Where only the ledger changes, every engine has a transaction.
-        writes = move.recorded or (move.way is Way.APPLY and not move.pieces)
+        writes = move.recorded or (move.way is Way.APPLY and not move.pieces and not move.underived)
         together = writes or (transactional and not move.alone)
         if together and cut and cut[-1][0] and not (move.apart or cut[-1][1][-1].apart):
             cut[-1] = (True, (*cut[-1][1], move))
