@@ -121,3 +121,25 @@ def test_rollback_when_the_delta_filled_its_own_column_then_that_is_no_loss(desk
     desk("apply")
     desk("rollback")
     assert (desk.columns(), desk.states) == (["id", "c"], [])
+
+
+@pytest.mark.parametrize("way", ["written", "irreversible"])
+def test_apply_when_it_stops_half_way_for_good_then_it_is_in_between_with_the_cause(desk: Desk, way: str) -> None:
+    desk.write("ALTER TABLE t DROP COLUMN c; ALTER TABLE lacking ADD q INT;", "ALTER TABLE t ADD COLUMN c INT;")
+    if way == "irreversible":
+        header = '-- pdelta: irreversible="meant"\n'
+        text = "ALTER TABLE t DROP COLUMN c; ALTER TABLE lacking ADD q INT;\n"
+        desk.project.write(NAME, HEADERS[desk.fleet.engine] + header + text)
+    for _ in range(2):
+        told = desk("apply", status=6)
+        assert "in between" in told
+        assert "lacking" in told
+        assert "stopped after 1 of 2 steps" in told
+        assert "apply it again: it goes on behind the last step" in told
+        assert ("can't be reversed: meant" in told) == (way == "irreversible")
+        assert "still applied" not in told
+        assert (desk.columns(), desk.states) == (["id"], [("applying", "1")])
+    desk.sql("CREATE TABLE lacking (i int)")
+    assert "1 delta applied in 1 of 1 tenant" in desk("apply")
+    assert (desk.columns("lacking"), desk.states) == (["i", "q"], [("applied", "2")])
+    assert "nothing to do" in desk("apply")

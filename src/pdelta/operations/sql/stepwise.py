@@ -21,6 +21,7 @@ from pdelta.sql.split import split
 
 _DEFINES: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DROP", "LOCK", "RENAME"})
 """First words of statements after which a table that they are not about has the rows that it had."""
+_GO_ON: Final = "correct what made it fail, and apply it again: it goes on behind the last step"
 
 
 class _Captured(msgspec.Struct, omit_defaults=True):
@@ -127,8 +128,7 @@ class Stepwise:
         row = self._rows[planned.id]
         untouched = row.state is State.APPLYING and not row.step and not self._happened(row, _decode(row))
         if row.irreversible and not untouched:
-            # Says why, and raises.
-            self._workshop.reversing(planned, row, self._tenant)
+            self._refuse(planned, row)
         if row.state is State.APPLYING:
             # What stopped half-way, perhaps for being too slow, comes back however long that takes.
             self._statement_ms = 0
@@ -144,6 +144,17 @@ class Stepwise:
             self._tenant, None, former=row, glance=self._glance(), run=self._workshop.run, who=self._workshop.who
         )
         del self._rows[row.id]
+
+    def _refuse(self, planned: PlannedMove, row: Applied) -> None:
+        """Say why a delta without a reverse can't be taken back, and raise."""
+        if row.state is State.APPLYING:
+            done = row.step + int(self._happened(row, _decode(row)))
+            raise NeedsOperatorError(
+                f"{self._tenant}: {row.id} stopped after {done} of {row.steps} steps, and they can't be reversed: "
+                f"{row.irreversible}",
+                hint=_GO_ON,
+            )
+        self._workshop.reversing(planned, row, self._tenant)
 
     def _ask_ahead(self, pieces: Sequence[Piece]) -> None:
         """Ask what would be lost before the first step, as no later one could be refused without a tenant in between.
@@ -192,7 +203,7 @@ class Stepwise:
             raise NeedsOperatorError(
                 f"{self._tenant}: {row.id} stopped after {done} of {row.steps} steps, and its reverse has "
                 f"{len(statements)} statements: which of them take those steps back can't be told",
-                hint="correct what made it fail, and apply it again: it goes on behind the last step",
+                hint=_GO_ON,
             )
         return "".join(f"{statement.text};\n" for statement in statements[row.steps - done :])
 
