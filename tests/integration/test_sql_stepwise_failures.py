@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from tests.fixtures.cli import Cli
-from tests.fixtures.mariadb import MariaDB
+from tests.fixtures.postgresql import PostgreSQL
 from tests.fixtures.tenants import Fleet, MysqlFleet, Project, SchemaFleet
 
 NAME: Final = "delta_20250401_stepwise"
@@ -55,10 +55,8 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path, cli: Cli) -> Iterator[D
 
 
 @pytest.fixture
-def mysql(tmp_path: Path, mariadb: MariaDB, cli: Cli) -> Iterator[Desk]:
-    fleet = MysqlFleet(tmp_path, ["one"], mariadb)
-    yield Desk(fleet, cli)
-    fleet.drop()
+def postgres(tmp_path: Path, postgresql: PostgreSQL, pg_database: str, cli: Cli) -> Desk:
+    return Desk(SchemaFleet(tmp_path, ["one"], postgresql, pg_database), cli)
 
 
 def test_rollback_when_a_later_step_fails_then_it_is_in_between_and_the_same_command_goes_on(desk: Desk) -> None:
@@ -121,6 +119,50 @@ def test_rollback_when_the_delta_filled_its_own_column_then_that_is_no_loss(desk
     desk("apply")
     desk("rollback")
     assert (desk.columns(), desk.states) == (["id", "c"], [])
+
+
+@pytest.mark.parametrize("header", ["", "-- pdelta: transaction=none\n"])
+@pytest.mark.parametrize(
+    ("forward", "reverse", "after"),
+    [
+        ("CREATE INDEX CONCURRENTLY iz ON t (c);", "", "as written"),
+        ("DROP INDEX CONCURRENTLY held;", "", "as written"),
+        ("CREATE INDEX iz ON t (c);", "DROP INDEX CONCURRENTLY iz;", "as written"),
+        ("CREATE INDEX CONCURRENTLY iz ON t (c);", "DROP INDEX CONCURRENTLY iz;", "deleted"),
+        ("CREATE INDEX CONCURRENTLY iz ON t (c);", "DROP INDEX CONCURRENTLY iz;", "edited"),
+        ("CREATE INDEX CONCURRENTLY iz ON t (c);", "", "deleted"),
+    ],
+)
+def test_rollback_when_only_the_reverse_in_the_ledger_tells_that_no_transaction_takes_it_then_it_has_none(
+    postgres: Desk, header: str, forward: str, reverse: str, after: str
+) -> None:
+    indexes = "SELECT indexname FROM pg_indexes WHERE tablename = 't' AND schemaname = current_schema() ORDER BY 1"
+    postgres.sql("CREATE INDEX held ON t (c)")
+    text = header + forward + "\n" + (f"-- Reversible delta\n-- {reverse}\n" if reverse else "")
+    path = postgres.project.write(NAME, text)
+    postgres("apply")
+    assert postgres.sql(indexes) == ([("t_pkey",)] if "held" in forward else [("held",), ("iz",), ("t_pkey",)])
+    if after == "deleted":
+        path.unlink()
+    elif after == "edited":
+        postgres.project.write(NAME, "CREATE TABLE other (i int);\n")
+    postgres("rollback")
+    assert postgres.sql(indexes) == [("held",), ("t_pkey",)]
+    assert postgres.states == []
+
+
+def test_apply_when_a_later_delta_fails_then_a_reverse_that_no_transaction_takes_has_none(postgres: Desk) -> None:
+    postgres.project.write(
+        "delta_20250401_a", "CREATE INDEX iz ON t (c);\n-- Reversible delta\n-- DROP INDEX CONCURRENTLY iz;\n"
+    )
+    postgres.project.write(
+        "delta_20250402_b",
+        "-- pdelta: transaction=none\nALTER TABLE lacking ADD q int;\n-- Reversible delta\n-- SELECT 1;\n",
+    )
+    told = postgres("apply", "--on-failure", "reverse", status=5)
+    assert "lacking" in told
+    assert postgres.states == []
+    assert postgres.sql("SELECT to_regclass('iz') IS NULL") == [("t",)]
 
 
 @pytest.mark.parametrize("way", ["written", "irreversible"])

@@ -19,12 +19,13 @@ from pdelta.model.target import Target
 from pdelta.operations.sql.carry import Carrier
 from pdelta.operations.sql.lanes import Job, Lanes, Patience, Surroundings
 from pdelta.operations.sql.proof import Proof, prove, proved_before
-from pdelta.operations.sql.reckon import Reckoning, head_after, opposite, reckon, standing
+from pdelta.operations.sql.reckon import Reckoning, alone_where_needed, head_after, opposite, reckon, standing
 from pdelta.operations.sql.rehearsal import Rehearsal
 from pdelta.operations.sql.target import KIND, tenant_of
 from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.work import Imprint, Limits, Workshop
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way, head_of_rows
+from pdelta.sql.token import Dialect
 
 RESUMED: Final = "resume"
 """What the change of a delta says that stopped half-way."""
@@ -170,7 +171,7 @@ class SqlOperation:
             head, rows = found
             key = (rows if own else head, desired)
             if key not in made:
-                made[key] = _calculated(head, rows, decoded[desired])
+                made[key] = _calculated(head, rows, decoded[desired], self._database_of(target).dialect)
             delta, self.seen[target] = made[key]
             deltas.append(delta)
         return deltas
@@ -195,7 +196,7 @@ class SqlOperation:
         """Report what speaks against the steps: what can't be taken back, and what is found to be gone."""
         findings: dict[tuple[str, str], Finding] = {}
         for step in steps:
-            for move in self._body(step.delta)[0].moves:
+            for move in self._body(step)[0].moves:
                 if move.way is Way.APPLY and move.irreversible:
                     findings.setdefault(
                         ("irreversible", move.id),
@@ -220,7 +221,7 @@ class SqlOperation:
             if isinstance(found, PdeltaError):
                 standings.append(found)
             else:
-                standings.append(standing(found[1], self._body(step.delta)[0].moves))
+                standings.append(standing(found[1], self._body(step)[0].moves))
         return standings
 
     def compare_all(self, steps: Sequence[Step]) -> Sequence[Standing | PdeltaError]:
@@ -238,7 +239,7 @@ class SqlOperation:
                 found.append(seen)
                 continue
             head, rows = seen
-            where = standing(rows, self._body(step.delta)[0].moves)
+            where = standing(rows, self._body(step)[0].moves)
             is_other = where is Standing.BEFORE and str(head).encode() != step.delta.before
             found.append(Standing.FOREIGN if is_other else where)
         return found
@@ -269,7 +270,7 @@ class SqlOperation:
         """
         first: dict[int, Step] = {}
         for step in steps:
-            if any(move.way is Way.APPLY for move in self._body(step.delta)[0].moves):
+            if any(move.way is Way.APPLY for move in self._body(step)[0].moves):
                 first.setdefault(id(step.delta), step)
         proofs = []
         told = {seen.head: seen.rows for seen in self.seen.values()}
@@ -341,7 +342,7 @@ class SqlOperation:
         return Outcome(arrival.facts)
 
     def _task(self, step: Step, direction: Direction) -> Task:
-        body, back = self._body(step.delta)
+        body, back = self._body(step)
         before, after = Head.parse(step.delta.before.decode()), Head.parse(step.delta.after.decode())
         forward = direction is Direction.EXECUTE
         start, seen = before if forward else after, self.seen.get(step.target)
@@ -357,23 +358,28 @@ class SqlOperation:
             proved=self._proved.get(step.target, frozenset()),
         )
 
-    def _body(self, delta: Delta) -> tuple[SqlBody, tuple[PlannedMove, ...]]:
+    def _body(self, step: Step) -> tuple[SqlBody, tuple[PlannedMove, ...]]:
         """Give a delta's body, read once for all steps that share it, and the moves that take it back."""
+        delta = step.delta
         kept = self._bodies.get(id(delta))
         if kept is None or kept[0] is not delta:
             body = decode_body(delta.body)
-            kept = self._bodies[id(delta)] = (delta, body, opposite(body.moves))
+            back = alone_where_needed(opposite(body.moves), (), self._database_of(step.target).dialect)
+            kept = self._bodies[id(delta)] = (delta, body, back)
         return kept[1], kept[2]
 
     def _by_database(self, targets: Iterable[Target]) -> list[tuple[Database, list[Target]]]:
         groups: dict[str, list[Target]] = {}
         for target in targets:
             groups.setdefault(target.address.partition("/")[0], []).append(target)
-        for name in groups:
-            if name not in self._databases:
-                known = ", ".join(sorted(self._databases)) or "none"
-                raise UsageError(f"the project file has no database {name!r}", hint=f"known are: {known}")
-        return [(self._databases[name], group) for name, group in groups.items()]
+        return [(self._database_of(group[0]), group) for group in groups.values()]
+
+    def _database_of(self, target: Target) -> Database:
+        name = target.address.partition("/")[0]
+        if name not in self._databases:
+            known = ", ".join(sorted(self._databases)) or "none"
+            raise UsageError(f"the project file has no database {name!r}", hint=f"known are: {known}")
+        return self._databases[name]
 
     def _glance(self, database: Database, targets: Sequence[Target]) -> dict[Target, Glance | PdeltaError]:
         given = {target: self._given.pop(target) for target in targets if target in self._given}
@@ -437,9 +443,9 @@ def _ledger(rows: Sequence[Applied] | Exception | None) -> tuple[Head, tuple[App
     return head_of_rows(kept), kept
 
 
-def _calculated(head: Head, rows: tuple[Applied, ...], wish: SqlWish) -> tuple[Delta, Seen]:
+def _calculated(head: Head, rows: tuple[Applied, ...], wish: SqlWish, dialect: Dialect) -> tuple[Delta, Seen]:
     reckoning = reckon(rows, wish)
-    moves = reckoning.moves
+    moves = alone_where_needed(reckoning.moves, rows, dialect)
     for move in moves:
         if move.underived and move.way is Way.APPLY:
             raise StaleError(f"another run took {move.id} back meanwhile", hint="run the same command again")

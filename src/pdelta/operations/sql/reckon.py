@@ -9,8 +9,11 @@ import msgspec
 
 from pdelta.formats.sql_moves import PlannedMove, SqlWish
 from pdelta.model.operation import Standing
+from pdelta.sql.alone import alone
 from pdelta.sql.ledger import Applied, Head, State, Way, head_of
 from pdelta.sql.mark import Mark, decode_mark, encode_mark
+from pdelta.sql.split import split
+from pdelta.sql.token import Dialect
 
 
 class Reckoning(msgspec.Struct, frozen=True):
@@ -191,6 +194,33 @@ def opposite(moves: Iterable[PlannedMove]) -> tuple[PlannedMove, ...]:
         msgspec.structs.replace(move, way=Way.REVERSE if move.way is Way.APPLY else Way.APPLY)
         for move in reversed(list(moves))
     )
+
+
+def alone_where_needed(
+    moves: Iterable[PlannedMove], rows: Iterable[Applied], dialect: Dialect
+) -> tuple[PlannedMove, ...]:
+    """Give these moves; those that take back run without a transaction where what they execute can't stand in one.
+
+    Args:
+        moves: In order.
+        rows: The ledger, which says what they execute; where it has no row of one, the move says it.
+        dialect: How that is read.
+    """
+    had = {row.id: row for row in rows}
+    return tuple(
+        msgspec.structs.replace(move, alone=True) if _needs_to_be_alone(move, had.get(move.id), dialect) else move
+        for move in moves
+    )
+
+
+def _needs_to_be_alone(move: PlannedMove, row: Applied | None, dialect: Dialect) -> bool:
+    # What was replaced is restored with its row, and of what is recorded nothing is executed.
+    if move.way is Way.APPLY or move.alone or move.recorded or move.former or dialect is Dialect.MYSQL:
+        return False
+    if row is not None and row.state is not State.APPLIED:
+        # It stopped at a step, and only steps tell what is left.
+        return True
+    return bool(alone(tuple(split(row.reverse if row is not None else move.reverse, dialect)), dialect))
 
 
 def standing(rows: Iterable[Applied], moves: Sequence[PlannedMove]) -> Standing:
