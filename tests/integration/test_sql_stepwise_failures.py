@@ -185,3 +185,30 @@ def test_apply_when_it_stops_half_way_for_good_then_it_is_in_between_with_the_ca
     assert "1 delta applied in 1 of 1 tenant" in desk("apply")
     assert (desk.columns("lacking"), desk.states) == (["i", "q"], [("applied", "2")])
     assert "nothing to do" in desk("apply")
+
+
+def test_apply_when_its_reverse_goes_forward_then_nothing_of_other_steps_is_taken_back(desk: Desk) -> None:
+    word = "CONCURRENTLY" if desk.fleet.engine == "postgresql" else ""
+    place = "" if word else " ON t"
+    forward = f"CREATE TABLE y (a int); CREATE INDEX {word} i1 ON t (c); CREATE UNIQUE INDEX {word} i2 ON t (d);"
+    back = ["DROP TABLE y", f"DROP INDEX i1{place}", f"DROP INDEX i2{place}"]
+    desk.sql("ALTER TABLE t ADD COLUMN d int; UPDATE t SET d = 1")
+    desk.write(forward, "; ".join(back) + ";")
+    told = desk("apply", "--on-failure", "reverse", status=6)
+    assert "in between" in told
+    assert "uplicate" in told or "could not create unique index" in told
+    assert told.count("nor could it be brought back") == 1
+    assert "DROP INDEX i2" in told
+    assert "stopped after 2 of 3 steps" in told
+    assert "into the opposite order" in told
+    assert (desk.columns("y"), desk.states) == (["a"], [("applying", "2")])
+    # Its author corrects the reverse.
+    desk.write(forward, "; ".join(reversed(back)) + ";")
+    desk("rollback")
+    assert (desk.columns("y"), desk.states) == ([], [])
+    told = desk("apply", status=8)
+    assert "as it was" in told
+    assert (desk.columns("y"), desk.states) == ([], [])
+    desk.sql("UPDATE t SET d = id")
+    desk("apply")
+    assert desk.states == [("applied", "3")]

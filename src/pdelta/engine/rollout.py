@@ -118,6 +118,7 @@ class _Crew:
         self._operations = operations
         self._conduct = conduct
         self._reports: dict[str, StepReport] = {}
+        self._causes: dict[str, PdeltaError] = {}
         self._failures = 0
         self._done = 0
         rollout = log.plan.rollout
@@ -238,9 +239,10 @@ class _Crew:
             self._report(step, standing, touched=arrival.touched, facts=arrival.facts, error=earlier)
             return
         error = error or _foreign(step)
-        former = self._reports.get(step.id)
-        if direction is Direction.REVERSE and standing is not Standing.FOREIGN and former and former.error:
-            error = _neither(former.error, error)
+        if direction is Direction.EXECUTE:
+            self._causes[step.id] = error
+        elif step.id in self._causes and standing is not Standing.FOREIGN:
+            error = _neither(self._causes[step.id], error)
         self.log.failed(step.id, standing, error)
         self._report(step, standing, touched=arrival.touched, facts=arrival.facts, error=error)
         if direction is Direction.EXECUTE:

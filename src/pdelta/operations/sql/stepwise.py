@@ -16,8 +16,9 @@ from pdelta.formats.sql_moves import PlannedMove
 from pdelta.operations.sql.work import Workshop
 from pdelta.sql.alone import needs_no_transaction
 from pdelta.sql.ledger import Applied, State, Way, head_of_rows
+from pdelta.sql.naming import names_in
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece, hint_of
-from pdelta.sql.split import split
+from pdelta.sql.split import Statement, split
 
 _DEFINES: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DROP", "LOCK", "RENAME"})
 """First words of statements after which a table that they are not about has the rows that it had."""
@@ -178,7 +179,7 @@ class Stepwise:
             # It names what an earlier step brings back; it is asked again then.
 
     def _defines(self, piece: Piece) -> bool:
-        statement = next(split(piece.statement, self._database.dialect, modes=self._database.modes))
+        (statement, *_) = self._split(piece.statement)
         return statement.tokens[0].word in _DEFINES
 
     def _turn(self, row: Applied, planned: PlannedMove) -> Applied:
@@ -187,25 +188,48 @@ class Stepwise:
         done = row.step + int(self._happened(row, captured))
         text = captured.undo + row.reverse if done > row.step and not captured.explicit else row.reverse
         if captured.explicit:
-            text = self._share(row, done)
+            text = self._share(row, planned, done)
         steps = len(self._workshop.reverse_pieces(text, accept_loss=planned.accept_loss))
         turned = msgspec.structs.replace(row, state=State.REVERSING, step=0, steps=steps, reverse=text, captured="")
         return self._record(turned, former=row)
 
-    def _share(self, row: Applied, done: int) -> str:
-        """Give the part of an author's reverse that takes the first steps back: its last statements, one a step."""
+    def _share(self, row: Applied, planned: PlannedMove, done: int) -> str:
+        """Give the part of an author's reverse that takes the first steps back: its last statements, one a step.
+
+        A reverse that was corrected since counts: the file is of the same delta.
+        """
         if not done:
             return ""
-        statements = list(split(row.reverse, self._database.dialect, modes=self._database.modes))
+        reverse = planned.reverse or row.reverse
+        statements = self._split(reverse)
         if done == row.steps:
-            return row.reverse
+            return reverse
         if len(statements) != row.steps:
             raise NeedsOperatorError(
                 f"{self._tenant}: {row.id} stopped after {done} of {row.steps} steps, and its reverse has "
                 f"{len(statements)} statements: which of them take those steps back can't be told",
                 hint=_GO_ON,
             )
-        return "".join(f"{statement.text};\n" for statement in statements[row.steps - done :])
+        share = statements[row.steps - done :]
+        if other := self._of_others(share, planned):
+            raise NeedsOperatorError(
+                f"{self._tenant}: {row.id} stopped after {done} of {row.steps} steps, and its reverse does not go "
+                f"backwards through them: {other.text} is about a step that was not done",
+                hint=f"{_GO_ON}; or put the statements of its reverse into the opposite order, and take it back",
+            )
+        return "".join(f"{statement.text};\n" for statement in share)
+
+    def _of_others(self, share: Sequence[Statement], planned: PlannedMove) -> Statement | None:
+        """Give the first statement of a share that names more of a step which was not done than of its own."""
+        steps = [names_in(self._split(piece.statement)) for piece in planned.pieces]
+        for statement, own in zip(reversed(share), steps, strict=False):
+            names = names_in([statement])
+            if any(len(names & other) > len(names & own) for other in steps[len(share) :]):
+                return statement
+        return None
+
+    def _split(self, text: str) -> list[Statement]:
+        return list(split(text, self._database.dialect, modes=self._database.modes))
 
     def _walk(self, row: Applied, pieces: Sequence[Piece]) -> Applied:
         """Do the steps that are left; give the row after the last one."""
@@ -213,7 +237,7 @@ class Stepwise:
             row = self._finish(row, pieces[row.step], _decode(row))
         while row.step < len(pieces):
             piece = pieces[row.step]
-            statement = next(split(piece.statement, self._database.dialect, modes=self._database.modes))
+            (statement, *_) = self._split(piece.statement)
             if needs_no_transaction(statement, self._database.dialect):
                 row = self._alone(row, piece)
             else:
