@@ -135,10 +135,13 @@ class MysqlBody:
 
     def _begins_stored(self, word: str) -> bool | None:
         """Say whether this is a stored program, or that the words so far do not tell."""
-        if self._count == 1 and word not in {"CREATE", "BEGIN"}:
+        if self._count == 1 and word not in {"CREATE", "ALTER", "BEGIN"}:
             return self._stands_alone(word, is_block=word in _COMPOUND)
         if self._count == 2 and self._last == "BEGIN":
             return self._stands_alone("BEGIN", is_block=word == "NOT")
+        if self._count == 2 and self._last == "ALTER" and word not in {"EVENT", "DEFINER"}:
+            # Of what is stored, an event alone can be given another body.
+            return False
         if word in _STORED:
             return True
         # DEFINER = 'user'@'host' and the like come before; what is still undecided after that is no stored program.
