@@ -24,9 +24,17 @@ LIMIT_BYTES: Final = 64 << 20
 _MARKER: Final = re.compile(r"--+[ \t]*reversible[ \t]+delta[ \t]*(?:(?:--+|:)[ \t]*([^\n]*))?", re.IGNORECASE)
 _SECTION: Final = re.compile(r"--+[ \t]*\+([A-Za-z]\w*)[ \t]*([^\n]*)")
 _HEADER: Final = re.compile(r"--+[ \t]*pdelta:([^\n]*)", re.IGNORECASE)
+_ALMOST_HEADER: Final = re.compile(
+    r"--+[ \t]*pdelta(?:[ \t]+:[ \t]*[a-z_]+=[^\n]*|(?:[ \t]+[a-z_]+=(?:\"[^\"\n]*\"|[^\s\"]+))+[ \t]*)", re.IGNORECASE
+)
+_ALMOST_SECTION: Final = re.compile(
+    rf"--+[ \t]*\+[ \t]+({'|'.join(Part)})(?:[ \t]+(?:{'|'.join(DIALECTS)}))?[ \t]*:?[ \t]*", re.IGNORECASE
+)
 _OPENING: Final = re.compile(r"(?:/\*+|--+|#+|\*+(?!/))[ \t]*")
-_OTHER_MARKER: Final = re.compile(r"(?:reversible[ \t]+delta|reverse|rollback|undo|down)\b[ \t:.\-]*", re.IGNORECASE)
-_HEADING: Final = re.compile(r"[\w \t]{0,40}[:.\-]*")
+_OTHER_MARKER: Final = re.compile(
+    r"(?:reversible[ \t]+delta|reverse|rollback|undo|down)\b[ \t:;,.=>\-]*", re.IGNORECASE
+)
+_HEADING: Final = re.compile(r"[\w \t(),]{0,40}[:;.\-]*")
 _ONE_LINE_EACH: Final = "SQL of this section stands in comments, every line of it after --"
 
 
@@ -75,7 +83,7 @@ class _Reading:
         self._header = Header()
         self._sections: dict[tuple[Part, Dialect | None], Section] = {}
         self._marked = 0
-        self._heading = 0
+        self._heading = False
         self._open(Part.FORWARD, None, 0, 1)
 
     def script(self) -> Script:
@@ -126,6 +134,7 @@ class _Reading:
                 hint=f"{_ONE_LINE_EACH}; a client would execute this as part of the delta",
             )
         self._has_sql = True
+        self._heading = False
 
     def _directive(self, token: Token) -> bool:
         """Obey the comment if it is a header, a marker or the head of a section."""
@@ -136,8 +145,26 @@ class _Reading:
         elif found := _HEADER.fullmatch(token.text):
             self._head(token, found[1])
         else:
+            self._refuse_almost(token)
             return False
         return True
+
+    def _refuse_almost(self, token: Token) -> None:
+        """Refuse what is meant as a header or the head of a section, and would be passed over."""
+        if not self._is_alone(token):
+            return
+        if _ALMOST_HEADER.fullmatch(token.text):
+            raise ScriptError(
+                f"a comment that looks like a header: {token.text[:60]}",
+                line=token.line,
+                hint="it is written -- pdelta: key=value, the colon right behind the word",
+            )
+        if found := _ALMOST_SECTION.fullmatch(token.text):
+            raise ScriptError(
+                f"a comment that looks like the head of a section: {token.text[:60]}",
+                line=token.line,
+                hint=f"it is written -- +{found[1].lower()}, the word right behind the plus sign",
+            )
 
     def _mark(self, token: Token, rest: str) -> None:
         if self._marked:
@@ -187,9 +214,12 @@ class _Reading:
         self._header = read_header(self._header, fields, token.line)
         self._dialect = self._header.dialect or self._dialect
 
-    def _refuse_company(self, token: Token) -> None:
+    def _is_alone(self, token: Token) -> bool:
         start = self._text.rfind("\n", 0, token.offset) + 1
-        if self._text[start : token.offset].strip():
+        return not self._text[start : token.offset].strip()
+
+    def _refuse_company(self, token: Token) -> None:
+        if not self._is_alone(token):
             raise ScriptError(f"{token.text[:40]!r} does not stand on a line of its own", line=token.line)
 
     def _commented(self, token: Token) -> None:
@@ -207,20 +237,19 @@ class _Reading:
         for line, words in _prose(token):
             found = _OTHER_MARKER.match(words)
             rest = words[found.end() :] if found else words
-            if (found or self._heading == line - 1) and rest and looks_like_sql(rest, self._dialect):
+            if (found or self._heading) and rest and looks_like_sql(rest, self._dialect):
                 raise ScriptError(
                     f"a comment that looks like a reverse: {words[:60]}",
                     line=line,
                     hint="the marker is -- Reversible delta, alone on its line; if this is none, word it otherwise",
                 )
-            if found and _HEADING.fullmatch(rest):
-                self._heading = line
+            if words:
+                self._heading = bool(found and _HEADING.fullmatch(rest))
 
     def _check(self) -> None:
         """Refuse what no section alone shows: nothing to do, an empty section, a reverse of the irreversible."""
         for section in self._sections.values():
-            dialect = section.dialect or self._dialect
-            if not list(split(section.text, dialect, modes=self._modes, line=section.line)):
+            if not self._holds_statements(section):
                 raise ScriptError(
                     f"the section {section.part} holds no statement",
                     line=section.line,
@@ -238,6 +267,16 @@ class _Reading:
                 line=1,
                 hint="write the change as plain SQL, outside of comments",
             )
+
+    def _holds_statements(self, section: Section) -> bool:
+        dialect = section.dialect or self._dialect
+        try:
+            return bool(list(split(section.text, dialect, modes=self._modes, line=section.line)))
+        except ScriptError as error:
+            if section.part is Part.FORWARD:
+                raise
+            hint = f"all that stands in the {section.part} is read as SQL, prose too: write prose as -- -- why"
+            raise ScriptError(error.problem, line=error.line, hint=error.hint or hint) from error
 
 
 def _prose(token: Token) -> Iterator[tuple[int, str]]:

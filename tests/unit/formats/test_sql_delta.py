@@ -57,6 +57,14 @@ def test_marker_when_it_is_spelt_otherwise_then_it_is_the_marker(marker: str) ->
         "-- +1 for this one",
         "/* Rollback: ask the owner; nothing can be dropped */",
         "-- downtime: none. DROP TABLE x; is for later",
+        "-- down\n-- rename it; then drop",
+        "-- undo: drop it; see ticket 5",
+        "-- Rollback: update of the docs follows; see wiki",
+        "-- undo\n-- by hand\n-- DROP TABLE b; is not needed",
+        "-- pdelta 0.3 wrote this; id=x is its name",
+        "-- pdelta sql apply --lock-timeout=2s",
+        "-- + reverse index on users",
+        "SELECT 2 -- + check\n UNION",
     ],
 )
 def test_comment_when_it_is_prose_then_it_is_none_of_our_business(comment: str) -> None:
@@ -72,12 +80,20 @@ def test_comment_when_it_is_prose_then_it_is_none_of_our_business(comment: str) 
         "/* Rollback script:\n   DROP TABLE a; */",
         "/* Reversible delta */\n-- DROP TABLE a;",
         "-- Reversible delta.\n-- DROP TABLE a;",
+        "-- Reversible delta (by hand);\n\n-- DROP TABLE a;",
+        "/* undo:\n\n   TRUNCATE a; */",
     ],
 )
 def test_comment_when_it_hides_a_reverse_then_it_is_refused(comment: str) -> None:
     with pytest.raises(ScriptError, match="looks like a reverse") as caught:
         parse(f"CREATE TABLE a (b int);\n{comment}\n", Dialect.MYSQL)
     assert "-- Reversible delta" in caught.value.hint
+
+
+def test_reverse_when_prose_in_it_has_an_apostrophe_then_the_hint_says_that_it_is_read_as_sql() -> None:
+    with pytest.raises(ScriptError, match="does not end") as caught:
+        parse("CREATE TABLE a (b int);\n-- Reversible delta\n-- it's gone then\n-- DROP TABLE a;\n")
+    assert (caught.value.line, "read as SQL" in caught.value.hint) == (3, True)
 
 
 def test_file_when_it_has_a_byte_order_mark_then_that_is_passed_over() -> None:

@@ -139,6 +139,9 @@ def read_files(folder: Path) -> Files:
                 texts[name.removesuffix(SUFFIX)] = (folder / name).read_bytes()
             elif name.endswith(CONFIGURATION):
                 configurations[name.removesuffix(CONFIGURATION)] = (folder / name).read_bytes()
+            elif name.lower().endswith(SUFFIX) and re.match(_OURS, name):
+                # Under its whole name, which is no delta's: it is refused, and not passed over.
+                texts[name] = (folder / name).read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(
             f"there is no folder of deltas {str(folder)!r}",

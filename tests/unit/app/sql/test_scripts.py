@@ -43,6 +43,12 @@ def test_folder_when_one_file_has_another_name_then_the_rule_is_told(tmp_path: P
     assert "delta_YYYYMMDD_NAME.sql" in caught.value.hint
 
 
+def test_folder_when_a_delta_ends_in_capitals_then_it_is_refused_and_not_passed_over(tmp_path: Path) -> None:
+    (folder(tmp_path, delta_20250315_a="SELECT 1;") / "delta_20250316_b.SQL").write_text("SELECT 2;")
+    with pytest.raises(FormatError, match=r"'delta_20250316_b\.SQL' is no name of a delta file"):
+        read(tmp_path)
+
+
 def test_folder_when_several_files_are_wrong_then_all_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ScriptsError, match="3 files in") as caught:
         read(
