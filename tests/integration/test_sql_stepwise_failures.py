@@ -180,8 +180,14 @@ def test_apply_when_it_stops_half_way_for_good_then_it_is_in_between_with_the_ca
         assert "apply it again: it goes on behind the last step" in told
         assert ("can't be reversed: meant" in told) == (way == "irreversible")
         assert "still applied" not in told
+        assert "nothing was changed" not in told
         assert (desk.columns(), desk.states) == (["id"], [("applying", "1")])
     desk.sql("CREATE TABLE lacking (i int)")
+    # Whoever asks for the way back does not get the rest of the way there.
+    told = desk("rollback", status=6)
+    assert "in between" in told
+    assert "stopped after 1 of 2 steps" in told
+    assert (desk.columns("lacking"), desk.states) == (["i"], [("applying", "1")])
     assert "1 delta applied in 1 of 1 tenant" in desk("apply")
     assert (desk.columns("lacking"), desk.states) == (["i", "q"], [("applied", "2")])
     assert "nothing to do" in desk("apply")

@@ -12,7 +12,7 @@ from pdelta.engine.planner import operation_for
 from pdelta.engine.report import RunReport, StepReport
 from pdelta.engine.runlog import RunLog
 from pdelta.engine.step import Operations
-from pdelta.errors import CancelledError, NeedsOperatorError, PdeltaError, UsageError
+from pdelta.errors import CancelledError, DatabaseError, NeedsOperatorError, PdeltaError, UsageError
 from pdelta.model.course import Gate, OnFailure
 from pdelta.model.event import Event, Observer, silent
 from pdelta.model.fleet import Arrival, FleetOperation
@@ -77,7 +77,12 @@ def settle(log: RunLog, operations: Operations, conduct: Conduct) -> RunReport:
     for step, standing in zip(started, standings, strict=True):
         if standing in {Standing.BEFORE, Standing.AFTER}:
             log.finished(step.id, standing)
-    between = [step for step, standing in zip(started, standings, strict=True) if standing is Standing.BETWEEN]
+    between = [
+        step
+        for step, standing in zip(started, standings, strict=True)
+        # What was being taken back does not go on: nobody asked for that.
+        if standing is Standing.BETWEEN and log.state.steps[step.id].direction is Direction.EXECUTE
+    ]
     crew.carry(between, Direction.EXECUTE, None)
     for step, standing in zip(started, standings, strict=True):
         if standing not in {Standing.BEFORE, Standing.AFTER, Standing.BETWEEN}:
@@ -239,6 +244,7 @@ class _Crew:
             self._report(step, standing, touched=arrival.touched, facts=arrival.facts, error=earlier)
             return
         error = error or _foreign(step)
+        is_for_a_person = isinstance(error, NeedsOperatorError)
         if direction is Direction.EXECUTE:
             self._causes[step.id] = error
         elif step.id in self._causes and standing is not Standing.FOREIGN:
@@ -247,7 +253,7 @@ class _Crew:
         self._report(step, standing, touched=arrival.touched, facts=arrival.facts, error=error)
         if direction is Direction.EXECUTE:
             self._count(error)
-            if standing is Standing.BETWEEN:
+            if standing is Standing.BETWEEN and not is_for_a_person:
                 tries_again.append(step)
         if standing in {Standing.BEFORE, Standing.AFTER}:
             self.log.finished(step.id, standing)
@@ -288,8 +294,14 @@ def fleet_for(operations: Operations, steps: Iterable[Step]) -> FleetOperation:
 
 def _neither(there: PdeltaError, back: PdeltaError) -> PdeltaError:
     """Give the error of a target that came neither to its end nor back."""
-    text = f"{there.message}; nor could it be brought back: {back.message}"
+    cause, obstacle = _said(there), _said(back)
+    text = cause if cause == obstacle else f"{cause}; nor could it be brought back: {obstacle}"
     return NeedsOperatorError(text, hint=back.hint or there.hint)
+
+
+def _said(error: PdeltaError) -> str:
+    """Give an error without what it says of the state that one statement left: that is not where the target stands."""
+    return error.reason if isinstance(error, DatabaseError) else error.message
 
 
 def _foreign(step: Step) -> PdeltaError:
