@@ -6,7 +6,10 @@ from typing import Final
 
 import pytest
 
+from pdelta.errors import DatabaseError
 from tests.fixtures.cli import Cli
+from tests.fixtures.pg_fleet import schemas
+from tests.fixtures.pgbouncer import PgBouncer
 from tests.fixtures.postgresql import PostgreSQL
 from tests.fixtures.tenants import Fleet, MysqlFleet, Project, SchemaFleet
 
@@ -218,3 +221,32 @@ def test_apply_when_its_reverse_goes_forward_then_nothing_of_other_steps_is_take
     desk.sql("UPDATE t SET d = id")
     desk("apply")
     assert desk.states == [("applied", "3")]
+
+
+def test_apply_when_another_run_goes_through_the_tenant_step_by_step_then_it_waits_its_turn(
+    postgres: Desk, postgresql: PostgreSQL, pg_database: str
+) -> None:
+    postgres.write("CREATE INDEX CONCURRENTLY t_c ON t (c);", "DROP INDEX CONCURRENTLY t_c;")
+    with schemas(postgresql.url(pg_database), "one") as database:
+        session = database.session(database.lane("one"))
+        with session.hold("one", lock_timeout_ms=1000):
+            told = postgres("apply", "--lock-timeout", "100ms", status=8)
+            assert "another run is at work there" in told
+            assert postgres.columns("pdelta_applied") == []
+        session.close()
+        assert "1 delta applied in 1 of 1 tenant" in postgres("apply")
+    assert postgres.states == [("applied", "1")]
+
+
+def test_hold_when_a_pooler_stands_between_then_nothing_is_locked_there(
+    postgres: Desk, pgbouncer: PgBouncer, postgresql: PostgreSQL, pg_database: str
+) -> None:
+    with schemas(pgbouncer.url(pg_database), "one") as database:
+        session = database.session(database.lane("one"))
+        with (
+            pytest.raises(DatabaseError, match="behind a pooler"),
+            session.hold("one", lock_timeout_ms=1000),
+        ):
+            pytest.fail("it holds")
+        session.close()
+    assert postgresql.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [["0"]]

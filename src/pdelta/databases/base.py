@@ -16,6 +16,7 @@ What an implementer must do:
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -181,6 +182,17 @@ class Session(Protocol):
         Raises:
             StaleError: The former row is not there, or is another.
             DatabaseError: As its ``cause`` says.
+        """
+        ...
+
+    def hold(self, tenant: str, *, lock_timeout_ms: int) -> AbstractContextManager[None]:
+        """Keep other runs from going step by step through a tenant, until this is left or the process dies.
+
+        For engines on which what a step does is seen before the ledger says so; what is done in transactions is not
+        kept out, for it holds the ledger's lock.
+
+        Raises:
+            DatabaseError: ``BUSY`` where another run holds it, or as its ``cause`` says.
         """
         ...
 

@@ -14,7 +14,7 @@ Between two deltas the connection forgets all that statements have set.
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from hashlib import sha256
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -129,6 +129,10 @@ class MysqlSession:
         if row is None or row.state is State.APPLIED:
             self._let_go()
         return head
+
+    def hold(self, tenant: str, *, lock_timeout_ms: int) -> AbstractContextManager[None]:  # noqa: ARG002 - the port's
+        """Keep nobody out: each step holds the tenant by itself, and this session from the first to the last."""
+        return nullcontext()
 
     def alone(self, tenant: str, statement: str, *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
         """Execute one statement without a transaction around it.

@@ -16,6 +16,8 @@ from pdelta.sql.ledger import Applied, Head, Way
 
 _FAMILY: Final = 0x70644C31
 """The class of our advisory locks: ``pdL1``."""
+_HOLDING: Final = 0x70644C32
+"""Of those that are held from a delta's first step to its last: ``pdL2``."""
 
 APPLIED: Final = "pdelta_applied"
 HISTORY: Final = "pdelta_history"
@@ -71,6 +73,13 @@ class Place(msgspec.Struct, frozen=True):
     def history(self) -> str:
         """The table of what it had."""
         return f"{name(self.schema)}.{HISTORY}"
+
+
+HOLD: Final = (
+    "SELECT set_config('idle_session_timeout', '0', false) FROM pg_settings WHERE name = 'idle_session_timeout';"
+    f"SELECT pg_try_advisory_lock({_HOLDING}, {{}})"
+)
+"""Tries to take the lock of who goes step by step through the tenant with this number."""
 
 
 def create(place: Place) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ Behind a pooler that hands sessions on after each transaction nothing goes wrong
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
+from zlib import crc32
 
 from pdelta.databases.base import Glance, Work
 from pdelta.databases.postgresql import catalogue, failure, ledger
@@ -37,6 +38,7 @@ TENANTS_A_CONNECTION: Final = 1000
 
 _WORTH_A_STRING: Final = 2
 """Works that gain by being sent together."""
+_ASK_AGAIN_S: Final = 0.02
 _REST_S: Final = 0.05
 """How long a connection may rest before it is asked whether the server has closed it."""
 
@@ -205,6 +207,32 @@ class PostgresqlSession:
         head, oid = Head.parse(results[-2].rows[0][0]), results[-1].rows[0][0]
         self._send(Script([*stamp_lines(ledger.numbered(place, oid), head), *writing.commit()]), [tenant])
         return head
+
+    @contextmanager
+    def hold(self, tenant: str, *, lock_timeout_ms: int) -> Iterator[None]:
+        """Keep other runs from going step by step through a tenant, by a lock that goes with a connection of its own.
+
+        It is asked for again and again: who waits in the server is a transaction, and a CREATE INDEX CONCURRENTLY of
+        the other run would wait for that in turn.
+
+        Raises:
+            DatabaseError: As its ``cause`` says; ``BUSY`` where another run holds it.
+        """
+        connection = self._server.connect(self._layout.database(tenant), directly=True)
+        deadline_s = time.monotonic() + lock_timeout_ms / 1000
+        try:
+            if connection.run("SELECT pg_backend_pid()")[0].rows[0][0] != connection.backend:
+                raise _pooled(tenant)
+            while not connection.run(ledger.HOLD.format(crc32(tenant.encode()) - (1 << 31)))[-1].rows[0][0]:
+                if time.monotonic() >= deadline_s:
+                    reason = "another run is at work there"
+                    raise DatabaseError(f"{tenant}: {reason}; {_UNCHANGED}", cause=Cause.BUSY, reason=reason)
+                time.sleep(_ASK_AGAIN_S)
+            yield
+        except BrokenError as error:
+            raise failure.lost(error, [tenant], state=_UNCHANGED) from error
+        finally:
+            connection.close()
 
     def alone(self, tenant: str, statement: str, *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
         """Execute one statement without a transaction around it.
@@ -430,12 +458,7 @@ class PostgresqlSession:
         except BrokenError as error:
             raise failure.lost(error, [tenant], state=_UNCHANGED) from error
         if answering != connection.backend:
-            reason = "a statement without a transaction can't be executed behind a pooler"
-            raise DatabaseError(
-                f"{tenant}: {reason}; {_UNCHANGED}",
-                reason=reason,
-                hint="give the URL that leads to the server itself as direct_url",
-            )
+            raise _pooled(tenant)
         return connection
 
     def _send(
@@ -505,6 +528,15 @@ class PostgresqlSession:
         # Of a connection that breaks now it is rolled back anyhow, and the next use connects again.
         with suppress(BrokenError):
             connection.run("; ".join(roll_back()))
+
+
+def _pooled(tenant: str) -> DatabaseError:
+    reason = "a statement without a transaction can't be executed behind a pooler"
+    return DatabaseError(
+        f"{tenant}: {reason}; {_UNCHANGED}",
+        reason=reason,
+        hint="give the URL that leads to the server itself as direct_url",
+    )
 
 
 def _before(works: Sequence[Work], places: Sequence[Place]) -> dict[str, tuple[Place, Head]]:

@@ -10,7 +10,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from hashlib import sha256
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -135,6 +135,10 @@ class SqliteSession:
             learning.head = ledger.head(connection)
             self._end(connection)
         return learning.head
+
+    def hold(self, tenant: str, *, lock_timeout_ms: int) -> AbstractContextManager[None]:  # noqa: ARG002 - the port's
+        """Keep nobody out: each step holds the file's lock, and the ledger's row with it."""
+        return nullcontext()
 
     def alone(self, tenant: str, statement: str, *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
         """Execute one statement without a transaction around it: VACUUM, a change of the journal's mode.

@@ -275,7 +275,10 @@ class Carrier:
             task.likely = ()
         return self._carry_on(session, task, lock_ms)
 
-    def _carry_on(self, session: Session, task: Task, lock_ms: int) -> dict[str, object] | None:
+    def _carry_on(
+        self, session: Session, task: Task, lock_ms: int, *, is_held: bool = False
+    ) -> dict[str, object] | None:
+        """Do what the ledger says is left; give facts about it, None where nothing was left."""
         rows = list(self.look(task.tenant))
         where = standing(rows, task.moves)
         if where is Standing.AFTER:
@@ -293,8 +296,13 @@ class Carrier:
         left = remaining(rows, task.moves)
         if where is Standing.BEFORE:
             self._refuse_irreversible(rows, left, task.tenant)
+        parts = list(segments(left, transactional=self._database.transactional))
+        if not is_held and not all(together for together, _ in parts):
+            with session.hold(task.tenant, lock_timeout_ms=lock_timeout_ms(task.moves, lock_ms)):
+                # Another run may have been there meanwhile.
+                return self._carry_on(session, task, lock_ms, is_held=True)
         facts: dict[str, object] = {}
-        for together, moves in segments(left, transactional=self._database.transactional):
+        for together, moves in parts:
             if together:
                 rows = self._commit(session, task, moves, rows, lock_ms, facts)
             else:
