@@ -259,6 +259,21 @@ def test_apply_when_a_check_does_not_hold_then_nothing_happens_unless_its_effect
     assert desk.had()["delta_20250317_seed"] == 11
 
 
+@pytest.mark.parametrize("part", ["check", "verify"])
+@pytest.mark.parametrize("transaction", ["auto", "none"])
+def test_apply_when_a_check_gives_several_rows_then_it_does_not_hold_by_the_first(
+    desk: Desk, part: str, transaction: str
+) -> None:
+    several = "SELECT id = 1 FROM (SELECT 1 AS id UNION ALL SELECT 2) AS x ORDER BY id"
+    asked = f"-- +{part}\n-- {several};\n"
+    forward = "-- +forward\nCREATE TABLE several (id int);\n-- +reverse\n-- DROP TABLE several;\n"
+    header = f"-- pdelta: transaction={transaction}\n"
+    desk.project.write("delta_20250317_several", header + (asked + forward if part == "check" else forward + asked))
+    told = desk.done("apply", status=8)
+    assert failed(told)[:1] == desk.fleet.names[:1]
+    assert desk.having() == []
+
+
 def test_apply_when_a_verify_does_not_hold_then_the_tenant_is_as_it_was(desk: Desk) -> None:
     desk.project.write(
         "delta_20250317_wrong",

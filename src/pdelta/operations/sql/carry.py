@@ -16,7 +16,7 @@ from pdelta.operations.sql.lanes import Job, standing_of
 from pdelta.operations.sql.reckon import head_after, remaining, standing
 from pdelta.operations.sql.stepwise import Stepwise
 from pdelta.operations.sql.task import Task
-from pdelta.operations.sql.work import CHECK, Workshop, holds, lock_timeout_ms, segments
+from pdelta.operations.sql.work import CHECK, Workshop, lock_timeout_ms, segments
 from pdelta.sql.ledger import Applied, Proved, Way, head_of_rows
 
 _RIGHT_A_WRONG: Final = 16
@@ -361,7 +361,7 @@ class Carrier:
         session.commit(works, lock_timeout_ms=wait_ms, statement_timeout_ms=self.statement_ms)
 
     def _holds(self, session: Session, tenant: str, text: str) -> bool:
-        answer = session.query(tenant, holds(text), statement_timeout_ms=self.statement_ms)
+        answer = session.query(tenant, self._workshop.holds(text), statement_timeout_ms=self.statement_ms)
         return bool(answer and answer[0][0])
 
     def _commit(

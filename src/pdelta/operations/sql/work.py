@@ -148,6 +148,10 @@ class Workshop:
             pieces[-1:] = [msgspec.structs.replace(last, after=(*last.after, *guards))]
         return tuple(pieces)
 
+    def holds(self, text: str) -> str:
+        """Give the SELECT of 1 or 0 that says whether what a check asks is true."""
+        return f"SELECT CASE WHEN {_value(text, self._dialect)} THEN 1 ELSE 0 END"
+
     def names(self, planned: PlannedMove) -> frozenset[str]:
         """Give all that a delta and its written reverse name, in small letters."""
         return self._told(planned)[0]
@@ -179,13 +183,17 @@ class Workshop:
 
     def _applying(self, planned: PlannedMove) -> Move:
         row = self._row(planned, planned.reverse)
-        checks = tuple(_guard(text, f"{planned.id}: {CHECK}: {_short(text)}") for text in planned.check)
-        verifies = tuple(_guard(text, f"{planned.id}: {VERIFY}: {_short(text)}") for text in planned.verify)
+        checks = tuple(self._guard(text, f"{planned.id}: {CHECK}: {_short(text)}") for text in planned.check)
+        verifies = tuple(self._guard(text, f"{planned.id}: {VERIFY}: {_short(text)}") for text in planned.verify)
         pieces = list(planned.pieces)
         if pieces:
             pieces[0] = msgspec.structs.replace(pieces[0], before=(*checks, *pieces[0].before))
             pieces[-1] = msgspec.structs.replace(pieces[-1], after=(*pieces[-1].after, *verifies))
         return Move(Way.APPLY, row, tuple(pieces), replaces=bool(planned.former))
+
+    def _guard(self, select: str, refusal: str) -> str:
+        quoted = "'" + refusal.replace("\\", "/").replace("'", "''") + "'"
+        return f"{GUARD} SELECT CASE WHEN {_value(select, self._dialect)} THEN '' ELSE {quoted} END"
 
     def _row(self, planned: PlannedMove, reverse: str) -> Applied:
         imprint = self._imprint
@@ -202,11 +210,6 @@ class Workshop:
             at=imprint.at,
             tool=imprint.tool,
         )
-
-
-def holds(text: str) -> str:
-    """Give the SELECT of 1 or 0 that says whether what a check asks is true."""
-    return f"SELECT CASE WHEN ({text}) THEN 1 ELSE 0 END"
 
 
 def lock_timeout_ms(moves: Iterable[PlannedMove], usual_ms: int) -> int:
@@ -240,9 +243,14 @@ def _refuse_irreversible(planned: PlannedMove, row: Applied, tenant: str) -> Non
         )
 
 
-def _guard(select: str, refusal: str) -> str:
-    quoted = "'" + refusal.replace("\\", "/").replace("'", "''") + "'"
-    return f"{GUARD} SELECT CASE WHEN ({select}) THEN '' ELSE {quoted} END"
+def _value(select: str, dialect: Dialect) -> str:
+    """Give the expression of the one value that a SELECT gives; it is not true where there are several rows.
+
+    SQLite takes the first row, where other engines refuse by themselves.
+    """
+    if dialect is not Dialect.SQLITE:
+        return f"({select})"
+    return f"(WITH pdelta_c(v) AS ({select}) SELECT count(*) = 1 AND max(v) FROM (SELECT v FROM pdelta_c LIMIT 2))"  # noqa: S608 - a delta's own check
 
 
 def _short(text: str) -> str:
