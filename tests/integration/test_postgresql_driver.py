@@ -26,15 +26,10 @@ def connect(url: str, database: str = "") -> Connection:
     return Connection(Address(url), database=database, application_name="pdelta")
 
 
-def brought() -> list[str]:
-    """Give the libraries of packages, the newest first."""
-    return sorted(libpq.bundled(), key=lambda path: path.rpartition(".so.")[2], reverse=True)
-
-
 def test_library_when_a_package_brought_it_then_it_does_all_that_the_systems_does(
     postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library = libpq.load(brought()[0])
+    library = libpq.load(next(libpq.bundled()))
     monkeypatch.setattr(libpq, "find_library", lambda **_: library)
     connection = connect(postgresql.url())
     assert connection.run("SELECT 1, 'ü'; SELECT 2")[0].rows == [(1, "ü")]
@@ -222,13 +217,54 @@ def test_connect_when_the_keys_are_those_of_another_password_then_the_password_i
 def test_connect_when_the_library_takes_no_keys_then_it_has_the_password_each_time(
     rather: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    older = libpq.load(brought()[-1])
-    assert not libpq.takes_keys(older)
-    monkeypatch.setattr(libpq, "find_library", lambda **_: older)
+    monkeypatch.setattr(libpq, "takes_keys", lambda _library: False)
     address = Address(rather)
     for _time in range(6):
         Connection(address, application_name="pdelta").close()
     assert address.login.parameters() == ()
+
+
+def test_connect_when_keys_were_refused_then_the_library_stays_and_the_wait_is_one(
+    postgresql: PostgreSQL, rather: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An option of libpq 16 and later: another library would not take it.
+    address = Address(f"{rather}?require_auth=scram-sha-256&connect_timeout=30")
+    for _time in range(5):
+        Connection(address, application_name="pdelta").close()
+    postgresql.sql("ALTER ROLE rather PASSWORD 'one and the same'")
+    deadlines: list[float] = []
+    come_to_terms = Connection._come_to_terms
+
+    def listen(self: Connection, deadline_s: float) -> bool:
+        deadlines.append(deadline_s)
+        return come_to_terms(self, deadline_s)
+
+    monkeypatch.setattr(Connection, "_come_to_terms", listen)
+    for _time in range(2):
+        Connection(address, application_name="pdelta").close()
+    assert deadlines[0] == deadlines[1] < deadlines[2]
+
+
+def test_connect_when_something_else_is_wrong_then_the_keys_stay_and_it_is_tried_once(
+    postgresql: PostgreSQL, rather: str
+) -> None:
+    address = Address(rather)
+    for _time in range(5):
+        Connection(address, application_name="pdelta").close()
+    before = postgresql.log.read_text(errors="replace").count("FATAL")
+    with pytest.raises(ConnectError) as caught:
+        Connection(address, database="nowhere", application_name="pdelta")
+    assert caught.value.sqlstate == "3D000"
+    assert postgresql.log.read_text(errors="replace").count("FATAL") == before + 1
+    assert address.login.parameters()
+
+
+def test_connect_when_a_server_has_not_proved_itself_then_nothing_is_learnt_of_it(postgresql: PostgreSQL) -> None:
+    address = Address(postgresql.url(password="wrong"))
+    for _time in range(6):
+        with pytest.raises(ConnectError):
+            Connection(address, application_name="pdelta")
+    assert (address.login.parameters(), address.login.listens) == ((), True)
 
 
 def test_connect_when_a_pooler_answers_then_nobody_is_ever_refused(
@@ -246,7 +282,8 @@ def test_connect_when_a_pooler_answers_then_nobody_is_ever_refused(
 def test_library_when_a_url_has_a_password_then_one_that_takes_keys_comes_before_the_systems(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    newest, loaded = brought()[0], list[str]()
+    newest = next(path for path in libpq.bundled() if path.endswith(".so.5.18"))
+    loaded: list[str] = []
     monkeypatch.setattr(libpq, "load", loaded.append)
     libpq.find_library.__wrapped__(keyed=True)
     libpq.find_library.__wrapped__()
@@ -261,5 +298,10 @@ def test_login_when_the_systems_certificates_count_then_it_is_the_systems_librar
     assert Address("postgresql://me:secret@db/app").login.is_repeatable
     assert not Address("postgresql://me:secret@db/app?sslrootcert=system").login.is_repeatable
     assert not Address("postgresql://me@db/app").login.is_repeatable
+    assert not Address("postgresql://me:secret@db/app?service=there").login.has_password
+    monkeypatch.setenv("PGSERVICE", "there")
+    assert not Address("postgresql://me:secret@db/app").login.has_password
+    monkeypatch.delenv("PGSERVICE")
+    assert Address("postgresql://me:pässword@db/app").login.has_password
     monkeypatch.setenv("PGSSLROOTCERT", "system")
     assert not Address("postgresql://me:secret@db/app").login.is_repeatable

@@ -27,6 +27,7 @@ def told(address: Address, **more: str) -> list[tuple[str, str]]:
         ("postgresql://me:a@b:c@db.example/app", "db.example:5432", "app"),
         ("postgresql://me:a#b?c@db.example/app", "db.example:5432", "app"),
         ("postgresql://me:a@db.example?dbname=app", "db.example:5432", "app"),
+        ("postgresql://me@db.example?password=a/b&dbname=app", "db.example:5432", "app"),
     ],
 )
 def test_address_when_read_then_server_and_database_are_what_the_client_library_would_use(
@@ -48,6 +49,7 @@ def test_redact_when_a_password_is_in_what_is_said_then_it_is_taken_out_in_every
     address = Address(f"{URL}&password=other&sslpassword=key")
     assert address.redact(f"no {SECRET}, p%40ss%2Fword, other or key") == "no ***, ***, *** or ***"
     assert Address("postgresql://me@db/app").redact("as it is") == "as it is"
+    assert Address("postgresql://me@db?password=a/b+c").redact("no a/b+c") == "no ***"
 
 
 @pytest.mark.parametrize(

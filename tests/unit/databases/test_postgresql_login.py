@@ -73,6 +73,14 @@ def test_keys_when_a_password_is_the_librarys_business_then_nobody_listens(passw
     assert not Login(password).listens
 
 
+@pytest.mark.parametrize("trace", [said(iterations="0"), said("W22Za")], ids=["count", "salt"])
+def test_keys_when_none_can_be_derived_then_the_password_counts(trace: bytes) -> None:
+    login = Login("pencil")
+    login.hear(trace)
+    login.hear(trace)
+    assert (often(login), login.is_repeatable) == ((), False)
+
+
 def test_keys_when_they_were_refused_then_the_password_counts_for_good() -> None:
     login = Login("pencil")
     login.hear(said())

@@ -44,11 +44,11 @@ class Address:
         if scheme not in SCHEMES or "\0" in url:
             raise UsageError("the URL of a PostgreSQL server does not begin with postgresql://", hint=_HINT)
         # As the client library reads it, which takes # and ? in a password for what they are.
-        authority, _, tail = rest.partition("/")
+        authority, slash, tail = rest.partition("/")
         login, _, hosts = authority.rpartition("@")
-        hosts, _, early = hosts.partition("?")
-        path, _, late = tail.partition("?")
-        query = _parameters(late or early)
+        hosts, mark, early = hosts.partition("?")
+        path, _, late = ("", "", early + slash + tail) if mark else tail.partition("?")
+        query = _parameters(late)
         timeout = query.get("connect_timeout", [str(CONNECT_TIMEOUT_S)])[-1]
         port = query.get("port", [""])[-1]
         self._url = url
@@ -61,9 +61,10 @@ class Address:
         self.database = _meant(path) or query.get("dbname", [""])[-1]
         password = login.partition(":")[2]
         passwords = query.get("password", [_meant(password)])
-        # A package's library does not know where the system keeps its certificates.
+        # A package's library does not know where the system keeps its certificates; nor do we what a service says.
         trusted = query.get("sslrootcert", [os.environ.get("PGSSLROOTCERT")])  # noqa: TID251 - the library reads it
-        self.login = Login("" if trusted[-1] == "system" else passwords[-1])
+        service = query.get("service", [os.environ.get("PGSERVICE")])  # noqa: TID251 - likewise
+        self.login = Login("" if trusted[-1] == "system" or service[-1] else passwords[-1])
         self._secrets = {password, _meant(password), *query.get("password", []), *query.get("sslpassword", [])} - {""}
 
     def redact(self, text: str) -> str:
@@ -94,7 +95,8 @@ def _parameters(query: str) -> dict[str, list[str]]:
         return {}
     from urllib.parse import parse_qs  # 3 ms that most addresses need not pay
 
-    return parse_qs(query, keep_blank_values=True)
+    # The library takes a plus for what it is.
+    return parse_qs(query.replace("+", "%2B"), keep_blank_values=True)
 
 
 def _meant(text: str) -> str:

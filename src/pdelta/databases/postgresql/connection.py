@@ -19,8 +19,9 @@ from pdelta.databases.postgresql.address import Address
 
 _CONNECT_STATE: Final = r":  ([0-9A-Z]{5}): (.*)"
 _LOST: Final = "the connection was closed"
-_REFUSED: Final = ("28", "08P01")
-"""How SQLSTATEs begin with which a server, or a pooler, does not let somebody in."""
+_NOT_LET_IN: Final = "28P01"
+_NOT_LET_IN_BY_POOLER: Final = ("08P01", "authentication failed")
+"""What a pooler says in its place: this SQLSTATE stands for much else, so that the words count too."""
 _BRIEF_BYTES: Final = 16_384
 """Fits into every socket, which holds at least five times as much."""
 
@@ -109,7 +110,7 @@ class Connection:
     """
 
     def __init__(self, address: Address, *, database: str = "", application_name: str) -> None:
-        self._pq = libpq.find_library(keyed=address.login.is_repeatable)
+        self._pq = libpq.find_library(keyed=address.login.has_password)
         self._handle = 0
         self._cancel = 0
         self._closing = threading.Lock()
@@ -197,33 +198,37 @@ class Connection:
     def _connect(self, address: Address, database: str, application_name: str) -> None:
         told = address.parameters(database=database, application_name=application_name)
         keys = address.login.parameters()
+        deadline_s = time.monotonic() + address.connect_timeout_s
         try:
-            self._log_in(address, [*told, *keys])
+            self._log_in(address, [*told, *keys], deadline_s)
         except ConnectError as error:
-            if not keys or not error.sqlstate.startswith(_REFUSED):
+            if not keys or not _is_refusal(error):
                 raise
             address.login.give_up()
-            self._log_in(address, told)
+            self._log_in(address, told, deadline_s)
 
-    def _log_in(self, address: Address, told: Sequence[tuple[bytes, bytes]]) -> None:
+    def _log_in(self, address: Address, told: Sequence[tuple[bytes, bytes]], deadline_s: float) -> None:
         array = ctypes.c_char_p * (len(told) + 1)
         names, values = array(*(name for name, _ in told), None), array(*(value for _, value in told), None)
         self._handle = self._pq.PQconnectStartParams(names, values, 1)
         # Only a verbose message has the server's code in it.
         self._pq.PQsetErrorVerbosity(self._handle, libpq.ERRORS_VERBOSE)
         libpq.silence(self._pq, self._handle)
-        deadline_s = time.monotonic() + address.connect_timeout_s
         listens = address.login.listens and libpq.takes_keys(self._pq)
-        trace = libpq.Trace(self._pq, self._handle) if listens else None
+        trace, said = None, b""
         try:
             try:
+                trace = libpq.Trace(self._pq, self._handle) if listens else None
                 is_made = self._come_to_terms(deadline_s)
             finally:
                 if trace:
-                    address.login.hear(trace.read())
+                    said = trace.read()
         except BaseException:
             self.close()
             raise
+        if is_made and listens:
+            # Only of a server that has proved itself.
+            address.login.hear(said)
         if not is_made:
             words = [address.redact(self._words()), "no answer in time" if time.monotonic() >= deadline_s else ""]
             self.close()
@@ -315,6 +320,12 @@ class Connection:
             self._pq.PQfreemem(row)
         if size < -1:
             raise BrokenError(self._words() or _LOST, results)
+
+
+def _is_refusal(error: ConnectError) -> bool:
+    """Say whether a server, or a pooler, did not take what stands for the password."""
+    sqlstate, words = _NOT_LET_IN_BY_POOLER
+    return error.sqlstate == _NOT_LET_IN or (error.sqlstate == sqlstate and words in error.message)
 
 
 def _refusal(words: str) -> ConnectError:

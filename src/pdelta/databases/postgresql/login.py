@@ -31,11 +31,13 @@ class Login:
         password: As it is, not as a URL writes it; empty where it is not known.
 
     Attributes:
+        has_password: Whether it is known; the library that logs in is chosen by that alone, and stays the same.
         is_repeatable: Whether keys may come of it. SASLprep (RFC 4013) leaves printable ASCII as it is; other passwords
             are the library's business.
     """
 
     def __init__(self, password: str) -> None:
+        self.has_password = bool(password)
         self.is_repeatable = bool(password) and password.isascii() and password.isprintable()
         self._password = password.encode()
         self._met: tuple[bytes, bytes] | None = None
@@ -49,7 +51,7 @@ class Login:
         return self.is_repeatable and not self._is_steady
 
     def hear(self, trace: bytes) -> None:
-        """Learn what a server asks for from what the library and it have said.
+        """Learn what a server asks for from what the library and it have said until they came to terms.
 
         Args:
             trace: As ``PQtrace`` writes it.
@@ -64,8 +66,12 @@ class Login:
         self._asked += 1
         is_worth_it = self._asked >= _WORTH_CONNECTIONS
         if is_worth_it and self.is_repeatable and self._is_steady and self._met and not self._keys:
-            self._keys = _derive(self._password, *self._met)
-        return self._keys
+            try:
+                self._keys = _derive(self._password, *self._met)
+            except (ImportError, ValueError):
+                # No such hash in this Python, or one that refuses such passwords: the library has its own.
+                self.give_up()
+        return self._keys if self.is_repeatable else ()
 
     def give_up(self) -> None:
         """Log in with the password from now on: the server did not take the keys."""
