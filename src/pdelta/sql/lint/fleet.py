@@ -6,7 +6,8 @@ from typing import Final
 from pdelta.sql.alone import alone, controls_transaction
 from pdelta.sql.lint.case import Case, Check
 from pdelta.sql.lint.finding import Hit, Rule, Severity
-from pdelta.sql.lint.reading import AlterTable, CreateIndex, CreateTable, Cursor, Drop, Name, Truncate, Write
+from pdelta.sql.lint.named import OF_SERVER, changed, read
+from pdelta.sql.lint.reading import AlterTable, Cursor, Name, Write
 from pdelta.sql.scope import Scope
 from pdelta.sql.script import Transaction
 from pdelta.sql.split import Statement
@@ -14,12 +15,6 @@ from pdelta.sql.token import Dialect
 
 _EVERY: Final = tuple(Dialect)
 _SYSTEM: Final = frozenset({"pg_catalog", "information_schema", "pg_temp", "mysql", "performance_schema", "sys"})
-_BEFORE_TABLES: Final = frozenset({"FROM", "JOIN", "REFERENCES", "USING"})
-_OF_SERVER: Final = frozenset(
-    {"ROLE", "USER", "GROUP", "DATABASE", "SCHEMA", "TABLESPACE", "EXTENSION", "LANGUAGE", "PUBLICATION"}
-    | {"SUBSCRIPTION", "SERVER"}
-)
-"""Things that a server, or a database that tenants share, has once."""
 _OF_DATABASE: Final = frozenset({"EXTENSION", "LANGUAGE", "PUBLICATION", "SUBSCRIPTION", "SERVER", "SCHEMA"})
 _SESSION_FUNCTIONS: Final = frozenset(
     {"PG_ADVISORY_LOCK", "PG_ADVISORY_LOCK_SHARED", "PG_TRY_ADVISORY_LOCK", "GET_LOCK"}
@@ -92,11 +87,11 @@ def _names(case: Case) -> Iterator[Hit]:
     if not case.fleet.fan or case.script.scope is Scope.ONCE:
         return
     seen: set[tuple[str, ...]] = set()
-    for name in _changed(case):
+    for name in changed(case):
         seen.add(name.parts)
         if _is_foreign(name, case):
             yield Hit("qualified-name", name.line, f"{name} names a schema")
-    for name in _read(case):
+    for name in read(case):
         if name.parts not in seen and _is_foreign(name, case) and name.schema not in case.fleet.shared:
             seen.add(name.parts)
             yield Hit("qualified-read", name.line, f"{name} names a schema")
@@ -115,70 +110,6 @@ def _is_foreign(name: Name, case: Case) -> bool:
             return schema not in {"main", "temp"}
         case _:
             return True
-
-
-def _changed(case: Case) -> Iterator[Name]:
-    """Give the names of what a statement changes."""
-    match case.shape:
-        case AlterTable(table=table) | CreateTable(table=table) | CreateIndex(table=table) | Write(table=table):
-            yield table
-        case Drop(names=names) if case.shape.kind not in _OF_SERVER:
-            yield from names
-        case Truncate(tables=tables):
-            yield from tables
-        case _:
-            words = case.words
-            if words[:1] in (["CREATE"], ["ALTER"], ["COMMENT"]) and not _OF_SERVER & set(words[1:4]):
-                yield from _named_thing(case)
-
-
-def _named_thing(case: Case) -> Iterator[Name]:
-    """Give the name of a view, a function, a type or the like: the first one behind the words of the statement."""
-    cursor = Cursor(case.tokens, case.dialect)
-    kinds = {"VIEW", "FUNCTION", "PROCEDURE", "TYPE", "SEQUENCE", "DOMAIN", "AGGREGATE", "TABLE", "COLUMN", "EVENT"}
-    while cursor.rest() and cursor.at < 8:
-        if cursor.word() in kinds:
-            cursor.at += 1
-            cursor.skip("IF", "NOT", "EXISTS")
-            cursor.skip("IF", "EXISTS")
-            name = cursor.name()
-            if name is not None:
-                # The last part of a column's name is the column.
-                yield Name(name.parts[:-1] or name.parts, name.line) if case.begins("COMMENT", "ON", "COLUMN") else name
-            return
-        cursor.at += 1
-    if "TRIGGER" in case.words[:4]:
-        cursor.at = 0
-        while cursor.rest() and not cursor.skip("ON"):
-            cursor.at += 1
-        if (table := cursor.name()) is not None:
-            yield table
-
-
-def _read(case: Case) -> Iterator[Name]:
-    for place, token in enumerate(case.tokens):
-        if token.word in _BEFORE_TABLES:
-            cursor = Cursor(case.tokens[place + 1 :], case.dialect)
-            cursor.skip("ONLY")
-            cursor.skip("LATERAL")
-            name = cursor.name()
-            is_function = cursor.word() == "(" and token.word != "REFERENCES"
-            if name is not None and not is_function and not _is_value(case, place):
-                yield name
-
-
-def _is_value(case: Case, place: int) -> bool:
-    """Say whether a column may follow this FROM: behind DISTINCT, or in a function's brackets (EXTRACT)."""
-    if case.tokens[place - 1].word == "DISTINCT":
-        return True
-    depth = 0
-    for token in reversed(case.tokens[:place]):
-        depth += (token.word == ")") - (token.word == "(")
-        if depth < 0:
-            return True
-        if not depth and token.word in {"SELECT", "DELETE", "UPDATE", "MERGE", "JOIN"}:
-            return False
-    return False
 
 
 def _session(case: Case) -> Iterator[Hit]:
@@ -235,10 +166,13 @@ def _global(case: Case) -> Iterator[Hit]:
     if not case.fleet.fan or case.script.scope is Scope.ONCE:
         return
     words = case.words
-    verb, kinds = words[0], {word for word in words[1:4] if word in _OF_SERVER}
-    if verb in {"CREATE", "ALTER", "DROP"} and words[1:3] != ["OR", "REPLACE"]:
-        # Where each tenant is a database, what a database has once is the tenant's own.
-        own = case.fleet.fan == "databases" and case.dialect is Dialect.POSTGRESQL
+    verb, kinds = words[0], {word for word in words[1:4] if word in OF_SERVER}
+    # Where each tenant is a database, what a database has once is the tenant's own.
+    own = case.fleet.fan == "databases" and case.dialect is Dialect.POSTGRESQL
+    if words[1:3] in (["OWNED", "BY"], ["EVENT", "TRIGGER"]):
+        if not own:
+            yield Hit("cluster-global", case.line, " ".join(words[:3]))
+    elif verb in {"CREATE", "ALTER", "DROP"} and words[1:3] != ["OR", "REPLACE"]:
         shared = kinds - _OF_DATABASE if own else kinds
         if shared and _leads(words, shared):
             yield Hit("cluster-global", case.line, f"{verb} {min(shared)}")

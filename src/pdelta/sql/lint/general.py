@@ -6,7 +6,7 @@ from typing import Final
 from pdelta.sql.lint.case import Case, Check
 from pdelta.sql.lint.finding import Hit, Rule, Severity
 from pdelta.sql.lint.reading import AlterTable, Drop, Truncate, Write
-from pdelta.sql.lint.shape import columns_added, renamed
+from pdelta.sql.lint.shape import columns_added, renamed, writes_within
 from pdelta.sql.token import Dialect
 
 EVERY: Final = tuple(Dialect)
@@ -136,10 +136,11 @@ def _truncates(case: Case) -> Iterator[Hit]:
 
 
 def _writes(case: Case) -> Iterator[Hit]:
-    if isinstance(case.shape, Write) and not case.shape.chosen:
-        size = case.size_of(case.shape.table)
-        if size is not None:
-            yield Hit("write-without-where", case.line, f"{case.shape.verb} of every row of {case.shape.table}; {size}")
+    main = [(case.line, case.shape)] if isinstance(case.shape, Write) else []
+    for line, write in (*main, *((one.table.line, one) for one in writes_within(case.tokens, case.dialect))):
+        size = case.size_of(write.table)
+        if size is not None and not write.chosen:
+            yield Hit("write-without-where", line, f"{write.verb} of every row of {write.table}; {size}")
 
 
 def _not_null(case: Case) -> Iterator[Hit]:

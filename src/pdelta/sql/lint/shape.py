@@ -72,9 +72,21 @@ def shape_of(tokens: tuple[Token, ...], dialect: Dialect) -> Shape:
             shape = _write(cursor)
         case "WITH":
             shape = _with(cursor)
+        case "EXPLAIN":
+            shape = _explained(cursor)
         case _:
             shape = None
     return shape or Plain()
+
+
+def writes_within(tokens: tuple[Token, ...], dialect: Dialect) -> Iterator[Write]:
+    """Give the writes that stand in brackets behind the AS of a WITH."""
+    for place, token in enumerate(tokens):
+        if token.word == "(" and place and tokens[place - 1].word in {"AS", "MATERIALIZED"}:
+            cursor = Cursor(tokens[place:], dialect)
+            shape = shape_of(cursor.group() or (), dialect)
+            if isinstance(shape, Write):
+                yield shape
 
 
 def columns_added(action: Words) -> Iterator[Column]:
@@ -229,3 +241,13 @@ def _with(cursor: Cursor) -> Shape | None:
         if not depth and token.kind is Kind.WORD and token.word in {"INSERT", "UPDATE", "DELETE", "MERGE"}:
             return _write(Cursor(cursor.tokens[place:], cursor.dialect))
     return None
+
+
+def _explained(cursor: Cursor) -> Shape | None:
+    """Give the shape of what EXPLAIN executes, which it does with ANALYZE alone."""
+    cursor.skip("EXPLAIN")
+    options = [token.word for token in cursor.group() or ()]
+    options += cursor.skip_any(frozenset({"ANALYZE", "VERBOSE"}))
+    executes = "ANALYZE" in options and not {"FALSE", "OFF"} & set(options[options.index("ANALYZE") + 1 :][:1])
+    # One EXPLAIN takes no other: a text that piles them up is not followed.
+    return shape_of(cursor.rest(), cursor.dialect) if executes and cursor.word() != "EXPLAIN" else None
