@@ -10,13 +10,14 @@ from pdelta.sql.lint.reading import (
     CreateIndex,
     CreateTable,
     Drop,
+    Plain,
     Shape,
     Truncate,
     Write,
     folded,
     significant,
 )
-from pdelta.sql.lint.shape import shape_of
+from pdelta.sql.lint.shape import columns_added, shape_of
 from pdelta.sql.script import Part, Script
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Dialect, Kind
@@ -119,6 +120,30 @@ def _missed(forward: Sequence[Statement], reverse: Sequence[Statement], dialect:
                     reverse[0].line,
                     f"forward touches {name} in line {statement.line}, and no word of the reverse names it",
                 )
+    forwards = [shape_of(significant(statement), dialect) for statement in forward]
+    for column in _columns_left(forwards, shapes, said):
+        what = f"forward adds the column {column}, and no word of the reverse names it"
+        yield Hit("reverse-misses", reverse[0].line, what)
+
+
+def _columns_left(forward: Sequence[Shape], reverse: Sequence[Shape], said: set[str]) -> Iterator[str]:
+    """Give the columns that forward adds, and keeps, and that no word of the reverse names; with their tables."""
+    drops = [one for one in reverse if isinstance(one, Drop)]
+    if any(isinstance(one, Plain) for one in reverse) or any(one.cascade for one in drops):
+        # A block, a call or a dropped type may take columns along without their names.
+        return
+    gone = {name.last for one in drops for name in one.names}
+    alterations = [(one.table, action) for one in forward if isinstance(one, AlterTable) for action in one.actions]
+    moved = {
+        folded(token, action.dialect)
+        for _, action in alterations
+        if action.words[:1] in (["DROP"], ["RENAME"], ["CHANGE"])
+        for token in action.tokens
+    }
+    for table, action in alterations:
+        for column in columns_added(action):
+            if table.last not in gone and column.name not in moved and column.name.lower() not in said:
+                yield f"{table.last}.{column.name}"
 
 
 def _touched(shape: Shape) -> tuple[str, ...]:

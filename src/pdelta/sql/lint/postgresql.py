@@ -8,8 +8,9 @@ from typing import Final
 
 from pdelta.sql.lint.case import Case, Check
 from pdelta.sql.lint.finding import Hit, Rule, Severity
-from pdelta.sql.lint.reading import Column, CreateIndex, CreateTable, Drop, Name, Words
+from pdelta.sql.lint.reading import AlterTable, Column, CreateIndex, CreateTable, Drop, Name, Words
 from pdelta.sql.lint.shape import columns_added, columns_defined
+from pdelta.sql.script import Transaction
 from pdelta.sql.token import Dialect, Kind
 
 _ONLY: Final = (Dialect.POSTGRESQL,)
@@ -160,6 +161,9 @@ def _columns(case: Case) -> Iterator[Hit]:
                 yield Hit(
                     "constraint-validates", action.line, f"{table}.{column.name} REFERENCES with a DEFAULT; {size}"
                 )
+            # Rows are looked at for a CHECK even where all of them get NULL.
+            if column.rest.has("CHECK"):
+                yield Hit("constraint-validates", action.line, f"{table}.{column.name} has a CHECK; {size}")
     if isinstance(case.shape, CreateTable) and not case.shape.is_temporary:
         for column in columns_defined(case.shape):
             yield from _types(column, column.rest.line)
@@ -207,6 +211,9 @@ def _alterations(case: Case) -> Iterator[Hit]:
             yield Hit("set-not-null", action.line, f"SET NOT NULL in {table}; {size}")
         elif words[:1] == ["ADD"] and not action.has("NOT", "VALID"):
             yield from _constraints(table, action, size)
+        elif words[:2] == ["VALIDATE", "CONSTRAINT"] and _is_just_added(case, table, action):
+            told = f"VALIDATE CONSTRAINT in {table} in the transaction that adds it, whose lock is still held"
+            yield Hit("constraint-validates", action.line, f"{told}; {size}")
         elif any(action.has(*form) for form in _WHOLE):
             yield Hit("whole-table-rewrite", action.line, f"{' '.join(words[:3])} of {table}; {size}")
         elif words[:2] == ["ATTACH", "PARTITION"] and not action.has("DEFAULT"):
@@ -240,6 +247,23 @@ def _is_proved(case: Case, table: Name) -> bool:
         if words[:2] == ["ALTER", "TABLE"] and "VALIDATE" in words and table.last.lower() in named:
             return True
     return False
+
+
+def _is_just_added(case: Case, table: Name, action: Words) -> bool:
+    """Say whether this delta's one transaction adds the constraint NOT VALID before it validates it."""
+    name = _constraint(action, "VALIDATE")
+    return case.script.transaction is not Transaction.NONE and any(
+        other.has("NOT", "VALID") and _constraint(other, "ADD") == name
+        for one in case.mine[: case.place + 1]
+        if isinstance(one, AlterTable) and one.table.last == table.last
+        for other in one.actions
+    )
+
+
+def _constraint(action: Words, verb: str) -> str:
+    cursor = action.cursor
+    name = cursor.name() if cursor.skip(verb, "CONSTRAINT") else None
+    return name.last if name is not None else ""
 
 
 def _constraints(table: Name, action: Words, size: str) -> Iterator[Hit]:

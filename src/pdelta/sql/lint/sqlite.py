@@ -10,7 +10,7 @@ from pdelta.sql.lint.case import Case, Check
 from pdelta.sql.lint.finding import Hit, Rule, Severity
 from pdelta.sql.lint.reading import AlterTable, Column, CreateTable, Drop
 from pdelta.sql.lint.shape import columns_added, columns_defined, renamed
-from pdelta.sql.token import Dialect, Kind
+from pdelta.sql.token import Dialect, Kind, Token
 
 _ONLY: Final = (Dialect.SQLITE,)
 _MOVING: Final = frozenset({"CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP"})
@@ -95,11 +95,31 @@ def _alterations(case: Case) -> Iterator[Hit]:
 
 
 def _moves(column: Column) -> bool:
-    """Say whether SQLite takes a default for one that changes: a moment, or in brackets anything but one literal."""
-    values = [token for token in column.default if token.word not in {"(", ")", "+", "-"}]
+    """Say whether SQLite takes a default for one that changes: a moment, or in brackets anything but one literal.
+
+    A CAST of a literal is one, as its type is no value.
+    """
+    values = [token for token in _without_casts(column.default) if token.word not in {"(", ")", "+", "-"}]
     bracketed = any(token.word == "(" for token in column.default)
     literal = all(token.kind in _LITERALS or token.word in {"NULL", "TRUE", "FALSE"} for token in values)
     return any(token.word in _MOVING for token in values) or (bracketed and (len(values) != 1 or not literal))
+
+
+def _without_casts(tokens: tuple[Token, ...]) -> Iterator[Token]:
+    """Give the tokens without ``CAST``, and without what stands from its AS up to the bracket that closes it."""
+    depth, casts = 0, list[int]()
+    skips = False
+    for place, token in enumerate(tokens):
+        if token.word == "CAST" and [one.word for one in tokens[place + 1 : place + 2]] == ["("]:
+            casts.append(depth + 1)
+            continue
+        skips = skips or (token.word == "AS" and casts[-1:] == [depth])
+        depth += (token.word == "(") - (token.word == ")")
+        if casts and depth < casts[-1] and token.word == ")":
+            casts.pop()
+            skips = False
+        if not skips:
+            yield token
 
 
 def _rebuilds(case: Case) -> Iterator[Hit]:
