@@ -129,6 +129,8 @@ def _kept(delta: Delta, table: Name) -> Change:
             guard(_triggers(table)),
             guard(_rowless(table)),
             *(f"CREATE TABLE {one} AS SELECT _rowid_ AS pdelta_row, * FROM {table} WHERE 0" for one in (old, new)),
+            # For the triggers, which look for a row of it at each row that changes.
+            f"CREATE INDEX {kept}_r ON {new} (pdelta_row)",
             *(f"CREATE TRIGGER {name} {text}" for name, text in triggers.items()),
             # So that rows which REPLACE takes away are kept too.
             "PRAGMA recursive_triggers = ON",
@@ -137,6 +139,7 @@ def _kept(delta: Delta, table: Name) -> Change:
         after=(
             "PRAGMA recursive_triggers = OFF",
             *(f"DROP TRIGGER {name}" for name in triggers),
+            f"DROP INDEX {kept}_r",
             delta.limited(old, table),
             delta.limited(new, table),
         ),
@@ -176,6 +179,10 @@ def _by_key(table: Name, old: str, new: str) -> str:
 
     again = literal(f" rows of {table.name} are there again")
     return said(
+        # Each row of the table is looked for among those that came.
+        f"CREATE INDEX {new}_k ON {new} (",
+        (listed("n", columns(table, keys=True), ", "),),
+        ");",
         _changed(table) + f"{new} n WHERE NOT EXISTS (SELECT 1 FROM {table} r WHERE ",
         (same("r", "n", keys=True),),
         " AND ",
