@@ -250,3 +250,13 @@ def test_hold_when_a_pooler_stands_between_then_nothing_is_locked_there(
             pytest.fail("it holds")
         session.close()
     assert postgresql.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [["0"]]
+
+
+def test_apply_when_an_index_of_that_name_lies_there_invalid_then_it_is_built_again(postgres: Desk) -> None:
+    postgres.sql("INSERT INTO t VALUES (10, 2)")
+    postgres.write("CREATE INDEX CONCURRENTLY IF NOT EXISTS T_c ON t (c);", "DROP INDEX CONCURRENTLY t_c;")
+    with pytest.raises(RuntimeError, match="could not create unique index"):
+        postgres.sql("CREATE UNIQUE INDEX CONCURRENTLY t_c ON t (c)")
+    assert postgres.sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 't_c'::regclass") == [("f",)]
+    postgres("apply")
+    assert postgres.sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 't_c'::regclass") == [("t",)]

@@ -19,6 +19,7 @@ from pdelta.sql.ledger import Applied, State, Way, head_of_rows
 from pdelta.sql.naming import names_in
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece, hint_of
 from pdelta.sql.split import Statement, split
+from pdelta.sql.token import Kind, Token
 
 _DEFINES: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DROP", "LOCK", "RENAME"})
 """First words of statements after which a table that they are not about has the rows that it had."""
@@ -247,6 +248,7 @@ class Stepwise:
     def _alone(self, row: Applied, piece: Piece) -> Applied:
         """Do one step that no transaction takes."""
         self._surround(piece.before)
+        self._make_room(piece)
         captured = msgspec.structs.replace(
             _decode(row),
             step=row.step,
@@ -308,6 +310,17 @@ class Stepwise:
                 # However long that takes: what a statement that was too slow has left must not stay.
                 self._session.alone(self._tenant, remedy, lock_timeout_ms=self._lock_ms)
 
+    def _make_room(self, piece: Piece) -> None:
+        """Remove the broken index that has the name of one which a step makes: IF NOT EXISTS would take it for done."""
+        (made, *_) = self._split(piece.statement)
+        words = [token.word for token in made.tokens]
+        if words[0] != "CREATE" or not {"INDEX", "ON"} <= set(words):
+            return
+        wanted = _folded(made.tokens[words.index("ON") - 1])
+        for remedy in self._session.broken(self._tenant):
+            if _folded(self._split(remedy)[0].tokens[-1]) == wanted:
+                self._session.alone(self._tenant, remedy, lock_timeout_ms=self._lock_ms)
+
     def _execute(self, text: str) -> None:
         self._session.alone(self._tenant, text, lock_timeout_ms=self._lock_ms, statement_timeout_ms=self._statement_ms)
 
@@ -339,6 +352,11 @@ class Stepwise:
     def _glance(self) -> Glance:
         """Give what is known of the tenant: nothing that could have become old."""
         return Glance(managed=bool(self._rows), head=None)
+
+
+def _folded(token: Token) -> str:
+    """Give the name that a token says to PostgreSQL."""
+    return token.text[1:-1].replace('""', '"') if token.kind is Kind.QUOTED else token.text.lower()
 
 
 def _decode(row: Applied) -> _Captured:
