@@ -222,6 +222,25 @@ def test_rollback_when_the_file_is_gone_then_the_ledger_still_knows_the_way(desk
     assert (desk.having("age"), desk.having()) == ([], desk.fleet.names)
 
 
+def test_rollback_when_files_are_gone_then_the_newest_goes_alone_all_the_same(desk: Desk) -> None:
+    ids = [NAME, "delta_20250316_age", "delta_20250317_town"]
+    paths = [desk.project.deltas / f"{NAME}.sql", desk.project.write(ids[1], SECOND)]
+    paths.append(desk.project.write(ids[2], ORIGIN.replace("last_login", "town")))
+    desk.done("apply")
+    paths[1].unlink()
+    told = desk.done("rollback", "--dry-run")
+    assert {tuple(result["deltas"]) for result in told["results"]} == {(f"-{ids[2]}",)}
+    for path in (paths[0], paths[2]):
+        path.unlink()
+    told = desk.done("rollback", "--to", NAME, "--dry-run")
+    assert {tuple(result["deltas"]) for result in told["results"]} == {(f"-{ids[2]}", f"-{ids[1]}")}
+    assert "there is no delta" in desk("rollback", "--to", "delta_20990101_no", status=2).err
+    for id in reversed(ids):
+        told = desk.done("rollback")
+        assert {tuple(result["deltas"]) for result in told["results"]} == {(f"-{id}",)}
+    assert (desk.having(), desk.having("age"), desk.having("town")) == ([], [], [])
+
+
 def test_apply_when_a_delta_was_edited_then_refused_naming_the_tenants(desk: Desk) -> None:
     desk.done("apply", "--only", desk.fleet.names[0])
     desk.project.write(NAME, ORIGIN.replace("TIMESTAMP", "DATE"))

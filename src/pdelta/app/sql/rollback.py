@@ -4,7 +4,7 @@ import msgspec
 
 from pdelta.app.context import Context
 from pdelta.app.sql.across import Across
-from pdelta.app.sql.deltas import Delta, Deltas, Settled, read_deltas
+from pdelta.app.sql.deltas import Deltas, Settled, read_deltas
 from pdelta.app.sql.fleet import Fleet, Member, open_fleet
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
 from pdelta.app.sql.rollout import Wishing, operation_for, roll_out
@@ -71,46 +71,71 @@ def reversing(fleet: Fleet, deltas: Deltas, options: RollbackOptions, context: C
     Raises:
         UsageError: There is no such delta, or none to take back.
     """
-    after = _last_to_stay(fleet, deltas, options, context)
-    first = deltas.place(after) + 1 if after and not options.run else 0
-    dropped = deltas.all[first:]
+    cut = _cut(fleet, deltas, options, context)
+    dropped = deltas.all[cut.first :]
+    gone = tuple(PlannedMove(way=Way.REVERSE, id=id, underived=True) for id in cut.gone)
 
     def wish(member: Member, _settled: Settled) -> SqlWish:
         # Each ledger knows the way back; nothing need be derived for it.
         moves = deltas.moves(deltas.of(member.scope, dropped), member.tenant.name, member.tenant.values, deltas.known)
-        return _wish(moves, deltas.ids[:first], options, after)
+        back = (msgspec.structs.replace(move, way=Way.REVERSE) for move in reversed(moves))
+        return SqlWish(
+            dropped=(*gone, *back),
+            dropped_run=options.run,
+            dropped_after=cut.after,
+            # An id says nothing of the order where a header chose it, a requirement moved it, or another tool counts.
+            staying=(*deltas.ids[: cut.first], *cut.staying),
+            accept_loss=options.accept_loss,
+        )
 
     return wish if deltas.asks_for_values else alike(wish)
 
 
-def _wish(dropped: tuple[PlannedMove, ...], staying: tuple[str, ...], options: RollbackOptions, after: str) -> SqlWish:
-    return SqlWish(
-        dropped=tuple(msgspec.structs.replace(move, way=Way.REVERSE) for move in reversed(dropped)),
-        dropped_run=options.run,
-        dropped_after=None if options.run else after,
-        # An id says nothing of the order where a header chose it, a requirement moved it, or another tool counts.
-        staying=staying,
-        accept_loss=options.accept_loss,
-    )
+class _Cut(msgspec.Struct, frozen=True):
+    """Where what goes begins.
+
+    Attributes:
+        first: The place of the first file whose delta goes.
+        after: Deltas without a file go whose ids come after it; None for those in ``gone`` alone.
+        gone: Deltas without a file that go.
+        staying: Those that stay.
+    """
+
+    first: int
+    after: str | None = None
+    gone: tuple[str, ...] = ()
+    staying: tuple[str, ...] = ()
 
 
-def _last_to_stay(fleet: Fleet, deltas: Deltas, options: RollbackOptions, context: Context) -> str:
-    """Give the id of the last delta that stays; empty where none does."""
-    if options.run or options.to == "0":
-        return ""
+def _cut(fleet: Fleet, deltas: Deltas, options: RollbackOptions, context: Context) -> _Cut:
+    if options.run:
+        return _Cut(0)
+    if options.to == "0":
+        return _Cut(0, "")
     if options.to:
-        return deltas.all[deltas.place(options.to)].script.id
+        return _cut_behind(options.to.removesuffix(".sql"), fleet, deltas, context)
     had = _had(fleet, context)
     # The row of a baseline that stands for others is no delta: it goes with the first of those.
     places = [place for place, delta in enumerate(deltas.all) if delta.script.id in had and not delta.holds]
-    unknown = had - set(deltas.ids)
-    if not places and not unknown:
+    # Of a delta whose file is gone its id is all that tells when it came.
+    unknown = sorted(had - set(deltas.ids))
+    if unknown and (not places or unknown[-1] > deltas.ids[places[-1]]):
+        return _Cut(len(deltas.all), gone=(unknown[-1],), staying=tuple(unknown[:-1]))
+    if not places:
         raise UsageError(f"no tenant of {fleet.section.name} has a delta that could be taken back")
-    newest: Delta | None = deltas.all[places[-1]] if places else None
-    if newest is None or any(id > newest.script.id for id in unknown):
-        # Newer than every file that is left: it goes alone.
-        return newest.script.id if newest is not None else ""
-    return deltas.all[places[-1] - 1].script.id if places[-1] else ""
+    return _Cut(places[-1], staying=tuple(unknown))
+
+
+def _cut_behind(name: str, fleet: Fleet, deltas: Deltas, context: Context) -> _Cut:
+    try:
+        place = deltas.place(name)
+    except UsageError:
+        if name not in _had(fleet, context):
+            raise
+        # Its file is gone: what goes are the deltas whose ids come after its own.
+        older = [place for place, id in enumerate(deltas.ids) if id < name]
+        return _Cut(older[-1] + 1 if older else 0, name)
+    return _Cut(place + 1, deltas.ids[place])
 
 
 def _had(fleet: Fleet, context: Context) -> set[str]:
