@@ -222,6 +222,22 @@ def test_rollback_when_the_file_is_gone_then_the_ledger_still_knows_the_way(desk
     assert (desk.having("age"), desk.having()) == ([], desk.fleet.names)
 
 
+def test_rollback_when_it_stopped_then_no_hint_says_that_its_run_could_be_taken_back(desk: Desk) -> None:
+    desk.done("apply")
+    bad = desk.fleet.names[5]
+    desk.fleet.sql(bad, "ALTER TABLE users DROP COLUMN last_login")
+    stopped = desk("rollback", "--waves", "canary=3,rest", status=8)
+    assert "the same command goes on with what is left" in stopped.err
+    assert "rollback --run" not in stopped.err
+
+
+def test_rollback_when_nobody_knows_the_run_then_it_is_refused(desk: Desk) -> None:
+    run = desk.done("apply")["run"]
+    for count in (12, 0):
+        assert "knows a run 'run:nosuch'" in desk("rollback", "--run", "run:nosuch", status=2).err
+        assert len(desk.done("rollback", "--run", run)["results"]) == count
+
+
 def test_rollback_when_files_are_gone_then_the_newest_goes_alone_all_the_same(desk: Desk) -> None:
     ids = [NAME, "delta_20250316_age", "delta_20250317_town"]
     paths = [desk.project.deltas / f"{NAME}.sql", desk.project.write(ids[1], SECOND)]

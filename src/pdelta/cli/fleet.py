@@ -302,14 +302,30 @@ def _objection(outcome: RolloutOutcome) -> PdeltaError:
     if outcome.exit_status == 5:
         return PdeltaError(f"{told}; everything that this run did was reversed")
     if outcome.exit_status == 6:
-        names = ", ".join(result.tenant for result in outcome.failures[:5])
+        names = ", ".join(_unsettled(outcome)[:5])
         return PdeltaError(f"{told}, and a person must see to some of them: {names}", hint="the list above says why")
-    done = any(result.touched and result.error is None for result in outcome.results)
+    # A run that took deltas back can't be taken back itself.
+    done = any(
+        result.touched and result.error is None and not all(delta.startswith("-") for delta in result.deltas)
+        for result in outcome.results
+    )
     back = f"; pdelta sql rollback --run {outcome.run} takes it back" if done else ""
     return PdeltaError(
         f"{told}; every other tenant is before or after its deltas, none between",
         hint=f"the same command goes on with what is left{back}",
     )
+
+
+def _unsettled(outcome: RolloutOutcome) -> list[str]:
+    """Give the tenants that are neither before nor after their deltas, as far as is known."""
+    from pdelta.model.operation import Standing
+
+    settled = {Standing.BEFORE, Standing.AFTER}
+    return [
+        result.tenant
+        for result in outcome.results
+        if result.standing not in settled and (result.touched or result.error is not None)
+    ]
 
 
 def _check_failures(text: str) -> None:

@@ -3,6 +3,7 @@
 import msgspec
 
 from pdelta.app.context import Context
+from pdelta.app.runs import open_journal
 from pdelta.app.sql.across import Across
 from pdelta.app.sql.deltas import Deltas, Settled, read_deltas
 from pdelta.app.sql.fleet import Fleet, Member, open_fleet
@@ -37,7 +38,7 @@ def roll_back(options: RollbackOptions, rollout: RolloutOptions, context: Contex
     """Take deltas back.
 
     Raises:
-        UsageError: Both a delta and a run are named, or there is none of that name, or nothing to take back.
+        UsageError: Both a delta and a run are named, or there is none such, or nothing to take back.
         PdeltaError: As ``roll_out``.
     """
     check(options)
@@ -49,6 +50,11 @@ def roll_back(options: RollbackOptions, rollout: RolloutOptions, context: Contex
             # Who is said to have something is believed: its transaction will see.
             fleet.look(fleet.database.hearsay([tenant.name for tenant in fleet.tenants]))
         with members_of(fleet, deltas, context, options.only):
+            if options.run and not _is_known(options.run, fleet, context):
+                raise UsageError(
+                    f"neither a ledger of {fleet.section.name} nor the journal here knows a run {options.run!r}",
+                    hint="--to names the last delta that is to stay instead",
+                )
             wishing, across = reversing(fleet, deltas, options, context), Across(fleet, deltas, context)
             return roll_out(fleet, wishing, rollout, context, backwards=True, across=across)
 
@@ -143,3 +149,17 @@ def _had(fleet: Fleet, context: Context) -> set[str]:
     operation = operation_for(fleet, "", RolloutOptions(), context)
     found = operation.survey(list(fleet.members))
     return {row.id for one in found.values() if not isinstance(one, PdeltaError) for row in one[1]}
+
+
+def _is_known(run: str, fleet: Fleet, context: Context) -> bool:
+    """Say whether there was such a run; so it may be, too, where a ledger can't be read."""
+    if context.journal.exists():
+        with open_journal(context) as journal:
+            try:
+                journal.read(run)
+            except UsageError:
+                pass
+            else:
+                return True
+    found = operation_for(fleet, "", RolloutOptions(), context).survey(list(fleet.members), own=True)
+    return any(isinstance(one, PdeltaError) or any(row.run == run for row in one[1]) for one in found.values())

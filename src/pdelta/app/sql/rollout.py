@@ -377,9 +377,12 @@ class _Attempt:
                     conduct=conduct,
                 )
         except KeyboardInterrupt as error:
+            # What was taken back is applied again by apply alone.
+            forward = any(change.action != Way.REVERSE for step in planned.steps for change in step.delta.changes)
+            back = f"; pdelta sql rollback --run {self._run} takes back what it did" if forward else ""
             raise CancelledError(
                 f"stopped on request; {self._run} left every tenant before or after its deltas",
-                hint=f"the same command goes on; pdelta sql rollback --run {self._run} takes back what it did",
+                hint=f"the same command goes on{back}",
             ) from error
         return msgspec.structs.replace(
             before,
