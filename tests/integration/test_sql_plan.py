@@ -151,7 +151,7 @@ def test_saved_plan_when_executed_then_that_and_nothing_else(desk: Desk, saved: 
     assert (told["settled"], told["phase"], len(told["results"])) == (1, "done", 11)
     assert (desk.having(), desk.having("age")) == (desk.fleet.names, [])
     again = desk.done("apply", "--plan", str(saved))
-    assert {result["touched"] for result in again["results"]} == {False}
+    assert (again["run"], again["results"], again["settled"]) == ("", [], 12)
     desk.done("rollback", "--run", told["run"])
     assert desk.having() == desk.fleet.names[1:2]
 
@@ -197,6 +197,17 @@ def test_saved_plan_when_tenants_changed_since_then_they_are_named_and_nobody_is
     desk.done("rollback", "--only", other)
     desk("apply", "--plan", str(saved))
     assert desk.having() == desk.fleet.names
+
+
+def test_saved_plan_when_another_run_brought_a_tenant_half_way_then_it_is_named(desk: Desk) -> None:
+    desk.project.write(SECOND, AGE)
+    file = str(desk.fleet.folder / "a.plan")
+    desk.done("plan", "--output", file, status=4)
+    other = desk.fleet.names[6]
+    desk.done("apply", "--only", other, "--to", NAME)
+    refused = desk("apply", "--plan", file, status=3)
+    assert f"stale: {other}: changed since the plan was calculated" in refused.err
+    assert (desk.having(), desk.having("age")) == ([other], [])
 
 
 def test_saved_plan_when_it_goes_on_without_those_that_fail_then_the_changed_ones_are_left_out(desk: Desk) -> None:

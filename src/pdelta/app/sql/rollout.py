@@ -190,6 +190,11 @@ class _Attempt:
         changed: list[str] = []
         unread: list[tuple[str, PdeltaError]] = []
         found = self._operation.compare_all(planned.steps)
+        if all(standing is Standing.AFTER for standing in found):
+            settled = (*planned.settled, *(step.target for step in planned.steps))
+            there = msgspec.structs.replace(planned, steps=(), settled=settled, rollout=None)
+            return Draft(there, (), len(settled))
+        begun = self._begun(planned) if Standing.BETWEEN in found else frozenset()
         for step, standing in zip(planned.steps, found, strict=True):
             if step.target not in self._fleet.members:
                 error = PdeltaError(f"no tenant of {self._fleet.section.name} any more")
@@ -198,8 +203,20 @@ class _Attempt:
                 unread.append((tenant_of(step.target), standing))
             elif standing is Standing.FOREIGN:
                 changed.append(tenant_of(step.target))
+            elif standing is Standing.BETWEEN and step.id not in begun and not goes_on:
+                # This plan did not bring it half-way: another run did.
+                changed.append(tenant_of(step.target))
         findings = [*unreadable(unread, blocks=not goes_on), *stale(changed, blocks=not goes_on)]
         return Draft(planned, self._judged(planned, findings), len(planned.steps) + len(planned.settled))
+
+    def _begun(self, planned: Plan) -> frozenset[str]:
+        """Give the ids of the steps of a plan that an earlier run of it began."""
+        if not self._context.journal.exists():
+            return frozenset()
+        with open_journal(self._context) as journal:
+            runs = [run.opened.run for run in journal.runs() if run.opened.plan == planned.id]
+            states = [journal.read(run)[1] for run in runs]
+        return frozenset(id for state in states for id, step in state.steps.items() if step.touched)
 
     def finish(self, drafted: Draft) -> RolloutOutcome:
         """Do what was calculated, as far as the options let it.
