@@ -10,7 +10,6 @@ from pdelta.databases.postgresql.connection import BrokenError, ConnectError, St
 from pdelta.databases.postgresql.ledger import MARKED, STALE, WRONG
 from pdelta.databases.postgresql.script import Line, Role, Script
 from pdelta.errors import Cause, DatabaseError, GuardError, PdeltaError, ScriptError, StaleError
-from pdelta.sql.piece import hint_of
 
 UNDEFINED_TABLE: Final = "42P01"
 _SHOWN: Final = 60
@@ -115,6 +114,8 @@ def refused(error: StatementError, script: Script) -> PdeltaError:
             hint="a delta leaves pdelta's own tables alone",
         )
     if line.role is Role.GUARD and (said := re.search(rf"(?s){REFUSED}(\d+) (.*)", error.message)):
+        from pdelta.sql.piece import hint_of  # a run without work has no piece
+
         guard = GuardError(said[2][: int(said[1])], hint=hint_of(line.text))
         guard.add_note(f"in tenant {line.tenant}, {line.delta}")
         return guard
