@@ -116,7 +116,10 @@ def course(function: Function) -> Function:
     """Give a command the options of how a roll-out goes, all of which a plan holds; it gets them as ``rollout``."""
 
     @click.option(
-        "--waves", metavar="WAVES", default="", help="For example canary=3,5%,25%,rest; one tenant first unless given."
+        "--waves",
+        metavar="WAVES",
+        default=None,
+        help="For example canary=3,5%,25%,rest; one tenant first unless given.",
     )
     @click.option(
         "--soak", "soak_ms", type=Duration(), default=0, metavar="TIME", help="Wait this long after each wave."
@@ -148,7 +151,7 @@ def course(function: Function) -> Function:
     @functools.wraps(function)
     def command(
         *arguments: object,
-        waves: str,
+        waves: str | None,
         soak_ms: int,
         gates: tuple[str, ...],
         selects: tuple[str, ...],
@@ -157,8 +160,12 @@ def course(function: Function) -> Function:
         **options: object,
     ) -> object:
         _check_failures(max_failures)
+        for option, given in (("--waves", (waves,)), ("--gate", gates), ("--gate-sql", selects)):
+            # As of a variable that is not set; to leave it out would be to go on without it.
+            if any(text is not None and not text.strip() for text in given):
+                raise UsageError(f"{option} says nothing", hint="leave it out, or look where its text should come from")
         wanted = RolloutOptions(
-            waves=waves,
+            waves=waves or "",
             soak_s=soak_ms / _MS_PER_S,
             gates=(*(Gate("command", text) for text in gates), *(Gate("sql", text) for text in selects)),
             on_failure=OnFailure(on_failure),

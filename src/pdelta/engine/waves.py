@@ -57,7 +57,7 @@ def parse_waves(text: str) -> tuple[WaveRule, ...]:
         UsageError: It says none.
     """
     rules: list[WaveRule] = []
-    for part in filter(None, map(str.strip, text.split(","))):
+    for part in map(str.strip, text.split(",")):
         if rules and rules[-1].rest:
             raise UsageError(f"no wave can come after {rules[-1].name!r}", hint=_HINT)
         found = _RULE.fullmatch(part)
@@ -65,8 +65,6 @@ def parse_waves(text: str) -> tuple[WaveRule, ...]:
             raise UsageError(f"{part!r} is no wave", hint=_HINT)
         name = found[1] or part.removeprefix("tag:")
         rules.append(WaveRule(name, int(found[2] or 0), float(found[3] or 0), rest=bool(found[4]), tag=found[5] or ""))
-    if not rules:
-        raise UsageError("no wave is named", hint=_HINT)
     if not rules[-1].rest:
         rules.append(WaveRule("rest", rest=True))
     names = [rule.name for rule in rules]

@@ -19,7 +19,9 @@ def test_waves_when_read_then_counts_parts_tags_and_the_rest() -> None:
     assert parse_waves("all") == (WaveRule("all", rest=True),)
 
 
-@pytest.mark.parametrize("text", ["", "0", "canary=", "0%", "101%", "rest,5%", "3,3", "x=y", "-1", "5 %"])
+@pytest.mark.parametrize(
+    "text", ["", "3,,rest", ",3", "0", "canary=", "0%", "101%", "rest,5%", "3,3", "x=y", "-1", "5 %"]
+)
 def test_waves_when_they_make_no_sense_then_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_waves(text)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -22,8 +22,9 @@ from pdelta.engine.planner import plan_of
 from pdelta.engine.preflight import preflight, refusal
 from pdelta.engine.recovery import recover
 from pdelta.engine.report import RunReport, StepReport
-from pdelta.engine.waves import Subject, divide, parse_waves
-from pdelta.errors import CancelledError, LockedError, PdeltaError, PreflightError, StaleError
+from pdelta.engine.waves import Subject, WaveRule, divide, parse_waves
+from pdelta.errors import CancelledError, LockedError, PdeltaError, PreflightError, StaleError, UsageError
+from pdelta.formats.database import DatabaseSection
 from pdelta.formats.sql_moves import SqlWish, decode_body, encode_wish
 from pdelta.model.change import Change
 from pdelta.model.course import OnFailure
@@ -341,6 +342,7 @@ class _Attempt:
         """Put the steps into the order of the waves, and say how many each holds."""
         options = self._options
         rules = parse_waves(options.waves or self._fleet.section.waves or DEFAULT_WAVES)
+        _refuse_unknown_tags(rules, self._fleet.section, tenants.values())
         servers = [place for place, step in enumerate(steps) if tenants[step.target].scope is Scope.ONCE]
         others = [place for place, step in enumerate(steps) if tenants[step.target].scope is Scope.TENANT]
         found = [tenants[steps[place].target].tenant for place in others]
@@ -429,6 +431,22 @@ def operation_for(fleet: Fleet, run: str, options: RolloutOptions, context: Cont
         batch=options.batch,
         glances=fleet.seen,
     )
+
+
+def _refuse_unknown_tags(rules: Iterable[WaveRule], section: DatabaseSection, members: Iterable[Member]) -> None:
+    """Refuse waves by tags that nobody could have: without its canary a roll-out would begin with all the others.
+
+    Raises:
+        UsageError: There is such a wave.
+    """
+    # What a query gives to tenants that were not chosen is not known here.
+    known = {*section.tags, *(tag for member in members for tag in member.tenant.tags)}
+    for rule in rules if not section.tenants.query else ():
+        if rule.tag and rule.tag not in known:
+            raise UsageError(
+                f"the wave {rule.name!r} takes tenants with the tag {rule.tag!r}, and {section.name} has no such tag",
+                hint=f"its tags: {', '.join(sorted(known)) or 'none'}; nothing was changed",
+            )
 
 
 def _end_open_runs(fleet: Fleet, context: Context) -> None:
