@@ -64,6 +64,25 @@ def test_provision_when_the_name_is_the_glob_itself_then_refused_since_it_would_
     assert cli("sql", "status", *where, "--json", cwd=folder, status=4).json()["tenants"] == 2
 
 
+def test_provision_when_the_name_is_not_as_it_would_be_listed_then_refused_before_anything_is_made(
+    folder: Path, cli: Cli
+) -> None:
+    around = f"../{folder.name}/tenants"
+    for glob, name in [
+        ("tenants/*.sqlite", f"{around}/n.sqlite"),
+        (f"{folder}/tenants/*.sqlite", f"{around}/n.sqlite"),
+        (f"{around}/*.sqlite", "tenants/n.sqlite"),
+        (".*/n.sqlite", "../n.sqlite"),
+    ]:
+        where = ("--deltas", "deltas", "--tenants", f"files={glob}")
+        assert "nothing was made" in cli("sql", "provision", name, *where, cwd=folder, status=2).err
+    assert not list(folder.parent.rglob("n.sqlite"))
+    (folder / "deltas" / "delta_20250101_users.sql").write_text("CREATE TABLE users (id integer PRIMARY KEY);\n")
+    where = ("--deltas", "deltas", "--tenants", f"files={around}/*.sqlite")
+    told = cli("sql", "provision", f"{around}/n.sqlite", *where, "--json", cwd=folder).json()
+    assert told["made"] == [f"{around}/n.sqlite"]
+
+
 def test_provision_when_something_else_is_there_then_it_says_so_and_what_was_made(folder: Path, cli: Cli) -> None:
     (folder / "tenants" / "dir.sqlite").mkdir()
     (folder / "tenants" / "link.sqlite").symlink_to("/nowhere/at/all")

@@ -14,8 +14,8 @@ def covers(pattern: str, path: str) -> bool:
     """Say whether ``glob`` would find this path by this pattern, if it were there.
 
     Args:
-        pattern: Absolute, without ``.`` and ``..``; ``**`` reaches into folders.
-        path: Likewise, of a file.
+        pattern: Normal, and ``..`` only in front; ``**`` reaches into folders.
+        path: Likewise, of a file, from the same folder.
     """
     return pattern == path or _match(pattern.split("/"), path.split("/"))
 
@@ -36,7 +36,7 @@ def _match(patterns: Sequence[str], parts: Sequence[str]) -> bool:
 def _matches(pattern: str, part: str) -> bool:
     if not MAGIC & set(pattern):
         return pattern == part
-    if part.startswith(".") and not pattern.startswith("."):
+    if part == ".." or (part.startswith(".") and not pattern.startswith(".")):
         return False
     return _expression(pattern).match(part) is not None
 

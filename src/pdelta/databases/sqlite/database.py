@@ -220,12 +220,12 @@ class SqliteDatabase:
             return False
         if self._listing is not None:
             return any(tenant.name == name for tenant in self.tenants())
-        path = os.path.normpath(self._files.path(name))
-        patterns = [os.path.normpath(self._files.path(pattern)) for pattern in self._patterns]
-        if _MAGIC & set(name) and path in patterns and not os.path.lexists(path):
+        # As they list names: who reaches a file on another way would make one that is listed under another name.
+        patterns = [self._name(pattern) for pattern in self._patterns]
+        if _MAGIC & set(name) and name in patterns and not os.path.lexists(self._files.path(name)):
             # A file of a glob's own name is all that the glob gives: made, it would hide every other one.
             return False
-        return any(covers(pattern, path) for pattern in patterns)
+        return any(covers(pattern, name) for pattern in patterns)
 
     def create(self, name: str, *, lane: str = "") -> bool:  # noqa: ARG002 - there is one
         """Make an empty file, and the folders above it; it is durable when this returns.
