@@ -208,18 +208,30 @@ class DatabaseError(AdapterError):
         sqlstate: The server's own code; empty where it has none.
         reason: The server's words without the names of tenant and place, so that equal failures can be counted as one.
         hint: What the reader can do next.
+        place: Which delta, and which statement of it, where that is known.
+        held: Who held the locks that were not to be had, where that is known.
     """
 
     code = "database"
 
     def __init__(
-        self, message: str, *, cause: Cause = Cause.REFUSED, sqlstate: str = "", reason: str = "", hint: str = ""
+        self,
+        message: str,
+        *,
+        cause: Cause = Cause.REFUSED,
+        sqlstate: str = "",
+        reason: str = "",
+        hint: str = "",
+        place: str = "",
+        held: str = "",
     ) -> None:
         """Keep what a roll-out decides by."""
         super().__init__(message, hint=hint)
         self.cause = cause
         self.sqlstate = sqlstate
         self.reason = reason or message
+        self.place = place
+        self.held = held
 
 
 class GuardError(PdeltaError):

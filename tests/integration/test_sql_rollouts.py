@@ -65,7 +65,7 @@ def test_apply_when_the_canary_fails_then_nobody_else_is_touched(desk: Desk) -> 
     bad = desk.fleet.names[0]
     desk.fleet.sql(bad, FORWARD)
     result = desk("apply", status=8)
-    assert "1 tenant failed" in result.out
+    assert f"1 tenant failed at {NAME}" in result.out
     assert "last_login" in result.out
     assert desk.having() == [bad]
     assert desk.had() == {NAME: 0}
@@ -387,6 +387,11 @@ def test_apply_when_a_tenant_is_busy_then_the_others_go_on_and_it_is_named_in_th
     assert failed(told) == [busy]
     assert by_tenant(told)[busy]["standing"] == "before"
     assert desk.having() == [name for name in desk.fleet.names if name != busy]
+    with desk.fleet.locked(busy):
+        result = desk("apply", "--lock-timeout", "50ms", status=8)
+    assert f"1 tenant failed at {NAME}" in result.out
+    if desk.fleet.engine == "postgresql":
+        assert re.search(rf"\n    {busy}: as it was; held by process \d+", result.out)
     desk.done("apply")
     assert desk.having() == desk.fleet.names
 

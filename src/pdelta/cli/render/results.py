@@ -12,12 +12,14 @@ import click
 from pdelta.app.sql.outcome import RolloutOutcome, TenantResult
 from pdelta.cli.render.amount import counted, duration
 from pdelta.cli.render.safe import shown, shown_text
-from pdelta.errors import DatabaseError, PdeltaError
+from pdelta.errors import Cause, DatabaseError
 from pdelta.model.operation import Standing
 from pdelta.model.run import RunPhase
 
 _APPLY: Final = ("apply", "green")
 _VERBS: Final = {"-": ("reverse", "yellow"), "*": ("record", "cyan")}
+
+_OF_A_DELTA: Final = frozenset({Cause.REFUSED, Cause.BUSY, Cause.FULL})
 
 NAMED: Final = 5
 """Tenants that are named where not all are asked for."""
@@ -86,17 +88,17 @@ def delta_line(delta: str) -> str:
 
 
 def _failures(failures: Sequence[TenantResult], *, verbose: bool) -> Iterator[str]:
-    by_cause: dict[str, list[TenantResult]] = defaultdict(list)
+    alike: dict[tuple[str, str], list[TenantResult]] = defaultdict(list)
     for failure in failures:
-        by_cause[_cause(failure.error)].append(failure)
-    for cause, held in sorted(by_cause.items(), key=lambda item: -len(item[1])):
-        yield f"{click.style(counted(len(held), 'tenant') + ' failed', fg='red')}: {shown_text(cause)}"
+        alike[_place(failure), _cause(failure)].append(failure)
+    for (place, cause), held in sorted(alike.items(), key=lambda item: -len(item[1])):
+        at = f" at {shown(place)}" if place else ""
+        yield f"{click.style(counted(len(held), 'tenant') + ' failed', fg='red')}{at}: {shown_text(cause)}"
         named = held if verbose else held[:NAMED]
         for failure in named:
-            error = failure.error
-            yield f"    {shown(failure.tenant)}: {_where(failure)}"
-            if error is not None and verbose and error.message != cause:
-                yield f"        {shown_text(error.message)}"
+            yield f"    {shown(failure.tenant)}: {_where(failure)}{_held(failure)}"
+            if verbose and (message := _message(failure)) != cause:
+                yield f"        {shown_text(message)}"
         if len(held) > len(named):
             yield f"    and {len(held) - len(named):,} more; -v names all"
         hint = next((failure.error.hint for failure in held if failure.error is not None and failure.error.hint), "")
@@ -120,10 +122,30 @@ def _not_proved(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
             yield f"    and {len(held) - len(named):,} more; -v names all"
 
 
-def _cause(error: PdeltaError | None) -> str:
-    if isinstance(error, DatabaseError):
-        return error.reason
-    return error.message if error is not None else ""
+def _message(failure: TenantResult) -> str:
+    """Give an error without the tenant's name in front, which stands before it in a list, and hides what is alike."""
+    return failure.error.message.removeprefix(f"{failure.tenant}: ") if failure.error is not None else ""
+
+
+def _cause(failure: TenantResult) -> str:
+    if isinstance(failure.error, DatabaseError):
+        return failure.error.reason.removeprefix(f"{failure.tenant}: ")
+    return _message(failure)
+
+
+def _place(failure: TenantResult) -> str:
+    """Give the delta that failed, and its statement where that is known; empty where it was none of a delta's."""
+    error = failure.error
+    if not isinstance(error, DatabaseError) or error.cause not in _OF_A_DELTA:
+        return ""
+    if error.place or len(failure.deltas) != 1:
+        return error.place
+    return failure.deltas[0].lstrip("-*")
+
+
+def _held(failure: TenantResult) -> str:
+    held = failure.error.held if isinstance(failure.error, DatabaseError) else ""
+    return f"; held by {shown(held)}" if held else ""
 
 
 def _where(failure: TenantResult) -> str:

@@ -139,6 +139,7 @@ def statement(error: StatementError, line: Line, position: int, *, state: str = 
         sqlstate=error.sqlstate,
         reason=_without_names(error.message, line.tenant),
         hint=error.hint or _HINTS.get(error.sqlstate, ""),
+        place=", ".join(filter(None, (line.delta, _statement(line, position)))),
     )
 
 
@@ -151,13 +152,21 @@ def stale(tenant: str) -> StaleError:
 
 
 def _place(line: Line, position: int) -> str:
+    where = _statement(line, position)
+    if not where:
+        return ""
+    number = line.text.count("\n", 0, position - 1) if position else 0
+    shown = line.text.split("\n")[number].strip()
+    short = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
+    return f" ({where}: {short})"
+
+
+def _statement(line: Line, position: int) -> str:
+    """Say which statement of a delta this is, and which line of one that has several."""
     if line.role is not Role.PIECE or not line.number:
         return ""
-    number = line.text.count("\n", 0, position - 1) + 1 if position else 0
-    shown = (line.text.split("\n")[number - 1] if number else line.text.split("\n")[0]).strip()
-    short = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
-    at = f", line {number}" if number and "\n" in line.text else ""
-    return f" (statement {line.number}{at}: {short})"
+    at = f", line {line.text.count(chr(10), 0, position - 1) + 1}" if position and "\n" in line.text else ""
+    return f"statement {line.number}{at}"
 
 
 def _named(tenants: Iterable[str]) -> str:

@@ -364,8 +364,12 @@ class _Mover:
             ledger.remove(connection, id)
         if move.way is Way.APPLY:
             ledger.add(connection, move.row)
-        for piece in move.pieces:
-            self._do(piece)
+        for number, piece in enumerate(move.pieces, start=1):
+            try:
+                self._do(piece)
+            except DatabaseError as error:
+                error.place = f"{id}, statement {number}"
+                raise
 
     def _do(self, piece: Piece) -> None:
         if piece.alone:

@@ -488,13 +488,14 @@ def _left(task: Task, carrier: Carrier, database: Database, attempts: int, error
         where = None
     if error is None:
         return Arrival(task.step, where, touched=False)
-    blockers = database.blockers(task.tenant)
-    held = f"; held by {'; '.join(blockers)}" if blockers else ""
+    held = "; ".join(database.blockers(task.tenant))
     told = DatabaseError(
-        f"{error.message}{held}",
+        f"{error.message}; held by {held}" if held else error.message,
         cause=error.cause,
         sqlstate=error.sqlstate,
         reason=error.reason,
         hint=error.hint or "the same command goes on with it once its locks are free",
+        place=error.place,
+        held=held,
     )
     return Arrival(task.step, where, error=told)
