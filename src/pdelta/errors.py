@@ -15,6 +15,10 @@ class PdeltaError(Exception):
     Args:
         message: What happened, to which path, host or tenant, and its state now.
         hint: What the reader can do next; empty when nothing needs doing.
+
+    Attributes:
+        reason: The message, without the names of tenant and place where it is known how to say it without them, so
+            that equal failures can be counted as one.
     """
 
     code: ClassVar[str] = "failure"
@@ -26,6 +30,7 @@ class PdeltaError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.reason = message
 
 
 class UsageError(PdeltaError):

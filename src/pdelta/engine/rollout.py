@@ -12,7 +12,7 @@ from pdelta.engine.planner import operation_for
 from pdelta.engine.report import RunReport, StepReport
 from pdelta.engine.runlog import RunLog
 from pdelta.engine.step import Operations
-from pdelta.errors import CancelledError, DatabaseError, NeedsOperatorError, PdeltaError, UsageError
+from pdelta.errors import CancelledError, NeedsOperatorError, PdeltaError, UsageError
 from pdelta.model.course import Gate, OnFailure
 from pdelta.model.event import Event, Observer, silent
 from pdelta.model.fleet import Arrival, FleetOperation
@@ -294,14 +294,10 @@ def fleet_for(operations: Operations, steps: Iterable[Step]) -> FleetOperation:
 
 def _neither(there: PdeltaError, back: PdeltaError) -> PdeltaError:
     """Give the error of a target that came neither to its end nor back."""
-    cause, obstacle = _said(there), _said(back)
+    # Not the messages: they say in which state one statement left it, and that is not where it stands.
+    cause, obstacle = there.reason, back.reason
     text = cause if cause == obstacle else f"{cause}; nor could it be brought back: {obstacle}"
     return NeedsOperatorError(text, hint=back.hint or there.hint)
-
-
-def _said(error: PdeltaError) -> str:
-    """Give an error without what it says of the state that one statement left: that is not where the target stands."""
-    return error.reason if isinstance(error, DatabaseError) else error.message
 
 
 def _foreign(step: Step) -> PdeltaError:

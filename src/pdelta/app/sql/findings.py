@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from pdelta.app.sql.fleet import Member
-from pdelta.errors import DatabaseError, PdeltaError
+from pdelta.errors import PdeltaError
 from pdelta.model.finding import Finding
 from pdelta.model.target import Target
 from pdelta.operations.sql.operation import Seen
@@ -73,7 +73,7 @@ def by_reason(reasons: Mapping[str, str]) -> tuple[tuple[tuple[str, ...], str], 
 
 def reason_of(error: Exception) -> str:
     """Give an error's words without the names of tenant and place, so that equal ones can be counted as one."""
-    return error.reason if isinstance(error, DatabaseError) else str(error)
+    return error.reason if isinstance(error, PdeltaError) else str(error)
 
 
 def named(names: Sequence[str], limit: int = 5) -> str:

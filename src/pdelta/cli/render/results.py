@@ -128,9 +128,7 @@ def _message(failure: TenantResult) -> str:
 
 
 def _cause(failure: TenantResult) -> str:
-    if isinstance(failure.error, DatabaseError):
-        return failure.error.reason.removeprefix(f"{failure.tenant}: ")
-    return _message(failure)
+    return failure.error.reason.removeprefix(f"{failure.tenant}: ") if failure.error is not None else ""
 
 
 def _place(failure: TenantResult) -> str:

@@ -203,7 +203,7 @@ def take_back(session: Session, workshop: Workshop, trial: Trial, told: Sequence
     except PdeltaError as error:
         if isinstance(error, DatabaseError) and error.cause in {Cause.BUSY, Cause.LOST}:
             raise
-        return Proof(trial.ids, trial.tenant, fails=_why(error))
+        return Proof(trial.ids, trial.tenant, fails=error.reason)
 
 
 def take_back_all(
@@ -229,18 +229,14 @@ def _tried(session: Session, workshop: Workshop, part: _Part, limits: Limits) ->
     try:
         return _compared(session, workshop, [part], limits)[0]
     except GuardError as error:
-        return Proof(trial.ids, trial.tenant, fails=_why(error))
+        return Proof(trial.ids, trial.tenant, fails=error.reason)
     except DatabaseError as error:
         if error.cause is not Cause.REFUSED:
             raise
         back = (piece for move in _back(workshop, trial, told) for piece in move.pieces)
         if error.sqlstate in _OF_ONE_TRANSACTION or workshop.commits(back):
-            return Proof(trial.ids, trial.tenant, reason=f"not in the delta's own transaction: {_why(error)}")
-        return Proof(trial.ids, trial.tenant, fails=_why(error))
-
-
-def _why(error: PdeltaError) -> str:
-    return error.reason if isinstance(error, DatabaseError) else error.message
+            return Proof(trial.ids, trial.tenant, reason=f"not in the delta's own transaction: {error.reason}")
+        return Proof(trial.ids, trial.tenant, fails=error.reason)
 
 
 def _compared(session: Session, workshop: Workshop, parts: Sequence[_Part], limits: Limits) -> list[Proof]:
