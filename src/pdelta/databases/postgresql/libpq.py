@@ -10,6 +10,7 @@ import functools
 import os
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Final
 
 from pdelta.errors import UsageError
@@ -186,9 +187,8 @@ def find_library(*, keyed: bool = False) -> ctypes.CDLL:
     Raises:
         UsageError: There is none.
     """
-    brought = list(bundled())
-    able = [path for path in brought if keyed and _version(path) >= _KEYED]
-    for path in (*able, _SYSTEM, *brought):
+    able = (path for path in bundled() if _version(path) >= _KEYED) if keyed else ()
+    for path in chain(able, [_SYSTEM], bundled()):
         with contextlib.suppress(OSError):
             return load(path)
     raise UsageError(

@@ -6,7 +6,6 @@ Since version 18 the client library takes them instead of the password. Called b
 """
 
 import re
-from binascii import a2b_base64, b2a_base64
 from typing import Final
 
 _FIRST: Final = rb"AuthenticationSASLContinue\t '[^\n]*?,s=([A-Za-z0-9+/=]+),i=([0-9]{1,9})[,']"
@@ -81,7 +80,9 @@ class Login:
 
 def _derive(password: bytes, salt: bytes, iterations: bytes) -> Keys:
     """Give the two keys of RFC 5802, section 3."""
-    from hashlib import pbkdf2_hmac  # only who connects often needs them
+    # Only who connects often needs them.
+    from binascii import a2b_base64, b2a_base64
+    from hashlib import pbkdf2_hmac
     from hmac import digest
 
     salted = pbkdf2_hmac(_HASH, password, a2b_base64(salt), int(iterations))
