@@ -155,9 +155,16 @@ class Deltas:
         refusals: list[str] = []
         for delta in deltas:
             if delta.derives and (delta.script.id, delta.digest) in settled:
-                id, repeatable = delta.script.id, delta.script.repeatable
-                known = PlannedMove(way=Way.APPLY, id=id, digest=delta.digest, underived=True, repeatable=repeatable)
-                moves.append(msgspec.structs.replace(known, alone=delta.alone))
+                moves.append(
+                    PlannedMove(
+                        way=Way.APPLY,
+                        id=delta.script.id,
+                        digest=delta.digest,
+                        underived=True,
+                        repeatable=delta.script.repeatable,
+                        alone=delta.alone,
+                    )
+                )
                 continue
             kept = None if delta.templates else self._moves.get(delta.script.id)
             if kept is None:

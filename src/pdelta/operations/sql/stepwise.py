@@ -19,7 +19,6 @@ from pdelta.sql.ledger import Applied, State, Way, head_of_rows
 from pdelta.sql.naming import names_in
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece, hint_of
 from pdelta.sql.split import Statement, split
-from pdelta.sql.token import Kind, Token
 
 _DEFINES: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DROP", "LOCK", "RENAME"})
 """First words of statements after which a table that they are not about has the rows that it had."""
@@ -316,9 +315,12 @@ class Stepwise:
         words = [token.word for token in made.tokens]
         if words[0] != "CREATE" or not {"INDEX", "ON"} <= set(words):
             return
-        wanted = _folded(made.tokens[words.index("ON") - 1])
+        from pdelta.sql.lint.reading import folded  # few deltas make an index alone
+
+        dialect = self._database.dialect
+        wanted = folded(made.tokens[words.index("ON") - 1], dialect)
         for remedy in self._session.broken(self._tenant):
-            if _folded(self._split(remedy)[0].tokens[-1]) == wanted:
+            if folded(self._split(remedy)[0].tokens[-1], dialect) == wanted:
                 self._session.alone(self._tenant, remedy, lock_timeout_ms=self._lock_ms)
 
     def _execute(self, text: str) -> None:
@@ -352,11 +354,6 @@ class Stepwise:
     def _glance(self) -> Glance:
         """Give what is known of the tenant: nothing that could have become old."""
         return Glance(managed=bool(self._rows), head=None)
-
-
-def _folded(token: Token) -> str:
-    """Give the name that a token says to PostgreSQL."""
-    return token.text[1:-1].replace('""', '"') if token.kind is Kind.QUOTED else token.text.lower()
 
 
 def _decode(row: Applied) -> _Captured:
