@@ -94,6 +94,16 @@ def words(wanted: Catalogue, found: Catalogue) -> list[str]:
     return [str(one) for one in difference(wanted, found)]
 
 
+def test_statement_when_explained_then_no_more_than_the_tenants_database_is_looked_through(
+    place: Callable[[str], Place],
+) -> None:
+    one = place("one")
+    one.empty(SCHEMA)
+    told = [str(row[-1]) for row in one.ask(f"EXPLAIN {statement(is_mariadb=True)}")]
+    assert [extra for extra in told if "Scanned" in extra]
+    assert not [extra for extra in told if "Scanned all databases" in extra]
+
+
 @pytest.mark.parametrize("change", CHANGES, ids=[change["there"][:60] for change in CHANGES])
 def test_catalogue_when_something_changes_then_it_says_so_and_there_are_ways_to_and_fro(
     place: Callable[[str], Place], change: dict[str, Any]

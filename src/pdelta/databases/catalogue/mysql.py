@@ -23,7 +23,10 @@ _KINDS_OF_INDEX: Final = {"FULLTEXT": "FULLTEXT KEY", "SPATIAL": "SPATIAL KEY"}
 
 
 class _Source(NamedTuple):
-    """A table of ``information_schema``: what is asked of it, of which database, and what only one server has."""
+    """A table of ``information_schema``: what is asked of it, of which database, and what only one server has.
+
+    The schema is that which MariaDB looks up by, where it has several: by another it opens each table of each database.
+    """
 
     table: str
     schema: str
@@ -56,7 +59,7 @@ _SOURCES: Final[Mapping[str, _Source]] = {
     ),
     "key": _Source(
         "key_column_usage",
-        "constraint_schema",
+        "table_schema",
         "table_name, constraint_name, ordinal_position, column_name, referenced_table_schema, referenced_table_name, "
         "referenced_column_name",
         condition="referenced_table_name IS NOT NULL",
@@ -73,7 +76,7 @@ _SOURCES: Final[Mapping[str, _Source]] = {
     ),
     "trigger": _Source(
         "triggers",
-        "trigger_schema",
+        "event_object_schema",
         "event_object_table, trigger_name, action_timing, event_manipulation, action_order, action_statement, definer",
     ),
     "routine": _Source(

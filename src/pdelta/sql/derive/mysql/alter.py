@@ -101,10 +101,10 @@ def _asked(table: Name, changes: Sequence[Change]) -> Iterator[str]:
     if dropped and any(change.turn in {Turn.ADDED_KEY, Turn.ADDED_INDEX} for change in changes):
         why = literal(f"a foreign key may need an index of {table.name} that is replaced: add the new one before")
         keys = (
-            f"information_schema.key_column_usage u WHERE ({same_table(table, column='u.table_name')}"
-            " AND u.referenced_table_name IS NOT NULL AND u.column_name = s.column_name) OR (u.referenced_table_schema"
-            f" = database() AND u.referenced_table_name = {literal(table.name)}"
-            " AND u.referenced_column_name = s.column_name)"
+            "information_schema.key_column_usage u WHERE u.table_schema = database() AND"
+            f" (({same_table(table, column='u.table_name')} AND u.referenced_table_name IS NOT NULL"
+            " AND u.column_name = s.column_name) OR (u.referenced_table_schema = database()"
+            f" AND u.referenced_table_name = {literal(table.name)} AND u.referenced_column_name = s.column_name))"
         )
         lost = (
             f"information_schema.statistics s WHERE {same_table(table, column='s.table_name')}"

@@ -17,7 +17,7 @@ from pdelta.sql.derive.mysql.text import (
 
 _CHECK: Final = (
     "coalesce((SELECT concat(' CHECK (', k.check_clause, ')') FROM information_schema.check_constraints k"
-    " WHERE k.constraint_schema = c.table_schema AND k.table_name = c.table_name AND k.level = 'Column'"
+    " WHERE k.constraint_schema = database() AND k.table_name = c.table_name AND k.level = 'Column'"
     " AND k.constraint_name = c.column_name), '')"
 )
 COLUMN: Final = (
@@ -40,7 +40,7 @@ COLUMN: Final = (
 
 PLACE: Final = (
     "coalesce((SELECT concat(' AFTER ', " + quoted_name("p.column_name") + ") FROM information_schema.columns p"
-    " WHERE p.table_schema = c.table_schema AND p.table_name = c.table_name"
+    " WHERE p.table_schema = database() AND p.table_name = c.table_name"
     " AND p.ordinal_position = c.ordinal_position - 1), ' FIRST')"
 )
 """The expression of where a column stands."""

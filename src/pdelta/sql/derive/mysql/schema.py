@@ -94,7 +94,7 @@ def _index(reader: MysqlReader, *, missing_ok: bool) -> Change:
 def add_index(table: Name, name: Name, *, missing_ok: bool) -> Change:
     """Drop an index; and bring back that of a foreign key, which the server drops where a new one will do."""
     own = (
-        "EXISTS (SELECT 1 FROM information_schema.key_column_usage u WHERE u.table_schema = s.table_schema"
+        "EXISTS (SELECT 1 FROM information_schema.key_column_usage u WHERE u.table_schema = database()"
         " AND u.table_name = s.table_name AND u.constraint_name = s.index_name AND u.referenced_table_name IS NOT NULL)"
     )
     where = same_table(table, column="s.table_name")
@@ -138,9 +138,9 @@ def _parked(delta: Delta, name: Name, *, missing_ok: bool) -> Change:
     delta.dropped(name)
     new = Name(delta.names.parked(name.name))
     keys = (
-        "EXISTS (SELECT 1 FROM information_schema.key_column_usage u WHERE u.referenced_table_name IS NOT NULL AND ("
-        f"({same_table(name, column='u.table_name')}) OR (u.referenced_table_schema = database()"
-        f" AND u.referenced_table_name = {literal(name.name)})))"
+        "EXISTS (SELECT 1 FROM information_schema.key_column_usage u WHERE u.table_schema = database()"
+        f" AND u.referenced_table_name IS NOT NULL AND (({same_table(name, column='u.table_name')})"
+        f" OR (u.referenced_table_schema = database() AND u.referenced_table_name = {literal(name.name)})))"
     )
     other = f"{same_table(name)} AND table_type <> 'BASE TABLE'"
     view = f"EXISTS (SELECT 1 FROM information_schema.tables WHERE {other})"
