@@ -25,8 +25,10 @@ from pdelta.databases.mysql.database import MysqlDatabase
 from pdelta.databases.mysql.settings import Settings
 from pdelta.errors import Cause, DatabaseError, FormatError, GuardError, StaleError, UsageError
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, State, Way, head_of
+from pdelta.sql.naming import concerned
 from pdelta.sql.piece import GUARD, Piece
-from pdelta.sql.token import Mode
+from pdelta.sql.split import split
+from pdelta.sql.token import Dialect, Mode
 from pdelta.testing.bench import refusal
 from tests.fixtures.mariadb import PASSWORD, MariaDB, quoted, running_mariadb
 
@@ -593,26 +595,47 @@ def test_fixture_when_asked_then_a_server_of_our_own(mariadb: MariaDB) -> None:
         pymysql.connect(host="127.0.0.1", port=mariadb.port, user="root", password="", ssl_disabled=True)
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "ALTER TABLE notes ADD COLUMN c INT", "ALTER TABLE notes COMMENT 'x'", "CREATE INDEX i ON notes (body)",
-        "CREATE TRIGGER g BEFORE INSERT ON notes FOR EACH ROW SET NEW.body = 'x'", "CREATE SEQUENCE s",
-        "CREATE PROCEDURE p(IN a INT) SELECT a", "CREATE FUNCTION f() RETURNS INT RETURN 1",
-        "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1", "ALTER DATABASE CHARACTER SET utf8mb4",
-        "CREATE VIEW v AS SELECT id FROM notes", "DROP TABLE notes",
-        "ALTER TABLE notes ADD CONSTRAINT k CHECK (id > 0)", "ALTER TABLE notes PARTITION BY HASH (id) PARTITIONS 2",
-    ],
+SEEN = (
+    "ALTER TABLE notes ADD COLUMN c INT", "ALTER TABLE notes COMMENT 'x'", "CREATE INDEX i ON notes (body)",
+    "CREATE TRIGGER g BEFORE INSERT ON notes FOR EACH ROW SET NEW.body = 'x'", "CREATE SEQUENCE s",
+    "CREATE PROCEDURE p(IN a INT) SELECT a", "CREATE FUNCTION f() RETURNS INT RETURN 1",
+    "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1", "ALTER DATABASE CHARACTER SET utf8mb4",
+    "CREATE VIEW v AS SELECT id FROM notes", "DROP TABLE notes", "CREATE TABLE IF NOT EXISTS `N``ew` (id INT)",
+    "ALTER TABLE notes ADD CONSTRAINT k CHECK (id > 0)", "ALTER TABLE notes PARTITION BY HASH (id) PARTITIONS 2",
+    "ALTER TABLE notes ADD UNIQUE (id, body)", "ALTER TABLE notes ADD CHECK (Body <> '')", "RENAME TABLE notes TO o",
+    "ALTER TABLE notes ADD FOREIGN KEY (id) REFERENCES others (id)", "ALTER TABLE notes DROP PRIMARY KEY",
+    "ALTER TABLE notes MODIFY body VARCHAR(100) FIRST", "DROP INDEX others_at ON others", "DROP VIEW others_v",
+    "ALTER TABLE notes RENAME COLUMN body TO b2", "CREATE OR REPLACE VIEW others_v AS SELECT at FROM others",
+    "CREATE OR REPLACE TABLE others (id INT PRIMARY KEY, at BIGINT)",
 )  # fmt: skip
-def test_fingerprint_when_anything_is_made_or_altered_then_another(
+"""Statements that the server's catalogue tells of."""
+
+
+@pytest.mark.parametrize("statement", SEEN)
+def test_fingerprint_when_a_statement_happens_then_another_and_not_by_what_others_do(
     mariadb: MariaDB, tenant: str, statement: str
 ) -> None:
+    mariadb.sql("CREATE TABLE others (id INT PRIMARY KEY, at INT, KEY others_at (at))", database=tenant)
+    mariadb.sql("CREATE VIEW others_v AS SELECT id FROM others", database=tenant)
+    (split_,) = split(statement, Dialect.MYSQL)
+    names = concerned(split_, Dialect.MYSQL)
     with database(mariadb, tenant) as tenants:
         session = tenants.session(tenants.lane(tenant))
-        before = session.fingerprint(tenant)
+        before = session.fingerprint(tenant, names)
+        for text in OF_OTHERS:
+            mariadb.sql(text, database=tenant)
+            assert session.fingerprint(tenant, names) == before, text
         session.alone(tenant, statement, lock_timeout_ms=1000)
-        assert session.fingerprint(tenant) != before
+        assert session.fingerprint(tenant, names) != before
         session.close()
+
+
+OF_OTHERS = (
+    "ALTER TABLE notes ADD COLUMN of_others INT", "CREATE INDEX of_others ON notes (of_others)",
+    "CREATE TABLE of_others (id INT PRIMARY KEY)", "ALTER TABLE others ADD COLUMN of_others INT UNIQUE",
+    "CREATE VIEW of_others_v AS SELECT id FROM notes", "ALTER TABLE others MODIFY of_others BIGINT FIRST",
+    "CREATE PROCEDURE of_others() SELECT 1",
+)  # fmt: skip
 
 
 def test_fingerprint_when_only_rows_and_settings_change_then_the_same(mariadb: MariaDB, tenant: str) -> None:
@@ -622,15 +645,16 @@ def test_fingerprint_when_only_rows_and_settings_change_then_the_same(mariadb: M
     mariadb.sql("CREATE VIEW v AS SELECT 'x' AS y, id FROM counted", database=tenant)
     with database(mariadb, tenant) as tenants:
         session = tenants.session(tenants.lane(tenant))
-        before = session.fingerprint(tenant)
+        names = ["counted", "a`b", "v", "y"]
+        before = session.fingerprint(tenant, names)
         session.record(tenant, BEGUN, former=None, glance=UNSEEN)
         session.alone(tenant, "INSERT INTO counted (`a``b`) VALUES (1), (2)", lock_timeout_ms=1000)
         settings = "SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES', sql_quote_show_create = 0"
         session.alone(tenant, settings, lock_timeout_ms=1000)
-        assert session.fingerprint(tenant) == before
+        assert session.fingerprint(tenant, names) == before
         asked = "SELECT @@sql_mode, @@sql_quote_show_create"
         assert session.query(tenant, asked) == [("ANSI_QUOTES,NO_BACKSLASH_ESCAPES", 0)], "what was set is still set"
         session.close()
         again = tenants.session(tenants.lane(tenant))
-        assert again.fingerprint(tenant) == before
+        assert again.fingerprint(tenant, names) == before
         again.close()

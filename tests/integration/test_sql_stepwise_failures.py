@@ -1,5 +1,8 @@
 """Deltas that no transaction holds and that fail half-way: where the tenant is said to stand, why, and what goes on."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -14,6 +17,13 @@ from tests.fixtures.postgresql import PostgreSQL
 from tests.fixtures.tenants import Fleet, MysqlFleet, Project, SchemaFleet
 
 NAME: Final = "delta_20250401_stepwise"
+CHILD: Final = str(Path(__file__).parents[1] / "faults" / "sql_child.py")
+INDEX: Final = {
+    "postgresql": "SELECT count(*) FROM pg_class WHERE oid = to_regclass('t_c')",
+    "mysql": (
+        "SELECT count(*) FROM information_schema.statistics WHERE table_schema = DATABASE() AND index_name = 't_c'"
+    ),
+}
 HEADERS: Final = {"mysql": "", "postgresql": "-- pdelta: transaction=none\n"}
 
 
@@ -260,3 +270,25 @@ def test_apply_when_an_index_of_that_name_lies_there_invalid_then_it_is_built_ag
     assert postgres.sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 't_c'::regclass") == [("f",)]
     postgres("apply")
     assert postgres.sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 't_c'::regclass") == [("t",)]
+
+
+@pytest.mark.parametrize("point", ["alone.before:1", "alone.after:1"])
+@pytest.mark.parametrize("verb", ["apply", "rollback"])
+def test_step_when_killed_around_it_and_others_change_the_tenant_then_it_is_done_once(
+    desk: Desk, verb: str, point: str
+) -> None:
+    made, dropped = {
+        "postgresql": ("CREATE INDEX CONCURRENTLY t_c ON t (c);", "DROP INDEX CONCURRENTLY t_c;"),
+        "mysql": ("CREATE INDEX t_c ON t (c);", "DROP INDEX t_c ON t;"),
+    }[desk.fleet.engine]
+    desk.write(made, dropped)
+    if verb == "rollback":
+        desk("apply")
+    command = [sys.executable, CHILD, point, verb]
+    died = subprocess.run(command, cwd=desk.fleet.folder, env=desk.cli.env, capture_output=True, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    desk.sql("ALTER TABLE t ADD COLUMN of_others INT")
+    desk.sql("CREATE INDEX of_others ON t (of_others)")
+    desk(verb)
+    assert desk.sql(INDEX[desk.fleet.engine]) == [("1" if verb == "apply" else "0",)]
+    assert "nothing to do" in desk("apply") if verb == "apply" else desk.states == []

@@ -15,7 +15,7 @@ What an implementer must do:
 - Whatever is the caller's text goes into SQL by quoting; no name and no value is trusted.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -236,8 +236,13 @@ class Session(Protocol):
         """
         ...
 
-    def fingerprint(self, tenant: str) -> str:
-        """Give a text that changes whenever the tenant's catalogue does, and never otherwise.
+    def fingerprint(self, tenant: str, names: Collection[str]) -> str:
+        """Give a text that changes whenever the catalogue says something else of what bears these names.
+
+        Args:
+            tenant: Whose catalogue.
+            names: Of tables, columns, indexes and all else, as ``naming.concerned`` gives them; a column or another
+                part of a table counts where its table is named as well.
 
         Raises:
             DatabaseError: As its ``cause`` says.

@@ -3,11 +3,11 @@
 Called by whoever decides which rows of a tenant are worth comparing; what triggers and functions do is not seen.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pdelta.sql.split import Statement
-from pdelta.sql.token import Kind
+from pdelta.sql.token import Dialect, Kind
 
 _QUOTES: Final = '"`[]'
 _CHANGES: Final = frozenset(
@@ -16,15 +16,47 @@ _CHANGES: Final = frozenset(
 )
 """Words that are in every statement which changes rows, and in some others."""
 
+_NAMES: Final = frozenset({Kind.WORD, Kind.QUOTED})
+_THINGS: Final = frozenset(
+    {"DATABASE", "EVENT", "FUNCTION", "INDEX", "PROCEDURE", "SCHEMA", "SEQUENCE", "TABLE", "TRIGGER", "TYPE", "VIEW"}
+)
+_BEFORE_A_NAME: Final = frozenset({"CONCURRENTLY", "IF", "NOT", "EXISTS"})
+
 
 def names_in(statements: Iterable[Statement]) -> frozenset[str]:
     """Give every word and quoted name of these statements, in small letters and without quotes."""
-    return frozenset(
-        token.text.strip(_QUOTES).replace('""', '"').replace("``", "`").lower()
-        for statement in statements
-        for token in statement.tokens
-        if token.kind in {Kind.WORD, Kind.QUOTED}
-    )
+    return frozenset(plain(token.text) for one in statements for token in one.tokens if token.kind in _NAMES)
+
+
+def plain(name: str) -> str:
+    """Give a name as it compares: in small letters and without quotes."""
+    return name.strip(_QUOTES).replace('""', '"').replace("``", "`").lower()
+
+
+def concerned(statement: Statement, dialect: Dialect) -> frozenset[str]:
+    """Give the names, as ``plain`` gives them, by which one can see whether a statement has happened.
+
+    Those are of what it makes and of the kind of that, else all words and names of it: OR REPLACE may find what it
+    makes there, and change parts of it. MySQL's indexes have their names within their tables.
+    """
+    words = [token.word for token in statement.tokens]
+    place = next((place for place, word in enumerate(words) if word in _THINGS), len(words))
+    made = _past(words, place + 1)
+    if words[0] != "CREATE" or words[1:3] == ["OR", "REPLACE"] or words[made : made + 1] in ([], ["ON"]):
+        return names_in([statement])
+    places = [made]
+    if dialect is Dialect.MYSQL and words[place] == "INDEX" and "ON" in words:
+        places.append(_past(words, words.index("ON") + 1))
+    return frozenset({words[place].lower(), *(plain(statement.tokens[one].text) for one in places)})
+
+
+def _past(words: Sequence[str], place: int) -> int:
+    """Give the place of the last part of the name that comes from here on; behind the end where none does."""
+    while words[place : place + 1] and words[place] in _BEFORE_A_NAME:
+        place += 1
+    while words[place + 1 : place + 2] == ["."]:
+        place += 2
+    return place
 
 
 def may_change_rows(statement: Statement) -> bool:

@@ -142,12 +142,12 @@ class Stage:
             finally:
                 session.close()
 
-    def fingerprint(self, tenant: str) -> str:
-        """Give what the tenant's catalogue looks like."""
+    def fingerprint(self, tenant: str, *names: str) -> str:
+        """Give what the tenant's catalogue says of these names."""
         with self.bench.database() as database:
             session = database.session(database.lane(tenant))
             try:
-                return session.fingerprint(tenant)
+                return session.fingerprint(tenant, names)
             finally:
                 session.close()
 

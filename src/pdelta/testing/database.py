@@ -412,18 +412,20 @@ class DatabaseContract(RehearsalContract):
             session.close()
             assert stage.ledger(tenant) == []
 
-    def test_fingerprint_when_the_catalogue_changes_then_another_and_else_the_same(self) -> None:
-        """Neither rows nor a ledger of ours change it, nor the session that asks."""
+    def test_fingerprint_when_what_bears_a_name_changes_then_another_and_else_the_same(self) -> None:
+        """Neither rows nor a ledger of ours change it, nor the session that asks, nor what has other names."""
         with self._stage() as stage:
             for tenant in stage.bench.tenants:
-                before = stage.fingerprint(tenant)
+                before, nothing = stage.fingerprint(tenant, "bodies", "notes"), stage.fingerprint(tenant)
                 stage.commit(stage.work(tenant, [forward("a", INSERT_ONE)]))
-                assert stage.fingerprint(tenant) == before
+                stage.bench.run(tenant, "CREATE TABLE others (id INTEGER)")
+                stage.bench.run(tenant, "CREATE INDEX ids ON others (id)")
+                assert stage.fingerprint(tenant, "bodies", "notes") == before
                 stage.bench.run(tenant, "CREATE INDEX bodies ON notes (body)")
-                after = stage.fingerprint(tenant)
+                after = stage.fingerprint(tenant, "bodies", "notes")
                 assert after != before
                 stage.commit(stage.work(tenant, [back("a", DELETE_ONE)]))
-                assert stage.fingerprint(tenant) == after
+                assert (stage.fingerprint(tenant, "bodies", "notes"), stage.fingerprint(tenant)) == (after, nothing)
 
     def test_table_sizes_when_asked_then_each_table_as_where_it_is_largest(self) -> None:
         """Of several tenants' tables the largest is told, and none of pdelta's own; who is gone has none."""

@@ -1,17 +1,24 @@
-"""What the server says of one tenant's tables, views and stored programs, as one value that compares.
+"""What the server says of some of a tenant's things, as one value that compares.
 
-Only for telling whether a statement that was cut off has happened. Tables by what would make them again, which is all
-that the server knows of them; how far their numbers have counted is no part of it.
+Only for telling whether a statement that was cut off has happened. Tables and views by what would make them again,
+without a temporary table, of which ``information_schema`` takes one or more for each thing that it is asked about.
 """
 
 import re
+from collections.abc import Collection, Iterator
 from hashlib import sha256
 from typing import Final
 
 from pdelta.databases.mysql.connection import MysqlConnection
 from pdelta.databases.mysql.quoting import name
+from pdelta.sql.naming import plain
 
 _COUNTED: Final = re.compile(r" AUTO_INCREMENT=\d+")
+_QUOTED: Final = re.compile(r"`(?:[^`]|``)*`")
+_PART: Final = "  "
+"""Begins the line of a column, an index or a key."""
+_PRIMARY: Final = f"{_PART}PRIMARY KEY"
+_OF_ORDER: Final = frozenset({"after", "first"})
 # The words of what is made again depend on both; what a delta has set comes back afterwards.
 _PLAIN: Final = (
     "SET @pdelta_mode = @@sql_mode, @pdelta_quote = @@sql_quote_show_create, sql_mode = '', sql_quote_show_create = 1"
@@ -19,30 +26,27 @@ _PLAIN: Final = (
 _AS_BEFORE: Final = "SET sql_mode = @pdelta_mode, sql_quote_show_create = @pdelta_quote"
 _TABLES: Final = (
     "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
-    " AND TABLE_TYPE NOT IN ('VIEW', 'SYSTEM VIEW') AND TABLE_NAME NOT LIKE 'pdelta\\\\_%'"
     " ORDER BY CAST(TABLE_NAME AS BINARY)"
 )
+_KINDS: Final = frozenset({"database", "event", "function", "package", "procedure", "schema", "trigger"})
+"""Words of statements about what ``_OTHERS`` tell."""
 _OTHERS: Final = (
     (
-        "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA"
+        "SELECT 'database', DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA"
         " WHERE SCHEMA_NAME = DATABASE()"
     ),
     (
-        "SELECT TABLE_NAME, VIEW_DEFINITION, CHECK_OPTION, DEFINER, SECURITY_TYPE FROM information_schema.VIEWS"
-        " WHERE TABLE_SCHEMA = DATABASE() ORDER BY CAST(TABLE_NAME AS BINARY)"
-    ),
-    (
         "SELECT TRIGGER_NAME, EVENT_MANIPULATION, EVENT_OBJECT_TABLE, ACTION_ORDER, ACTION_TIMING, ACTION_STATEMENT,"
-        " SQL_MODE, DEFINER FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()"
+        " SQL_MODE, DEFINER FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = DATABASE()"
         " ORDER BY CAST(TRIGGER_NAME AS BINARY)"
     ),
     (
-        "SELECT ROUTINE_TYPE, ROUTINE_NAME, DTD_IDENTIFIER, ROUTINE_DEFINITION, IS_DETERMINISTIC, SQL_DATA_ACCESS,"
+        "SELECT ROUTINE_NAME, ROUTINE_TYPE, DTD_IDENTIFIER, ROUTINE_DEFINITION, IS_DETERMINISTIC, SQL_DATA_ACCESS,"
         " SECURITY_TYPE, SQL_MODE, ROUTINE_COMMENT, DEFINER FROM information_schema.ROUTINES"
         " WHERE ROUTINE_SCHEMA = DATABASE() ORDER BY ROUTINE_TYPE, CAST(ROUTINE_NAME AS BINARY)"
     ),
     (
-        "SELECT ROUTINE_TYPE, SPECIFIC_NAME, ORDINAL_POSITION, PARAMETER_MODE, PARAMETER_NAME, DTD_IDENTIFIER"
+        "SELECT SPECIFIC_NAME, ROUTINE_TYPE, ORDINAL_POSITION, PARAMETER_MODE, PARAMETER_NAME, DTD_IDENTIFIER"
         " FROM information_schema.PARAMETERS WHERE SPECIFIC_SCHEMA = DATABASE()"
         " ORDER BY ROUTINE_TYPE, CAST(SPECIFIC_NAME AS BINARY), ORDINAL_POSITION"
     ),
@@ -52,10 +56,16 @@ _OTHERS: Final = (
         " WHERE EVENT_SCHEMA = DATABASE() ORDER BY CAST(EVENT_NAME AS BINARY)"
     ),
 )
+"""The name comes first; that of the database is the word for it."""
 
 
-def fingerprint(connection: MysqlConnection, tenant: str) -> str:
-    """Give a hash of all of it; the connection is in the tenant's database.
+def fingerprint(connection: MysqlConnection, tenant: str, names: Collection[str]) -> str:
+    """Give a hash of what bears these names; how far a table's numbers have counted is no part of it.
+
+    Args:
+        connection: In the tenant's database.
+        tenant: Named in errors.
+        names: As ``naming.concerned`` gives them.
 
     Raises:
         DatabaseError: As its ``cause`` says.
@@ -64,10 +74,32 @@ def fingerprint(connection: MysqlConnection, tenant: str) -> str:
     connection.run(_PLAIN, about=tenant)
     try:
         for (table,) in connection.rows(_TABLES, about=tenant):
-            (row,) = connection.rows(f"SHOW CREATE TABLE {name(str(table))}", about=tenant)
-            told.append(_COUNTED.sub("", str(row[1])))
-        told += [connection.rows(text, about=tenant) for text in _OTHERS]
+            if plain(str(table)) in names:
+                (row,) = connection.rows(f"SHOW CREATE TABLE {name(str(table))}", about=tenant)
+                told += _meant(str(row[1]), names)
+        if not told or not _KINDS.isdisjoint(names):
+            rows = (row for text in _OTHERS for row in connection.rows(text, about=tenant))
+            told += [row for row in rows if plain(str(row[0])) in names]
     finally:
         if connection.is_open:
             connection.run(_AS_BEFORE, about=tenant)
     return sha256(repr(told).encode()).hexdigest()
+
+
+def _meant(text: str, names: Collection[str]) -> Iterator[str]:
+    """Give the lines of a CREATE that are about more than other columns, indexes and keys than the named ones.
+
+    A key or an index counts by its own name and by those of all its columns: the server may have named it.
+    """
+    former: list[str] = []
+    for line in text.split("\n"):
+        found = [plain(one) for one in _QUOTED.findall(line)]
+        if line.startswith(_PRIMARY):
+            found.insert(0, "primary")
+        if not line.startswith(_PART):
+            yield _COUNTED.sub("", line)
+        elif found and (found[0] in names or (found[1:] and all(one in names for one in found[1:]))):
+            yield line.rstrip(",")
+            if not _OF_ORDER.isdisjoint(names):
+                yield from former
+        former = found[:1]

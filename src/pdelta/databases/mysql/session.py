@@ -13,7 +13,7 @@ Between two deltas the connection forgets all that statements have set.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from hashlib import sha256
 from itertools import groupby
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from pdelta.databases.base import Glance, Move, Work
-from pdelta.databases.mysql import catalogue, failure, ledger
+from pdelta.databases.mysql import failure, ledger
 from pdelta.databases.mysql.connection import Limit, MysqlConnection, kill
 from pdelta.databases.mysql.quoting import literal
 from pdelta.databases.mysql.server import Server
@@ -197,13 +197,15 @@ class MysqlSession:
                     values.append([_asked(connection, tenant, text) for text in (*texts, *work.asks)])
         return values
 
-    def fingerprint(self, tenant: str) -> str:
-        """Give a hash of what the server says of the tenant's tables, views and stored programs, without pdelta's own.
+    def fingerprint(self, tenant: str, names: Collection[str]) -> str:
+        """Give a hash of what the server says of the tenant's tables, views and stored programs of these names.
 
         Raises:
             DatabaseError: As its ``cause`` says.
         """
-        return catalogue.fingerprint(self._enter(tenant, LOCK_TIMEOUT_MS), tenant)
+        from pdelta.databases.mysql import catalogue
+
+        return catalogue.fingerprint(self._enter(tenant, LOCK_TIMEOUT_MS), tenant, names)
 
     def made_of(self, tenants: Sequence[str]) -> tuple[str, Callable[[Any], Mapping[str, Catalogue]]]:
         """Refuse: there is no transaction in which something could be tried.

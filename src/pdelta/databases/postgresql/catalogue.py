@@ -4,7 +4,7 @@ Every question gives one value or a few, whatever the number of tenants: lists c
 and we read faster than rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -155,34 +155,32 @@ def invalid_indexes(schema: str) -> str:
     )
 
 
-def versions(schema: str) -> str:
-    """Give what reads a hash over which rows of the catalogue are a tenant's, and which version each has.
+def versions(schema: str, names: Collection[str]) -> str:
+    """Give what reads a hash over which rows of the catalogue are about a tenant's things of these names.
 
-    A row that is written anew has another ``xmin``; freezing and analysing leave it alone.
+    With the version of each: a row that is written anew has another ``xmin``; freezing and analysing leave it alone.
+    Those of what no transaction takes: indexes, by their own name or by their table's, the places of partitions, and
+    labels of types.
+
+    Args:
+        schema: The tenant's; empty for all of a database.
+        names: In small letters.
     """
     within = f"nspname = {literal(schema)}" if schema else "nspname !~ '^pg_' AND nspname <> 'information_schema'"
     ours = f"SELECT oid FROM pg_namespace WHERE {within}"
-    tables = f"SELECT oid FROM pg_class WHERE relnamespace IN ({ours}) AND relname NOT LIKE 'pdelta\\_%'"
-    parts = [
-        f"SELECT {number} AS kind, oid::bigint AS id, 0 AS place, xmin::text FROM {source} WHERE {condition}"
-        for number, (source, condition) in enumerate(
+    listed = f"SELECT unnest(ARRAY[{', '.join(map(literal, sorted(names)))}]::text[])"
+    named = f"SELECT oid FROM pg_class WHERE relnamespace IN ({ours}) AND lower(relname) IN ({listed})"
+    types = f"SELECT oid FROM pg_type WHERE typnamespace IN ({ours}) AND lower(typname) IN ({listed})"
+    rows = " UNION ALL ".join(
+        f"SELECT {number} AS kind, {key}::bigint AS id, xmin::text FROM {source} WHERE {condition}"
+        for number, (source, key, condition) in enumerate(
             (
-                ("pg_namespace", within),
-                ("pg_class", f"oid IN ({tables})"),
-                ("pg_type", f"typnamespace IN ({ours}) AND typname NOT LIKE '%pdelta\\_%'"),
-                ("pg_proc", f"pronamespace IN ({ours})"),
-                ("pg_constraint", f"conrelid IN ({tables}) OR connamespace IN ({ours}) AND conrelid = 0"),
-                ("pg_attrdef", f"adrelid IN ({tables})"),
-                ("pg_trigger", f"tgrelid IN ({tables})"),
-                ("pg_rewrite", f"ev_class IN ({tables})"),
-                ("pg_policy", f"polrelid IN ({tables})"),
-                ("pg_enum", f"enumtypid IN (SELECT oid FROM pg_type WHERE typnamespace IN ({ours}))"),
+                ("pg_index", "indexrelid", f"indexrelid IN ({named}) OR indrelid IN ({named})"),
+                ("pg_inherits", "inhrelid", f"inhrelid IN ({named})"),
+                ("pg_enum", "oid", f"enumtypid IN ({types})"),
             )
         )
-    ]
-    parts.append(f"SELECT 20, attrelid::bigint, attnum, xmin::text FROM pg_attribute WHERE attrelid IN ({tables})")
-    parts.append(f"SELECT 21, indexrelid::bigint, 0, xmin::text FROM pg_index WHERE indrelid IN ({tables})")
-    rows = " UNION ALL ".join(parts)
+    )
     return f"SELECT md5(coalesce(string_agg(concat_ws(',', f.*), ' ' ORDER BY f), '')) FROM ({rows}) AS f"
 
 

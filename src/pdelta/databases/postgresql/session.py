@@ -5,7 +5,7 @@ Behind a pooler that hands sessions on after each transaction nothing goes wrong
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -350,13 +350,13 @@ class PostgresqlSession:
         text = catalogue.invalid_indexes(tenant if self._layout.by_schema else "")
         return [row[0] for row in self.query(tenant, text)]
 
-    def fingerprint(self, tenant: str) -> str:
-        """Give a hash over the versions of the tenant's rows in the catalogue.
+    def fingerprint(self, tenant: str, names: Collection[str]) -> str:
+        """Give a hash over the versions of the catalogue's rows about what bears these names in a tenant.
 
         Raises:
             DatabaseError: As its ``cause`` says.
         """
-        ((text,),) = self.query(tenant, catalogue.versions(tenant if self._layout.by_schema else ""))
+        ((text,),) = self.query(tenant, catalogue.versions(tenant if self._layout.by_schema else "", names))
         return str(text)
 
     def made_of(self, tenants: Sequence[str]) -> tuple[str, Callable[[Any], Mapping[str, Catalogue]]]:

@@ -9,7 +9,7 @@ the commit. A delta whose first ``PRAGMA foreign_keys`` says ON has them enforce
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from hashlib import sha256
 from itertools import groupby
@@ -32,6 +32,7 @@ from pdelta.errors import DatabaseError, GuardError, PdeltaError
 from pdelta.model.failpoint import FailPoint
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, State, Way
+from pdelta.sql.naming import plain
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece, hint_of
 
 if TYPE_CHECKING:
@@ -43,9 +44,7 @@ LOCK_TIMEOUT_MS: Final = 5_000
 _GUARDS: Final = (GUARD, LOSS_GUARD)
 _COUNTER: Final = 1 << 32
 _ORPHANS: Final = 'SELECT "table", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2'
-_SCHEMA: Final = (
-    "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE tbl_name NOT LIKE 'pdelta\\_%' ESCAPE '\\' ORDER BY 1, 2"
-)
+_SCHEMA: Final = "SELECT type, name, sql FROM sqlite_schema ORDER BY 1, 2"
 _NO_ORPHANS: Final[Counter[tuple[str, str]]] = Counter()
 
 
@@ -192,13 +191,14 @@ class SqliteSession:
                 connection.roll_back()
         return values
 
-    def fingerprint(self, tenant: str) -> str:
-        """Give a hash of all that the file's schema says, without pdelta's own tables.
+    def fingerprint(self, tenant: str, names: Collection[str]) -> str:
+        """Give a hash of what the file's schema says of tables, indexes, views and triggers of these names.
 
         Raises:
             DatabaseError: As its ``cause`` says.
         """
-        return sha256(repr(self.query(tenant, _SCHEMA)).encode()).hexdigest()
+        rows = [row for row in self.query(tenant, _SCHEMA) if plain(row[1]) in names]
+        return sha256(repr(rows).encode()).hexdigest()
 
     def made_of(self, tenants: Sequence[str]) -> tuple[str, Callable[[Any], Mapping[str, Catalogue]]]:
         """Give a SELECT of the file's schema, and what reads it."""

@@ -1,8 +1,9 @@
 """A delta without a transaction around it, one statement after the other; the ledger's row is the journal of its steps.
 
-Before a statement that the engine commits by itself the row says which one it is and what the tenant's catalogue looked
-like; after a crash a catalogue that still looks so means that the statement did not happen. A statement that can share
-a transaction shares it with the row. A delta that fails half-way is taken back by the steps that were done.
+Before a statement that the engine commits by itself the row says which one it is and what the tenant's catalogue said
+of the things that it names; after a crash a catalogue that still says so means that the statement did not happen. A
+statement that can share a transaction shares it with the row. A delta that fails half-way is taken back by the steps
+that were done.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from pdelta.formats.sql_moves import PlannedMove
 from pdelta.operations.sql.work import Workshop
 from pdelta.sql.alone import needs_no_transaction
 from pdelta.sql.ledger import Applied, State, Way, head_of_rows
-from pdelta.sql.naming import names_in
+from pdelta.sql.naming import concerned, names_in
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece, hint_of
 from pdelta.sql.split import Statement, split
 
@@ -31,7 +32,8 @@ class _Captured(msgspec.Struct, omit_defaults=True):
     Attributes:
         explicit: Whether the reverse was written by the author, and not gathered step by step.
         step: The step that was about to happen; -1 for none.
-        seen: What the catalogue looked like before it.
+        names: By which one sees whether it did.
+        seen: What the catalogue said of these before it.
         left: What lay broken in the tenant before it.
         undo: What takes the step back, as calculated before it.
         whole: Whether the delta was applied as a whole, and no step that takes it back was done.
@@ -40,6 +42,7 @@ class _Captured(msgspec.Struct, omit_defaults=True):
 
     explicit: bool = False
     step: int = -1
+    names: tuple[str, ...] = ()
     seen: str = ""
     left: tuple[str, ...] = ()
     undo: str = ""
@@ -248,10 +251,13 @@ class Stepwise:
         """Do one step that no transaction takes."""
         self._surround(piece.before)
         self._make_room(piece)
+        (statement, *_) = self._split(piece.statement)
+        names = tuple(sorted(concerned(statement, self._database.dialect)))
         captured = msgspec.structs.replace(
             _decode(row),
             step=row.step,
-            seen=self._session.fingerprint(self._tenant),
+            names=names,
+            seen=self._session.fingerprint(self._tenant, names),
             left=tuple(self._session.broken(self._tenant)),
             undo=self._evaluated(piece.undo),
         )
@@ -300,7 +306,7 @@ class Stepwise:
         if captured.step != row.step:
             return False
         self._clean(captured)
-        return self._session.fingerprint(self._tenant) != captured.seen
+        return self._session.fingerprint(self._tenant, captured.names) != captured.seen
 
     def _clean(self, captured: _Captured) -> None:
         """Remove what a failed step left broken, and nothing that lay there before."""

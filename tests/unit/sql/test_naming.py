@@ -1,0 +1,27 @@
+"""By which names one sees whether a statement has happened."""
+
+import pytest
+
+from pdelta.sql.naming import concerned
+from pdelta.sql.split import split
+from pdelta.sql.token import Dialect
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("CREATE TABLE IF NOT EXISTS s.`Users` (id INT)", {"users", "table"}),
+        ("CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS i ON s.t (c)", {"i", "t", "index"}),
+        ("CREATE DEFINER = CURRENT_USER PROCEDURE p() SELECT 1", {"p", "procedure"}),
+        ("CREATE INDEX ON t (c)", {"create", "index", "on", "t", "c"}),
+        ("CREATE", {"create"}),
+        ("CREATE TABLE", {"create", "table"}),
+        ("CREATE OR REPLACE TABLE t (c INT)", {"create", "or", "replace", "table", "t", "c", "int"}),
+        ("DROP INDEX i ON `t``x`", {"drop", "index", "i", "on", "t`x"}),
+    ],
+)
+def test_concerned_when_a_statement_makes_something_then_its_name_and_else_all(text: str, expected: set[str]) -> None:
+    (statement,) = split(text, Dialect.MYSQL)
+    assert concerned(statement, Dialect.MYSQL) == expected
+    if "INDEX" in text and "index" in expected and "create" not in expected:
+        assert concerned(statement, Dialect.POSTGRESQL) == expected - {"t"}
