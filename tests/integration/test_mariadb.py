@@ -22,6 +22,7 @@ import pytest
 from pdelta.databases.base import Glance, Move, Work
 from pdelta.databases.mysql.address import Address
 from pdelta.databases.mysql.database import MysqlDatabase
+from pdelta.databases.mysql.listing import databases_of
 from pdelta.databases.mysql.settings import Settings
 from pdelta.errors import Cause, DatabaseError, FormatError, GuardError, StaleError, UsageError
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, State, Way, head_of
@@ -593,6 +594,18 @@ def test_fixture_when_asked_then_a_server_of_our_own(mariadb: MariaDB) -> None:
     assert uid != "0"
     with pytest.raises(pymysql.MySQLError):
         pymysql.connect(host="127.0.0.1", port=mariadb.port, user="root", password="", ssl_disabled=True)
+
+
+def test_databases_of_when_few_are_asked_about_then_no_others_are_looked_at(mariadb: MariaDB, tenant: str) -> None:
+    with database(mariadb, tenant) as tenants:
+        (server,) = tenants._servers.values()
+        assert databases_of(server, [tenant, "x'`y"]) == {tenant}
+        assert databases_of(server, [tenant], "pdelta_applied") == set()
+        session = tenants.session(tenants.lane(tenant))
+        session.record(tenant, BEGUN, former=None, glance=UNSEEN)
+        session.close()
+        assert databases_of(server, [tenant], "pdelta_applied") == {tenant}
+        assert databases_of(server) >= {tenant, "mysql"}
 
 
 SEEN = (

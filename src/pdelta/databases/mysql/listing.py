@@ -1,6 +1,6 @@
 """Which tenants a server has, as the settings choose them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pdelta.databases.base import Tenant
@@ -12,6 +12,8 @@ from pdelta.formats.tenants import matches, read_row
 
 LONGEST_NAME: Final = 64
 """Characters."""
+FEW: Final = 20
+"""So many databases are looked up sooner than all of a server are listed."""
 _LAST_CHARACTER: Final = "\uffff"
 """Source: the server's manual, "Identifier Names"; supplementary characters are not permitted."""
 _SYSTEM: Final = frozenset({"information_schema", "mysql", "performance_schema", "sys"})
@@ -56,16 +58,27 @@ def covers(name: str, settings: Settings) -> bool:
     return matches(name, settings.patterns)
 
 
-def databases_of(server: Server, with_table: str = "") -> set[str]:
+def databases_of(server: Server, among: Sequence[str] = (), with_table: str = "") -> set[str]:
     """Give the databases of a server, or those of them that have a table of this name.
+
+    Args:
+        server: Which.
+        among: Those that it is about, if they are few; of all others nothing need be said.
+        with_table: The table; empty for none.
 
     Raises:
         DatabaseError: It can't be reached.
     """
-    text = _NAMES
+    text, schema = _NAMES, "SCHEMA_NAME"
+    conditions = []
     if with_table:
-        text = f"SELECT TABLE_SCHEMA FROM information_schema.TABLES WHERE TABLE_NAME = {literal(with_table)}"
-    return {str(row[0]) for row in server.ask(text)}
+        text, schema = "SELECT TABLE_SCHEMA FROM information_schema.TABLES", "TABLE_SCHEMA"
+        conditions.append(f"TABLE_NAME = {literal(with_table)}")
+    each = [conditions]
+    if 0 < len(among) <= FEW:
+        each = [[*conditions, f"{schema} = {literal(name)}"] for name in among]
+    asked = (f"{text} WHERE {' AND '.join(one)}" if one else text for one in each)
+    return {str(row[0]) for row in server.ask(" UNION ALL ".join(asked))}
 
 
 def _by_query(server: Server, settings: Settings) -> Iterator[Tenant]:

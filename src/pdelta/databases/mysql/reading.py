@@ -26,7 +26,7 @@ def glance(server: Server, names: Sequence[str]) -> dict[str, Glance | Exception
     Raises:
         DatabaseError: The server can't be reached.
     """
-    there, managed = databases_of(server), databases_of(server, ledger.HEAD)
+    there, managed = databases_of(server, names), databases_of(server, names, ledger.HEAD)
     found: dict[str, Glance | Exception] = {
         name: Glance(managed=False, head=None) for name in names if name in there and name not in managed
     }
@@ -46,7 +46,7 @@ def ledgers(server: Server, names: Sequence[str], delta: str = "") -> dict[str, 
     Raises:
         DatabaseError: The server can't be reached.
     """
-    there, managed = databases_of(server), databases_of(server, ledger.APPLIED)
+    there, managed = databases_of(server, names), databases_of(server, names, ledger.APPLIED)
     found: dict[str, Sequence[Applied] | Exception] = {
         name: () if name in there else missing(name) for name in names if name not in managed
     }
