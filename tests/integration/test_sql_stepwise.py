@@ -115,7 +115,7 @@ def test_step_when_killed_around_it_then_the_same_command_does_the_rest_once(des
         "commit.after:2",
         "alone.before:2",
         "alone.after:2",
-        "record.after:5",
+        "record.after:4",
     ):
         if verb == "rollback":
             desk("apply", "--only", "one")

@@ -105,13 +105,10 @@ class Stepwise:
         move = self._workshop.applying(planned)
         pieces = move.pieces
         if row is None or row.state is State.APPLIED or row.digest != planned.digest:
-            captured = _Captured(explicit=bool(planned.reverse))
-            begun = msgspec.structs.replace(
-                move.row, state=State.APPLYING, steps=len(pieces), captured=_encode(captured)
-            )
-            row = self._record(begun, former=row)
+            captured = _encode(_Captured(explicit=bool(planned.reverse)))
+            row = msgspec.structs.replace(move.row, state=State.APPLYING, steps=len(pieces), captured=captured)
         row = self._walk(row, pieces)
-        self._record(msgspec.structs.replace(row, state=State.APPLIED, captured=planned.captured), former=row)
+        self._record(msgspec.structs.replace(row, state=State.APPLIED, captured=planned.captured))
 
     def _restore(self, row: Applied) -> None:
         """Let a delta be applied again whose way back ended before its first step.
@@ -125,8 +122,7 @@ class Stepwise:
                 f"{self._tenant}: {row.id} was taken back by {done} of {row.steps} steps, which can't be applied again",
                 hint="correct what made it fail, and take it back again: it goes on behind the last step",
             )
-        restored = msgspec.structs.replace(row, state=State.APPLIED, step=row.steps, captured=captured.kept)
-        self._record(restored, former=row)
+        self._record(msgspec.structs.replace(row, state=State.APPLIED, step=row.steps, captured=captured.kept))
 
     def _reverse(self, planned: PlannedMove) -> None:
         row = self._rows[planned.id]
@@ -141,12 +137,10 @@ class Stepwise:
             pieces = self._workshop.reverse_pieces(row.reverse, accept_loss=planned.accept_loss)
             self._ask_ahead(pieces)
             captured = _encode(_Captured(whole=True, kept=row.captured))
-            begun = msgspec.structs.replace(row, state=State.REVERSING, step=0, steps=len(pieces), captured=captured)
-            row = self._record(begun, former=row)
+            row = msgspec.structs.replace(row, state=State.REVERSING, step=0, steps=len(pieces), captured=captured)
         row = self._walk(row, self._workshop.reverse_pieces(row.reverse, accept_loss=planned.accept_loss))
-        self._session.record(
-            self._tenant, None, former=row, glance=self._glance(), run=self._workshop.run, who=self._workshop.who
-        )
+        self._record(row)
+        self._write(None, row)
         del self._rows[row.id]
 
     def _refuse(self, planned: PlannedMove, row: Applied) -> None:
@@ -194,7 +188,7 @@ class Stepwise:
             text = self._share(row, planned, done)
         steps = len(self._workshop.reverse_pieces(text, accept_loss=planned.accept_loss))
         turned = msgspec.structs.replace(row, state=State.REVERSING, step=0, steps=steps, reverse=text, captured="")
-        return self._record(turned, former=row)
+        return self._record(turned)
 
     def _share(self, row: Applied, planned: PlannedMove, done: int) -> str:
         """Give the part of an author's reverse that takes the first steps back: its last statements, one a step.
@@ -261,18 +255,18 @@ class Stepwise:
             left=tuple(self._session.broken(self._tenant)),
             undo=self._evaluated(piece.undo),
         )
-        before, row = row, self._record(msgspec.structs.replace(row, captured=_encode(captured)), former=row)
+        before, row = row, self._record(msgspec.structs.replace(row, captured=_encode(captured)))
         try:
             self._execute(piece.statement)
         except PdeltaError:
             if not self._happened(row, captured):
                 # Known now, and not to be told later from a catalogue that a person may have changed since.
-                self._record(before, former=row)
+                self._record(before)
             raise
         return self._finish(row, piece, captured)
 
     def _finish(self, row: Applied, piece: Piece, captured: _Captured) -> Applied:
-        """Record that a step was done."""
+        """Record that a step was done; after the last one that is left to what ends the move."""
         late = self._evaluated(piece.late_undo)
         self._surround(piece.after)
         after = msgspec.structs.replace(
@@ -281,10 +275,11 @@ class Stepwise:
             reverse=late + captured.undo + row.reverse,
             captured=_encode(_Captured(captured.explicit)),
         )
-        return self._record(after, former=row)
+        return self._record(after) if after.step < after.steps else after
 
     def _shared(self, row: Applied, piece: Piece) -> Applied:
         """Do one step in a transaction with the row that says so."""
+        self._record(row)
         after = msgspec.structs.replace(row, step=row.step + 1, captured=_encode(_Captured(_decode(row).explicit)))
         head = head_of_rows(self._rows.values())
         move = Move(Way.APPLY, after, (piece,), replaces=True)
@@ -350,12 +345,18 @@ class Stepwise:
         rows = self._session.query(self._tenant, text, statement_timeout_ms=self._statement_ms)
         return str(rows[0][0] or "")
 
-    def _record(self, row: Applied, *, former: Applied | None) -> Applied:
+    def _record(self, row: Applied) -> Applied:
+        """Write a row into the ledger, unless it has it."""
+        former = self._rows.get(row.id)
+        if row != former:
+            self._write(row, former)
+            self._rows[row.id] = row
+        return row
+
+    def _write(self, row: Applied | None, former: Applied | None) -> None:
         self._session.record(
             self._tenant, row, former=former, glance=self._glance(), run=self._workshop.run, who=self._workshop.who
         )
-        self._rows[row.id] = row
-        return row
 
     def _glance(self) -> Glance:
         """Give what is known of the tenant: nothing that could have become old."""
