@@ -14,6 +14,35 @@ PROC: Final = "'pg_proc'::regclass"
 TYPE: Final = "'pg_type'::regclass"
 
 
+def constraint_of(relation: str) -> str:
+    """Give the condition that a constraint, called ``c``, belongs to a relation or points to it.
+
+    No index of ``pg_constraint`` knows whereto a foreign key points; a database with thousands of tenants has tens of
+    thousands of constraints.
+
+    Args:
+        relation: The expression of a table's OID, or of the index's that a foreign key needs, or ``ANY (array)``.
+    """
+    return (
+        f"c.oid = ANY (ARRAY(SELECT dk.objid FROM pg_depend dk WHERE dk.refclassid = {CLASS}"
+        f" AND dk.refobjid = {relation} AND dk.classid = {CONSTRAINT}))"
+    )
+
+
+def types_of(relation: str) -> str:
+    """Give the array of the types that the rows of a relation have, alone and as arrays.
+
+    ``pg_type`` has no index by relations.
+
+    Args:
+        relation: The expression of its OID, or ``ANY (array)``.
+    """
+    return (
+        "ARRAY(SELECT unnest(ARRAY[tt.oid, tt.typarray]) FROM pg_class tr JOIN pg_type tt ON tt.oid = tr.reltype"
+        f" WHERE tr.oid = {relation})"
+    )
+
+
 _ITEM: Final = "'(?:[^']|'')*'::character varying"
 _LIST: Final = rf"\(ARRAY\[({_ITEM}(?:, {_ITEM})*)\]\)::text\[\]"
 _BARE_LIST: Final = _LIST.replace(r"\(", "").replace(r"\)", "")
@@ -132,6 +161,14 @@ def family(relation: str) -> str:
         " UNION SELECT i.inhrelid, tree.depth + 1 FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)"
         " SELECT oid, max(depth) AS depth FROM tree GROUP BY oid) f"
     )
+
+
+def of_each(name: str, query: str) -> str:
+    """Give the join of a source with what is looked up for each of its rows, called by this name.
+
+    The server takes a family of tables for a hundred or more, and would rather read a whole catalogue once.
+    """
+    return f"JOIN LATERAL ({query} OFFSET 0) {name} ON true"
 
 
 def constraint(oid: str = "c.oid") -> Sql:

@@ -113,7 +113,6 @@ def drop_not_null(_delta: Delta, table: Table, command: Node) -> Change:
 
 def _nullability(table: Table, column: str, *, wanted: str) -> Sql:
     """Give the expression of what was, where one of the family was not as wanted; parents drag their children along."""
-    tree = _family(table)
     text = said(
         "ALTER TABLE ",
         _CHILD,
@@ -121,9 +120,7 @@ def _nullability(table: Table, column: str, *, wanted: str) -> Sql:
         Sql("CASE WHEN a.attnotnull THEN 'SET' ELSE 'DROP' END"),
         " NOT NULL;",
     )
-    joined = (
-        f"{tree} JOIN pg_attribute a ON a.attrelid = f.oid AND NOT a.attisdropped AND a.attname = {literal(column)}"
-    )
+    joined = _columns(table, column)
     changed = f"EXISTS (SELECT FROM {joined} WHERE a.attnotnull <> {wanted})"
     return Sql(f"CASE WHEN {changed} THEN {each(text, joined, order='f.depth, f.oid')} ELSE '' END")
 
@@ -296,7 +293,7 @@ def around_types(table: Table, changed: Sequence[str]) -> tuple[Change, Change]:
     )
     indexes = (
         f"pg_index i WHERE i.indrelid = {table.oid} AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)"
-        " AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)"
+        " AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid AND c.conrelid = i.indrelid)"
         " AND NOT EXISTS (SELECT FROM pg_inherits h WHERE i.indexrelid IN (h.inhrelid, h.inhparent))"
         f" AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = {catalogue.CLASS} AND d.objid = i.indexrelid"
         f" AND d.refclassid = {catalogue.CLASS} AND d.refobjid = i.indrelid AND d.refobjsubid IN ({numbers}))"
@@ -338,12 +335,14 @@ def _family(table: Table) -> str:
 
 def _in_family(table: Table, column: str, text: Sql, condition: str = "true") -> Sql:
     """Give the expression of this text for the column of the table and of all its children, where a condition holds."""
-    named = f" AND a.attname = {literal(column)}" if column else ""
-    return each(
-        text,
-        f"{_family(table)} JOIN pg_attribute a ON a.attrelid = f.oid AND NOT a.attisdropped{named} WHERE {condition}",
-        order="f.depth, f.oid",
-    )
+    return each(text, f"{_columns(table, column)} WHERE {condition}", order="f.depth, f.oid")
+
+
+def _columns(table: Table, column: str) -> str:
+    """Give the source of the rows, called ``a``, of a column in the table and all its children; empty for all."""
+    named = f" AND x.attname = {literal(column)}" if column else ""
+    query = f"SELECT x.* FROM pg_attribute x WHERE x.attrelid = f.oid AND NOT x.attisdropped{named}"
+    return f"{_family(table)} {catalogue.of_each('a', query)}"
 
 
 Handler = Callable[[Delta, Table, Node], Change]

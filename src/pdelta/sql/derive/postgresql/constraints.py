@@ -107,11 +107,14 @@ def drop_constraint(_delta: Delta, table: Table, command: Node) -> Change:
     inherited = f"CASE WHEN c.coninhcount > 0 THEN 'the constraint ' || c.conname || ' is inherited' END FROM {source}"
     before = (guard(inherited),)
     if command.behavior.name == "DROP_CASCADE":
+        index = (
+            f"(SELECT p.conindid FROM pg_constraint p WHERE p.conrelid = {table.oid}"
+            f" AND p.conname = {literal(command.name)} AND p.contype IN ('p', 'u'))"
+        )
         pointing = each(
             catalogue.constraint(),
-            "pg_constraint c WHERE c.contype = 'f' AND c.conparentid = 0 AND c.conindid = (SELECT p.conindid"
-            " FROM pg_constraint p"
-            f" WHERE p.conrelid = {table.oid} AND p.conname = {literal(command.name)} AND p.contype IN ('p', 'u'))",
+            f"pg_constraint c WHERE {catalogue.constraint_of(index)} AND c.contype = 'f' AND c.conparentid = 0"
+            f" AND c.conindid = {index}",
             order="c.oid",
         )
         undo = Sql(joined([undo, pointing]))

@@ -66,7 +66,8 @@ def _index(name: Name, *, concurrent: bool, cascade: bool) -> Change:
     if cascade:
         pointing = each(
             catalogue.constraint(),
-            f"pg_constraint c WHERE c.contype = 'f' AND c.conparentid = 0 AND c.conindid = {oid}",
+            f"pg_constraint c WHERE {catalogue.constraint_of(oid)} AND c.contype = 'f' AND c.conparentid = 0"
+            f" AND c.conindid = {oid}",
             order="c.oid",
         )
         undo = Sql(joined([undo, pointing]))

@@ -51,11 +51,14 @@ def _tree(name: Name) -> str:
     )
 
 
-def _all(array: str) -> str:
-    """Give the query of the OIDs of these tables and of their partitions."""
+def _any(array: str) -> str:
+    """Give what follows on ``=`` where something is one of these tables or of their partitions.
+
+    The server takes a list of queries for a thousand rows, and reads the whole catalogue for them; not so an array.
+    """
     return (
-        f"SELECT u.oid FROM unnest({array}) u(oid) WHERE u.oid IS NOT NULL"
-        f" UNION SELECT t.relid::oid FROM unnest({array}) u(oid), pg_partition_tree(u.oid::regclass) t"
+        f"ANY (ARRAY(SELECT u.oid FROM unnest({array}) u(oid) WHERE u.oid IS NOT NULL"
+        f" UNION SELECT t.relid::oid FROM unnest({array}) u(oid), pg_partition_tree(u.oid::regclass) t))"
     )
 
 
@@ -66,7 +69,7 @@ def _foreign_keys(array: str) -> str:
     )
     return (
         f"SELECT 1, c.oid, {go}, {catalogue.constraint()} FROM pg_constraint c WHERE c.contype = 'f'"
-        f" AND c.conparentid = 0 AND (c.conrelid IN ({_all(array)}) OR c.confrelid IN ({_all(array)}))"
+        f" AND c.conparentid = 0 AND {catalogue.constraint_of(_any(array))}"
     )
 
 
@@ -74,7 +77,7 @@ def _triggers(array: str) -> str:
     go = said("DROP TRIGGER ", Sql("quote_ident(g.tgname)"), " ON ", Sql("g.tgrelid::regclass::text"), ";")
     return (
         f"SELECT 2, g.oid, {go}, {catalogue.trigger()} FROM pg_trigger g WHERE NOT g.tgisinternal"
-        f" AND g.tgparentid = 0 AND g.tgrelid IN ({_all(array)})"
+        f" AND g.tgparentid = 0 AND g.tgrelid = {_any(array)}"
     )
 
 
@@ -87,12 +90,21 @@ def _detached(array: str) -> str:
     )
     return (
         f"SELECT 3, r.oid, {go}, {back} FROM pg_class r JOIN pg_inherits i ON i.inhrelid = r.oid"
-        f" WHERE r.relispartition AND r.oid = ANY ({array}) AND NOT i.inhparent IN ({_all(array)})"
+        f" WHERE r.relispartition AND r.oid = ANY ({array}) AND NOT i.inhparent = {_any(array)}"
     )
 
 
 def _renamed(name: Name, new: str) -> tuple[str, ...]:
     tree = _tree(name)
+    owned = (
+        f"SELECT x.objid FROM pg_depend x WHERE x.classid = {catalogue.CLASS} AND x.refclassid = {catalogue.CLASS}"
+        " AND x.refobjid = f.oid AND x.deptype IN ('a', 'i')"
+    )
+    sequence = "SELECT x.* FROM pg_class x WHERE x.oid = d.objid AND x.relkind = 'S'"
+    statistics = (
+        "SELECT x.oid, x.stxname AS relname, x.stxnamespace AS relnamespace FROM pg_statistic_ext x"
+        " WHERE x.stxrelid = f.oid"
+    )
 
     def numbered(letter: str) -> Sql:
         return Sql(f"quote_ident({literal(f'{new}_{letter}')} || row_number() OVER (ORDER BY q.oid))")
@@ -102,28 +114,26 @@ def _renamed(name: Name, new: str) -> tuple[str, ...]:
             4,
             "INDEX",
             numbered("i"),
-            f"{tree} JOIN pg_index i ON i.indrelid = f.oid JOIN pg_class q ON q.oid = i.indexrelid",
+            f"{tree} {catalogue.of_each('i', 'SELECT x.indexrelid FROM pg_index x WHERE x.indrelid = f.oid')}"
+            f" {catalogue.of_each('q', 'SELECT x.* FROM pg_class x WHERE x.oid = i.indexrelid')}",
         ),
         renamed_rows(
             5,
             "SEQUENCE",
             numbered("s"),
-            f"{tree} JOIN pg_depend d ON d.classid = {catalogue.CLASS} AND d.refclassid = {catalogue.CLASS}"
-            " AND d.refobjid = f.oid AND d.deptype IN ('a', 'i') JOIN pg_class q ON q.oid = d.objid AND"
-            " q.relkind = 'S'",
+            f"{tree} {catalogue.of_each('d', owned)} {catalogue.of_each('q', sequence)}",
         ),
         renamed_rows(
             6,
             "STATISTICS",
             numbered("t"),
-            f"{tree} JOIN (SELECT s.oid, s.stxname AS relname, s.stxnamespace AS relnamespace, s.stxrelid"
-            " FROM pg_statistic_ext s) q ON q.stxrelid = f.oid",
+            f"{tree} {catalogue.of_each('q', statistics)}",
         ),
         renamed_rows(
             7,
             "TABLE",
             Sql(f"quote_ident({literal(new)} || CASE f.n WHEN 1 THEN '' ELSE '_' || f.n END)"),
-            f"{tree} JOIN pg_class q ON q.oid = f.oid",
+            f"{tree} {catalogue.of_each('q', 'SELECT x.* FROM pg_class x WHERE x.oid = f.oid')}",
         ),
     )
 
@@ -132,10 +142,8 @@ def _question(names: Sequence[Name], array: str, *, cascade: bool) -> str:
     """Ask what a plain DROP TABLE would be refused for, and what parking can't do."""
     others = (
         "(SELECT string_agg(DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid), ', ') FROM pg_depend d"
-        f" WHERE d.deptype IN ('n', 'a') AND ((d.refclassid = {catalogue.CLASS} AND d.refobjid IN ({_all(array)}))"
-        f" OR (d.refclassid = {catalogue.TYPE} AND d.refobjid IN (SELECT t.oid FROM pg_type t WHERE t.typrelid"
-        f" IN ({_all(array)})"
-        f" UNION SELECT t.typarray FROM pg_type t WHERE t.typrelid IN ({_all(array)}))))"
+        f" WHERE d.deptype IN ('n', 'a') AND ((d.refclassid = {catalogue.CLASS} AND d.refobjid = {_any(array)})"
+        f" OR (d.refclassid = {catalogue.TYPE} AND d.refobjid = ANY ({catalogue.types_of(_any(array))})))"
         f" AND NOT {_goes_along(array, cascade=cascade)})"
     )
     shown = ", ".join(str(name) for name in names)
@@ -145,7 +153,7 @@ def _question(names: Sequence[Name], array: str, *, cascade: bool) -> str:
     )
     inherits = (
         f"EXISTS (SELECT FROM pg_inherits i JOIN pg_class r ON r.oid = i.inhrelid WHERE NOT r.relispartition AND"
-        f" (i.inhparent IN ({_all(array)}) OR i.inhrelid IN ({_all(array)})))"
+        f" (i.inhparent = {_any(array)} OR i.inhrelid = {_any(array)}))"
     )
     return (
         f"CASE WHEN {wrong} IS NOT NULL THEN {wrong} || ' is no table'"
@@ -156,33 +164,33 @@ def _question(names: Sequence[Name], array: str, *, cascade: bool) -> str:
 
 def _goes_along(array: str, *, cascade: bool) -> str:
     """Give the condition that a row of ``pg_depend`` is of what goes with these tables, or is parked already."""
-    all_of_them = _all(array)
-    pointing = "true" if cascade else f"c.conrelid IN ({all_of_them})"
+    any_of_them = _any(array)
+    pointing = "true" if cascade else f"c.conrelid = {any_of_them}"
     return (
         "CASE d.classid"
-        f" WHEN {catalogue.CLASS} THEN EXISTS (SELECT FROM pg_class x WHERE x.oid = d.objid AND (x.oid IN"
-        f" ({all_of_them})"
+        f" WHEN {catalogue.CLASS} THEN EXISTS (SELECT FROM pg_class x WHERE x.oid = d.objid AND (x.oid"
+        f" = {any_of_them}"
         " OR (x.relkind IN ('i', 'I') AND EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = x.oid AND"
-        f" i.indrelid IN ({all_of_them})))"
+        f" i.indrelid = {any_of_them}))"
         f" OR x.relkind = 't' OR (x.relkind = 'S' AND d.deptype IN ('a', 'i')) OR x.relname {IS_PARKED}"
         " OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = x.oid AND a.attnum = d.objsubid AND"
         f" a.attname {IS_PARKED})))"
         f" WHEN {catalogue.CONSTRAINT} THEN EXISTS (SELECT FROM pg_constraint c LEFT JOIN pg_class x ON x.oid ="
         " c.conrelid"
-        f" WHERE c.oid = d.objid AND (c.conrelid IN ({all_of_them}) OR (c.contype = 'f' AND {pointing}) OR"
+        f" WHERE c.oid = d.objid AND (c.conrelid = {any_of_them} OR (c.contype = 'f' AND {pointing}) OR"
         f" x.relname {IS_PARKED}))"
         " WHEN 'pg_attrdef'::regclass THEN EXISTS (SELECT FROM pg_attrdef f JOIN pg_class x ON x.oid = f.adrelid"
-        f" WHERE f.oid = d.objid AND (f.adrelid IN ({all_of_them}) OR x.relname {IS_PARKED}))"
+        f" WHERE f.oid = d.objid AND (f.adrelid = {any_of_them} OR x.relname {IS_PARKED}))"
         " WHEN 'pg_trigger'::regclass THEN EXISTS (SELECT FROM pg_trigger g WHERE g.oid = d.objid AND g.tgrelid"
-        f" IN ({all_of_them}))"
+        f" = {any_of_them})"
         " WHEN 'pg_policy'::regclass THEN EXISTS (SELECT FROM pg_policy y JOIN pg_class x ON x.oid = y.polrelid"
-        f" WHERE y.oid = d.objid AND (y.polrelid IN ({all_of_them}) OR x.relname {IS_PARKED}))"
+        f" WHERE y.oid = d.objid AND (y.polrelid = {any_of_them} OR x.relname {IS_PARKED}))"
         " WHEN 'pg_rewrite'::regclass THEN EXISTS (SELECT FROM pg_rewrite w WHERE w.oid = d.objid AND"
-        f" w.ev_class IN ({all_of_them}))"
+        f" w.ev_class = {any_of_them})"
         " WHEN 'pg_statistic_ext'::regclass THEN EXISTS (SELECT FROM pg_statistic_ext s WHERE s.oid = d.objid"
-        f" AND s.stxrelid IN ({all_of_them}))"
-        f" WHEN {catalogue.TYPE} THEN EXISTS (SELECT FROM pg_type t WHERE t.oid = d.objid AND t.typrelid IN"
-        f" ({all_of_them}))"
+        f" AND s.stxrelid = {any_of_them})"
+        f" WHEN {catalogue.TYPE} THEN EXISTS (SELECT FROM pg_type t WHERE t.oid = d.objid AND t.typrelid"
+        f" = {any_of_them})"
         " ELSE false END"
     )
 

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from pdelta.sql.derive.postgresql import catalogue
 from pdelta.sql.derive.postgresql.text import Name, Sql, each, literal, said
 from pdelta.sql.piece import GUARD
 
@@ -177,8 +178,8 @@ def _pointing(kept: Kept) -> Sql:
     )
     return each(
         text,
-        f"pg_constraint c WHERE c.contype = 'f' AND c.confrelid = {kept.table.regclass}"
-        " AND c.conparentid = 0 AND c.confdeltype IN ('c', 'n', 'd')",
+        f"pg_constraint c WHERE {catalogue.constraint_of(kept.table.regclass)} AND c.contype = 'f'"
+        f" AND c.confrelid = {kept.table.regclass} AND c.conparentid = 0 AND c.confdeltype IN ('c', 'n', 'd')",
         order="c.oid",
     )
 

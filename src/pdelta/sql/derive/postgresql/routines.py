@@ -29,11 +29,12 @@ def definition(oid: str) -> Sql:
     # It is always written with its schema, which may have another name when the reverse is executed.
     text = f"pg_get_functiondef({oid})"
     verb = Sql("'CREATE OR REPLACE ' || CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END")
-    schema = "quote_ident(n.nspname) || '.'"
+    schema = "p.pronamespace::regnamespace || '.'"
     bare = f"{verb} || substr({text}, length({verb} || {schema}) + 1)"
     return Sql(
-        f"(SELECT CASE WHEN n.nspname = current_schema() AND starts_with({text}, {verb} || {schema}) THEN {bare}"
-        f" ELSE {text} END || ';' FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.oid = {oid})"
+        "(SELECT CASE WHEN p.pronamespace::regnamespace::text = quote_ident(current_schema())"
+        f" AND starts_with({text}, {verb} || {schema}) THEN {bare}"
+        f" ELSE {text} END || ';' FROM pg_proc p WHERE p.oid = {oid})"
     )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from pdelta.sql.derive.postgresql import restore
+from pdelta.sql.derive.postgresql import catalogue, restore
 from pdelta.sql.derive.postgresql.change import Change, Delta, guard
 from pdelta.sql.derive.postgresql.restore import Kept
 from pdelta.sql.derive.postgresql.text import Name, Node, block, joined, literal, name_of
@@ -133,7 +133,7 @@ def _question(kept: Kept) -> str:
     parts = (
         "EXISTS (SELECT FROM pg_trigger g WHERE NOT g.tgisinternal AND g.tgenabled <> 'D' AND (r.relkind = 'p'"
         " OR r.relispartition)"
-        " AND g.tgrelid IN (SELECT r.oid UNION SELECT p.relid FROM pg_partition_tree(r.oid) p))"
+        " AND g.tgrelid = ANY (ARRAY(SELECT r.oid UNION SELECT p.relid FROM pg_partition_tree(r.oid) p)))"
     )
     return (
         f"CASE WHEN r.relkind NOT IN ('r', 'p') THEN {literal(f'{name} is no table, and its rows are not kept')}"
@@ -218,8 +218,7 @@ def _closed(kept: Kept, number: int, *, limit: int, truncated: bool) -> str:
     there = f"to_regclass({literal(kept.old)}) IS NOT NULL"
     dropped = "".join(f"DROP TRIGGER {kept.function}_{letter} ON {kept.table}; " for letter, _, _ in _EVENTS)
     deferrable = (
-        "EXISTS (SELECT FROM pg_constraint c WHERE c.condeferrable"
-        f" AND {kept.table.regclass} IN (c.conrelid, c.confrelid))"
+        f"EXISTS (SELECT FROM pg_constraint c WHERE c.condeferrable AND {catalogue.constraint_of(kept.table.regclass)})"
     )
     # A check that waits for the end of the transaction would be in the way of dropping a trigger.
     ended = (
@@ -245,7 +244,8 @@ def _closed(kept: Kept, number: int, *, limit: int, truncated: bool) -> str:
     keyless = (
         f"NOT EXISTS (SELECT FROM {restore.key(kept)}) AND ({_has_triggers(kept)} OR EXISTS (SELECT FROM"
         " pg_constraint c"
-        f" WHERE c.contype = 'f' AND c.confrelid = {kept.table.regclass}))"
+        f" WHERE {catalogue.constraint_of(kept.table.regclass)} AND c.contype = 'f'"
+        f" AND c.confrelid = {kept.table.regclass}))"
     )
     return (
         f"IF {there} THEN {ended}"

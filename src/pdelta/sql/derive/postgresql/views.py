@@ -148,7 +148,7 @@ def _users(oid: str) -> str:
     return (
         f"pg_depend d WHERE ((d.refclassid = {catalogue.CLASS} AND d.refobjid = {oid}) OR (d.refclassid ="
         f" {catalogue.TYPE}"
-        f" AND d.refobjid IN (SELECT unnest(ARRAY[t.oid, t.typarray]) FROM pg_type t WHERE t.typrelid = {oid})))"
+        f" AND d.refobjid = ANY ({catalogue.types_of(oid)})))"
         " AND d.deptype = 'n'"
         " AND NOT EXISTS (SELECT FROM pg_rewrite w WHERE d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid"
         f" AND w.ev_class = {oid})"

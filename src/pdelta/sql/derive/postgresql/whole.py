@@ -45,7 +45,8 @@ def change_trigger(_delta: Delta, table: Table, command: Node) -> Change:
     The triggers of foreign keys have names of the server's, which change when a key comes back: they are only enabled
     all together, and refused where one of them was disabled already.
     """
-    source = f"{_family(table)} JOIN pg_trigger g ON g.tgrelid = f.oid WHERE "
+    query = "SELECT x.* FROM pg_trigger x WHERE x.tgrelid = f.oid"
+    source = f"{_family(table)} {catalogue.of_each('g', query)} WHERE "
     states = catalogue.trigger_state(always=True)
     order = "f.depth, f.oid, g.oid"
     if not command.subtype.name.endswith("All"):
