@@ -224,3 +224,24 @@ def test_delta_when_no_transaction_takes_it_then_a_direct_url_leads_past_the_poo
         assert postgresql.sql(count, pg_database) == [[expected]]
         desk("rollback", "--to", "delta_20250316_visits")
         assert postgresql.sql(count, pg_database) == [["0"]]
+
+
+@pytest.mark.parametrize("heeds", [True, False])
+def test_gate_when_the_command_is_stopped_then_so_is_all_that_its_gate_has_started(desk: Desk, heeds: bool) -> None:
+    deaf = "" if heeds else "trap '' TERM; "
+    gate = f"{deaf}sleep 300 & echo $! $$ > started.new; mv started.new started; sleep 300"
+    operator = desk.begin("apply", "--waves", "1,rest", "--gate", gate)
+    started = desk.fleet.folder / "started"
+    deadline = time.monotonic() + 60
+    while not started.exists():
+        assert time.monotonic() < deadline
+        assert operator.poll() is None, operator.communicate()
+        time.sleep(0.05)
+    operator.send_signal(signal.SIGTERM)
+    _, told = operator.communicate(timeout=60)
+    assert operator.returncode == 130, told
+    assert len(desk.fleet.having("last_login")) == 1
+    for number in started.read_text().split():
+        status = Path(f"/proc/{number}/status")
+        # Whoever takes over orphans may not have asked for them yet.
+        assert not status.exists() or "zombie" in status.read_text()

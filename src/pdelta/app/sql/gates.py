@@ -1,7 +1,10 @@
 """What must hold between waves: a command that ends well, or a SELECT that is true in every tenant of the wave."""
 
+import os
+import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pdelta.app.context import Context
@@ -15,9 +18,12 @@ from pdelta.model.target import Target
 from pdelta.operations.sql.target import tenant_of
 
 if TYPE_CHECKING:
+    from subprocess import Popen
+
     from pdelta.databases.base import Session
 
 GATE_TIMEOUT_S: Final = 600.0
+TERM_TIMEOUT_S: Final = 2.0
 
 
 def conduct_for(fleet: Fleet, context: Context) -> Conduct:
@@ -43,24 +49,43 @@ def _order_holds(fleet: Fleet, gate: Gate, targets: Sequence[Target]) -> str:
 
 def _command_holds(command: str, tenants: Sequence[str]) -> str:
     """Run a gate's command with the wave's tenants on its input, one a line; it holds where that ends with 0."""
-    import subprocess
+    from subprocess import PIPE, Popen, TimeoutExpired
 
-    try:
-        done = subprocess.run(
-            ["/bin/sh", "-c", command],
-            input="\n".join(tenants) + "\n",
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=GATE_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"{command} did not end within {GATE_TIMEOUT_S:g} s"
-    if not done.returncode:
+    names = "\n".join(tenants) + "\n"
+    # In a session of its own, so that it ends with all that it has started; Ctrl-C is for us, and we end it then.
+    with Popen(
+        ["/bin/sh", "-c", command],
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            said, complaint = process.communicate(names, timeout=GATE_TIMEOUT_S)
+        except TimeoutExpired:
+            _end(process)
+            return f"{command} did not end within {GATE_TIMEOUT_S:g} s"
+        except BaseException:
+            _end(process)
+            raise
+    if not process.returncode:
         return ""
-    said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    return f"{command} ended with {done.returncode}" + (f": {said[-1]}" if said else "")
+    lines = (complaint.strip() or said.strip()).splitlines()
+    return f"{command} ended with {process.returncode}" + (f": {lines[-1]}" if lines else "")
+
+
+def _end(process: "Popen[str]") -> None:
+    """End a command and all that it has started, at once where they do not heed that within two seconds."""
+    deadline_s = time.monotonic() + TERM_TIMEOUT_S
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        while time.monotonic() < deadline_s:
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _select_holds(fleet: Fleet, text: str, targets: Sequence[Target]) -> str:
