@@ -17,28 +17,41 @@ from pdelta.sql.lint.reading import (
     Name,
     Truncate,
     Write,
+    outside,
     pieces,
 )
-from pdelta.sql.lint.shape import writes_within
-from pdelta.sql.token import Dialect, Kind
+from pdelta.sql.lint.shape import columns_added, columns_defined, writes_within
+from pdelta.sql.lint.sources import sources
+from pdelta.sql.token import Dialect, Kind, Token
 
 OF_SERVER: Final = frozenset(
     {"ROLE", "USER", "GROUP", "DATABASE", "SCHEMA", "TABLESPACE", "EXTENSION", "LANGUAGE", "PUBLICATION"}
     | {"SUBSCRIPTION", "SERVER"}
 )
 """Things that a server, or a database that tenants share, has once."""
-_BEFORE_TABLES: Final = frozenset({"FROM", "JOIN", "REFERENCES", "USING"})
 _KINDS: Final = frozenset(
     {"VIEW", "FUNCTION", "PROCEDURE", "TYPE", "SEQUENCE", "DOMAIN", "AGGREGATE", "TABLE", "COLUMN", "EVENT", "INDEX"}
+    | {"ROUTINE", "STATISTICS", "COLLATION", "CONVERSION", "CONFIGURATION", "DICTIONARY", "PARSER", "TEMPLATE"}
 )
 _OF_TABLE: Final = frozenset({"TRIGGER", "POLICY", "RULE", "CONSTRAINT"})
 """What has no schema of its own: behind its name and ON (of a new rule: TO) stands its table."""
+_TABLE: Final = frozenset({"TABLE", "TABLES", "LOCAL", "NO_WRITE_TO_BINLOG"})
 _BEFORE_NAMES: Final = {
+    "ANALYZE": _TABLE | {"VERBOSE", "ONLY"},
+    "CHECK": _TABLE,
+    "CLUSTER": frozenset({"VERBOSE"}),
     "COPY": frozenset[str](),
-    "LOCK": frozenset({"TABLE", "TABLES", "ONLY"}),
+    "LOCK": frozenset({"TABLE", "TABLES"}),
+    "OPTIMIZE": _TABLE,
     "REFRESH": frozenset({"MATERIALIZED", "VIEW", "CONCURRENTLY"}),
-    "RENAME": frozenset({"TABLE", "TABLES"}),
+    "REINDEX": frozenset({"TABLE", "INDEX", "CONCURRENTLY"}),
+    "RENAME": frozenset({"TABLE", "TABLES", "IF", "EXISTS"}),
+    "REPAIR": _TABLE,
+    "VACUUM": frozenset({"FULL", "FREEZE", "VERBOSE", "ANALYZE", "ONLY"}),
 }
+_BESIDE: Final = frozenset({"INHERIT", "PARTITION", "RENAME", "TABLE"})
+"""Behind these an action of ALTER names another table, or the new name of its own."""
+_BEFORE_TYPES: Final = frozenset({"::", "OF", "RETURNS", "SETOF"})
 _GRANTED: Final = frozenset({"TABLE", "SEQUENCE", "FUNCTION", "PROCEDURE", "ROUTINE", "TYPE", "DOMAIN"})
 
 
@@ -46,11 +59,17 @@ def changed(case: Case) -> Iterator[Name]:
     """Give the names of what a statement changes."""
     for write in writes_within(case.tokens, case.dialect):
         yield write.table
+    if case.begins("ALTER") or case.begins("CREATE", "SEQUENCE"):
+        yield from _altered(case)
     match case.shape:
-        case Write(table=table, verb="UPDATE"):
+        case Write(table=table, verb="UPDATE" | "DELETE" as verb):
             yield table
-            yield from _updated(case)
-        case AlterTable(table=table) | CreateTable(table=table) | CreateIndex(table=table) | Write(table=table):
+            if case.dialect is Dialect.MYSQL:
+                yield from _further(case, verb)
+        case CreateIndex(table=table, name=name):
+            # SQLite's index has the schema, and its table none.
+            yield from filter(None, [table, name])
+        case AlterTable(table=table) | CreateTable(table=table) | Write(table=table):
             yield table
         case Drop(names=names) if case.shape.kind not in OF_SERVER:
             yield from names
@@ -61,18 +80,12 @@ def changed(case: Case) -> Iterator[Name]:
 
 
 def read(case: Case) -> Iterator[Name]:
-    """Give the names of tables that a statement reads or refers to, and of functions with a schema that it calls."""
-    for place, token in enumerate(case.tokens):
-        if token.word in _BEFORE_TABLES and not (token.word == "USING" and case.begins("ALTER")):
-            cursor = Cursor(case.tokens[place + 1 :], case.dialect)
-            cursor.skip("ONLY")
-            cursor.skip("LATERAL")
-            name = cursor.name()
-            is_function = cursor.word() == "(" and token.word != "REFERENCES"
-            if name is not None and not is_function and not (token.word == "FROM" and _is_value(case, place)):
-                yield name
+    """Give the names of what a statement reads or refers to: tables, types, and functions with a schema."""
+    yield from sources(case.tokens, case.dialect)
     if isinstance(case.shape, CreateTable):
         yield from _models(case.shape, case.dialect)
+    if case.dialect is Dialect.POSTGRESQL:
+        yield from _types(case)
     if case.dialect is not Dialect.SQLITE:
         yield from _called(case)
 
@@ -84,51 +97,98 @@ def _plain(case: Case) -> Iterator[Name]:
         yield from _granted(cursor)
     elif words[:3] == ["ALTER", "DEFAULT", "PRIVILEGES"]:
         yield from _schemas(cursor)
-    elif words[:1] in (["CREATE"], ["ALTER"], ["COMMENT"]):
+    elif words[:1] in (["CREATE"], ["ALTER"], ["COMMENT"], ["SECURITY"]):
         if not OF_SERVER & set(words[1:4]):
             yield from _thing(case)
     elif words[0] in _BEFORE_NAMES:
         cursor.at = 1
+        cursor.group()
         cursor.skip_any(_BEFORE_NAMES[words[0]])
+        if cursor.word() == "SCHEMA":
+            yield from _schemas(cursor)
+            return
         for piece in pieces(cursor.rest(), case.dialect):
             if words[0] == "COPY" and "TO" in piece.words:
                 return
             inner = piece.cursor
+            inner.skip("ONLY")
             names = (inner.name(), inner.name() if inner.skip("TO") else None)
             yield from filter(None, names)
+    elif words[0] == "LOAD" or (words[0] == "SELECT" and case.dialect is Dialect.POSTGRESQL):
+        yield from _filled(case)
+
+
+def _filled(case: Case) -> Iterator[Name]:
+    """Give the table that MySQL's LOAD DATA fills, or that PostgreSQL's SELECT INTO makes."""
+    tokens = tuple(outside(case.tokens))
+    for place, token in enumerate(tokens):
+        if token.word == "INTO":
+            cursor = Cursor(tokens[place + 1 :], case.dialect)
+            cursor.skip_any(frozenset({"TEMP", "TEMPORARY", "UNLOGGED", "TABLE"}))
+            yield from filter(None, [cursor.name()])
+            return
+
+
+def _altered(case: Case) -> Iterator[Name]:
+    """Give what is named beside what a statement is about: a partition, a parent, its new name, a schema, its owner."""
+    tokens = tuple(outside(case.tokens))
+    for place, token in enumerate(tokens):
+        cursor = Cursor(tokens[place + 1 : place + 12], case.dialect)
+        if token.word in _BESIDE:
+            cursor.skip_any(frozenset({"TO", "AS", "="}))
+            yield from filter(None, [cursor.name()])
+        elif token.word == "OWNED" and cursor.skip("BY"):
+            yield from map(_table_of, filter(None, [cursor.name()]))
+        elif token.word == "SET" and cursor.skip("SCHEMA"):
+            yield from (Name((name.last, "*"), name.line) for name in filter(None, [cursor.name()]))
 
 
 def _thing(case: Case) -> Iterator[Name]:
     """Give the name of a view, a function, a type or the like, or the table of a trigger: the first that there is."""
     cursor = Cursor(case.tokens, case.dialect)
-    cursor.at = 2 if case.begins("COMMENT", "ON") else 1
-    while cursor.rest() and cursor.at < 8:
-        if cursor.word() in _OF_TABLE:
-            is_new_rule = cursor.word() == "RULE" and case.begins("CREATE")
-            while cursor.rest() and not cursor.skip("TO" if is_new_rule else "ON"):
+    cursor.at = 3 if case.begins("SECURITY") else 2 if case.begins("COMMENT", "ON") else 1
+    # MySQL's ALGORITHM, DEFINER and SQL SECURITY stand before the kind.
+    while cursor.at < min(len(case.tokens), 16) and not cursor.group():
+        kind = cursor.word()
+        cursor.at += 1
+        if kind in _OF_TABLE:
+            cursor.skip("IF", "NOT", "EXISTS")
+            yield from filter(None, [cursor.name()])
+            before = "TO" if kind == "RULE" and case.begins("CREATE") else "ON"
+            while cursor.at < len(case.tokens) and not cursor.skip(before):
                 cursor.at += 1
             cursor.skip("DOMAIN")
             yield from filter(None, [cursor.name()])
             return
-        if cursor.word() in _KINDS:
-            cursor.at += 1
+        if kind in _KINDS:
             cursor.skip("IF", "NOT", "EXISTS")
             cursor.skip("IF", "EXISTS")
             name = cursor.name()
             if name is not None:
-                # The last part of a column's name is the column.
-                yield Name(name.parts[:-1] or name.parts, name.line) if case.begins("COMMENT", "ON", "COLUMN") else name
+                yield _table_of(name) if case.begins("COMMENT", "ON", "COLUMN") else name
             return
-        cursor.at += 1
 
 
-def _updated(case: Case) -> Iterator[Name]:
-    """Give the further tables of MySQL's ``UPDATE a, b SET …``."""
-    tokens = case.tokens
-    end = next((place for place, token in enumerate(tokens) if token.word == "SET"), 0)
-    if case.dialect is Dialect.MYSQL and tokens[0].word == "UPDATE":
-        for piece in pieces(tokens[:end], case.dialect)[1:]:
-            yield from filter(None, [piece.cursor.name()])
+def _table_of(column: Name) -> Name:
+    """Give the table of a column that is named behind it, or behind its schema and it."""
+    return Name(column.parts[:-1] or column.parts, column.line)
+
+
+def _further(case: Case, verb: str) -> Iterator[Name]:
+    """Give the tables of MySQL's ``UPDATE a, b SET …``, ``DELETE a, b FROM …`` and ``DELETE FROM a, b USING …``."""
+    tokens = tuple(outside(case.tokens))
+    words = [token.word for token in tokens]
+    start = words.index(verb) + 1 if verb in words else len(words)
+    while words[start : start + 1] and words[start] in {"LOW_PRIORITY", "QUICK", "IGNORE"}:
+        start += 1
+    if verb == "UPDATE":
+        ends = ["SET"]
+    else:
+        ends = ["USING"] if words[start : start + 1] == ["FROM"] else ["FROM"]
+        start += words[start : start + 1] == ["FROM"]
+    end = next((place for place in range(start, len(words)) if words[place] in ends), start)
+    for piece in pieces(tokens[start:end], case.dialect):
+        yield from filter(None, [piece.cursor.name()])
 
 
 def _granted(cursor: Cursor) -> Iterator[Name]:
@@ -188,15 +248,14 @@ def _called(case: Case) -> Iterator[Name]:
         last = token.word
 
 
-def _is_value(case: Case, place: int) -> bool:
-    """Say whether a column may follow this FROM: behind DISTINCT, or in a function's brackets (EXTRACT)."""
-    if case.tokens[place - 1].word == "DISTINCT":
-        return True
-    depth = 0
-    for token in reversed(case.tokens[:place]):
-        depth += (token.word == ")") - (token.word == "(")
-        if depth < 0:
-            return True
-        if not depth and token.word in {"SELECT", "DELETE", "UPDATE", "MERGE", "JOIN"}:
-            return False
-    return False
+def _types(case: Case) -> Iterator[Name]:
+    """Give the types of columns, casts and what functions return."""
+    kinds: list[tuple[Token, ...]] = []
+    if isinstance(case.shape, CreateTable):
+        kinds += [column.kind for column in columns_defined(case.shape)]
+    for _, action in case.alterations:
+        kinds += [column.kind for column in columns_added(action)]
+    before = _BEFORE_TYPES | ({"TYPE"} if case.begins("ALTER") else set())
+    kinds += [case.tokens[place + 1 : place + 6] for place, token in enumerate(case.tokens) if token.word in before]
+    for kind in kinds:
+        yield from filter(None, [Cursor(kind, case.dialect).name()])

@@ -12,7 +12,7 @@ import msgspec
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Dialect, Kind, Token
 
-_NAMES: Final = frozenset({Kind.WORD, Kind.QUOTED, Kind.PLACEHOLDER})
+NAMES: Final = frozenset({Kind.WORD, Kind.QUOTED, Kind.PLACEHOLDER})
 _OPEN: Final = frozenset("([")
 _CLOSE: Final = frozenset(")]")
 
@@ -195,7 +195,7 @@ class Cursor:
         """Go behind a name with dots in it, and give it; None where none comes now."""
         parts: list[str] = []
         start = self.at
-        while self.at < len(self.tokens) and self.tokens[self.at].kind in _NAMES:
+        while self.at < len(self.tokens) and self.tokens[self.at].kind in NAMES:
             parts.append(folded(self.tokens[self.at], self.dialect))
             self.at += 1
             if self.word() != ".":
@@ -206,13 +206,18 @@ class Cursor:
     def names(self) -> tuple[Name, ...]:
         """Go behind names with commas between them, and give them."""
         found: list[Name] = []
-        while (name := self.name()) is not None:
+        while (name := self._whole_name()) is not None:
             found.append(name)
             self.skip("*")
             self.group()
             if not self.skip(","):
                 break
         return tuple(found)
+
+    def _whole_name(self) -> Name | None:
+        if self.dialect is Dialect.POSTGRESQL:
+            self.skip("ONLY")
+        return self.name()
 
     def group(self) -> tuple[Token, ...] | None:
         """Go behind brackets, and give what stands in them; None where none open now."""
