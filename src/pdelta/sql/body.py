@@ -20,6 +20,14 @@ _PLAIN: Final = frozenset(
 """What begins a body of one plain statement."""
 _EVENTS: Final = frozenset({"BEFORE", "AFTER", "OR", "ON", "CHARACTER"})
 """Before one of those verbs they make it part of the header: ``BEFORE INSERT``, ``CHARACTER SET``."""
+_OTHER_KINDS: Final = frozenset(
+    {"DATABASE", "SCHEMA", "USER", "ROLE", "SEQUENCE", "SERVER", "TABLESPACE", "GROUP", "EXISTS", "="}
+)
+"""After these PACKAGE is a name."""
+_BEGIN_BODY: Final = frozenset({"AS", "IS"})
+"""With ``sql_mode=ORACLE`` declarations stand behind these, each with its semicolon, before the BEGIN."""
+_STATEMENTS: Final = frozenset({*_PLAIN, "CREATE", "ALTER", "EXPLAIN", "DO", "HANDLER", "LOCK"}) - {"RETURN"}
+"""What begins a body in which AS and IS may mean something else."""
 _NAMING: Final = frozenset({*_STORED, "ON", "EXISTS", "RETURNS", "FOLLOWS", "PRECEDES", "BODY", "PACKAGE"})
 """After these comes a name or a type, even one that is spelt like the opening of a block."""
 
@@ -93,7 +101,11 @@ class SqliteBody:
 
 
 class MysqlBody:
-    """Stored programs: ``BEGIN``, ``IF``, ``CASE``, ``LOOP`` and the other blocks, each to its own ``END``."""
+    """Stored programs: ``BEGIN``, ``IF``, ``CASE``, ``LOOP`` and the other blocks, each to its own ``END``.
+
+    MariaDB's packages are blocks too, and so are declarations before a ``BEGIN``. What is open is then ``PACKAGE``, a
+    ``ROUTINE`` of one, which a semicolon may end, or what stands behind ``AS``, which becomes the block that it opens.
+    """
 
     def __init__(self) -> None:
         self._stored: bool | None = None
@@ -104,6 +116,7 @@ class MysqlBody:
         self._last = ""
         self._count = 0
         self._version = False
+        self._routine = ""
 
     @property
     def is_open(self) -> bool:
@@ -142,7 +155,11 @@ class MysqlBody:
         if self._count == 2 and self._last == "ALTER" and word not in {"EVENT", "DEFINER"}:
             # Of what is stored, an event alone can be given another body.
             return False
+        if word == "PACKAGE" and self._last not in _OTHER_KINDS:
+            self._open.append(word)
+            return True
         if word in _STORED:
+            self._routine = word if word in _ROUTINES else ""
             return True
         # DEFINER = 'user'@'host' and the like come before; what is still undecided after that is no stored program.
         return None if self._count < 14 and word not in {"TABLE", "VIEW", "INDEX", "AS"} else False
@@ -160,12 +177,43 @@ class MysqlBody:
             # One thing with its END, of which only that of a REPEAT follows a condition and no semicolon.
             if word == self._top == "REPEAT":
                 self._open.pop()
+        elif self._top in {"PACKAGE", "ROUTINE", "AS"} and self._declares(word, last):
+            pass
         elif self._open:
             self._inside(word, last)
+        elif self._routine and not self._plain and self._heads(word, last):
+            pass
         elif word in _PLAIN and last not in _EVENTS:
             self._plain = True
         elif word in _COMPOUND and self._may_open(word, last):
             self._open.append(word)
+
+    def _heads(self, word: str, last: str) -> bool:
+        """Read a word of a routine's head that is another one with ``sql_mode=ORACLE``."""
+        if word == "RETURNS":
+            self._routine = "RETURNS"
+        elif word in _STATEMENTS and last not in _EVENTS:
+            self._plain = True
+        elif word in _BEGIN_BODY:
+            self._open.append("AS")
+        else:
+            # RETURN gives the type where no RETURNS does.
+            return word == "RETURN" and self._routine == "FUNCTION"
+        return True
+
+    def _declares(self, word: str, last: str) -> bool:
+        """Read what ends or begins something between the beginning of a package, or of declarations, and a BEGIN."""
+        if self._top == "PACKAGE" and word in _ROUTINES and last not in _NAMING:
+            self._open.append("ROUTINE")
+        elif self._top == "ROUTINE" and word == ";":
+            self._open.pop()
+        elif self._top == "ROUTINE" and word in _BEGIN_BODY:
+            self._open[-1] = "AS"
+        elif word == "BEGIN" and (self._top == "ROUTINE" or last in {";", *_BEGIN_BODY}):
+            self._open[-1] = word
+        else:
+            return False
+        return True
 
     def _inside(self, word: str, last: str) -> None:
         if last in _LEADS:
@@ -179,7 +227,8 @@ class MysqlBody:
 
     def _end(self, last: str) -> None:
         """Close the block, or the ``CASE`` expression, that this ``END`` is the end of."""
-        if self._top == "case" or (last in _LEADS and self._top != "REPEAT"):
+        is_empty = last in _BEGIN_BODY and self._top == "PACKAGE"
+        if self._top == "case" or is_empty or (last in _LEADS and self._top != "REPEAT"):
             del self._open[-1:]
 
     def _may_open(self, word: str, last: str) -> bool:

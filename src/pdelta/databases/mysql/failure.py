@@ -54,6 +54,12 @@ _HINTS: Final = {
     1836: "the server only reads: give the address of the one that is written",
     2061: "the server wants a proof of the password that needs TLS: leave ssl_mode out, or set it to REQUIRED",
 }
+_NO_SYNTAX: Final = 1064
+_PACKAGE: Final = re.compile(r"near 'PACKAGE ", re.IGNORECASE)
+_PACKAGE_HINT: Final = (
+    "packages are MariaDB's, which before 11.4 reads them with sql_mode=ORACLE alone: begin the delta, and its reverse,"
+    " with SET sql_mode=ORACLE"
+)
 _NO_SPACE: Final = re.compile(r"(?:error|errno|errcode):? ?28\b", re.IGNORECASE)
 
 
@@ -81,7 +87,7 @@ def failed(error: Exception, tenant: str, *, state: str) -> DatabaseError:
         cause=cause,
         sqlstate=str(code or ""),
         reason=_without(tenant, words),
-        hint=_HINTS.get(code, ""),
+        hint=_PACKAGE_HINT if code == _NO_SYNTAX and _PACKAGE.search(words) else _HINTS.get(code, ""),
     )
 
 
