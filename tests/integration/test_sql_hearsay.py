@@ -136,6 +136,18 @@ def test_rollback_when_a_run_is_named_then_each_ledger_is_read_once(
     assert databases.sessions() - before == COUNT + 3
 
 
+@pytest.mark.parametrize("words", [(), ("--to", NAME)])
+def test_rollback_when_a_row_was_removed_by_hand_then_it_is_not_taken_for_done(
+    databases: Databases, words: tuple[str, ...], tmp_path: Path, cli: Cli
+) -> None:
+    databases.touched()
+    bad = databases.names[3]
+    databases.server.sql("DELETE FROM pdelta_applied WHERE id = 'delta_20250316_visits'", bad)
+    result = cli("sql", "rollback", *words, "--on-failure", "continue", cwd=tmp_path, status=6)
+    assert "its ledger has no row of delta_20250316_visits" in result.out
+    assert databases.having() == [bad]
+
+
 def test_rollback_when_a_comment_is_older_than_its_ledger_then_it_is_taken_back_all_the_same(
     databases: Databases,
 ) -> None:

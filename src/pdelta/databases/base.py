@@ -325,6 +325,13 @@ class Database(Protocol):
         """
         ...
 
+    def stamps(self, names: Sequence[str]) -> Mapping[str, Head]:
+        """Give the heads that are written beside these tenants' ledgers, which a person who edits one leaves behind.
+
+        Nothing of a tenant whose stamp is missing or does not count, which can't be read, or is gone.
+        """
+        ...
+
     def ledgers(self, names: Sequence[str], *, delta: str = "") -> Mapping[str, Sequence[Applied] | Exception]:
         """Give the rows of these tenants' ledgers, many tenants a round trip; none for a tenant without one.
 

@@ -23,7 +23,7 @@ def unreadable(unread: Sequence[tuple[str, PdeltaError]], *, blocks: bool) -> li
     return [
         Finding(
             "unreadable",
-            f"{named([name for name, _ in group])}: {group[0][1].message}",
+            f"{named([name for name, _ in group])}: {group[0][1].message.removeprefix(f'{group[0][0]}: ')}",
             blocks=blocks,
             hint=group[0][1].hint,
         )

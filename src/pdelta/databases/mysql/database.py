@@ -16,7 +16,7 @@ from pdelta.databases.mysql.server import Server, missing
 from pdelta.databases.mysql.settings import Settings, check
 from pdelta.errors import Cause, DatabaseError, UsageError
 from pdelta.model.failpoint import FailPoint, never
-from pdelta.sql.ledger import Applied
+from pdelta.sql.ledger import Applied, Head
 from pdelta.sql.token import Dialect, Mode
 
 if TYPE_CHECKING:
@@ -96,6 +96,11 @@ class MysqlDatabase:
     def hearsay(self, names: Sequence[str]) -> Mapping[str, Glance]:  # noqa: ARG002 - the port's signature
         """Give nothing: a glance is one query a server."""
         return {}
+
+    def stamps(self, names: Sequence[str]) -> Mapping[str, Head]:
+        """Give what a glance sees."""
+        glances = self.glance(names).items()
+        return {name: seen.head for name, seen in glances if isinstance(seen, Glance) and seen.head is not None}
 
     def ledgers(self, names: Sequence[str], *, delta: str = "") -> Mapping[str, Sequence[Applied] | Exception]:
         """Give the rows of these tenants' ledgers, or those of one delta, many tenants a round trip."""

@@ -19,7 +19,7 @@ from pdelta.databases.postgresql.reading import GoneError, Reader
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.settings import Kind, Settings, check
 from pdelta.errors import DatabaseError, UsageError
-from pdelta.sql.ledger import Applied
+from pdelta.sql.ledger import Applied, Head
 from pdelta.sql.token import Dialect, Mode
 
 if TYPE_CHECKING:
@@ -112,6 +112,11 @@ class PostgresqlDatabase:
             return {}
         said = self._on_each_server(names, Reader.hearsay)
         return {name: one for name, one in said.items() if isinstance(one, Glance)}
+
+    def stamps(self, names: Sequence[str]) -> Mapping[str, Head]:
+        """Give what the comments on ledgers say; databases cost a connection each."""
+        glances = self._on_each_server(names, Reader.stamped).items()
+        return {name: seen.head for name, seen in glances if isinstance(seen, Glance) and seen.head is not None}
 
     def ledgers(self, names: Sequence[str], *, delta: str = "") -> Mapping[str, Sequence[Applied] | Exception]:
         """Give the rows of these tenants' ledgers, or those of one delta, in no order; of schemas 250 a round trip."""

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -78,17 +79,25 @@ class Reader:
         unfit = {
             name: one for name, one in told.items() if isinstance(one, DatabaseError) and not isinstance(one, GoneError)
         }
-        marks = {name: one.mark for name, one in told.items() if isinstance(one, Glance)}
 
         def look(connection: Connection, name: str) -> Glance:
-            if name not in marks:
-                return self._look(connection, name)
-            try:
-                return Glance(managed=True, head=head_in(connection, self._layout, name), mark=marks[name])
-            except StatementError:
-                return self._look(connection, name)
+            said = told.get(name)
+            if isinstance(said, Glance):
+                # Where the comment on the database is another, that on the ledger tells whether somebody edited that.
+                with suppress(StatementError):
+                    if head_in(connection, self._layout, name) == said.head:
+                        return said
+            return self._look(connection, name)
 
         return {**unfit, **self._in_databases((name for name in names if name not in unfit), look)}
+
+    def stamped(self, names: Sequence[str]) -> dict[str, Glance | Exception]:
+        """Give what the comments on ledgers say, even where a look at a database reads its rows instead.
+
+        Raises:
+            DatabaseError: The server can't be reached.
+        """
+        return self.glance(names) if self._layout.by_schema else self._in_databases(names, self._look)
 
     def hearsay(self, names: Sequence[str]) -> dict[str, Glance | Exception]:
         """Give what the comments on databases say of those that have one.

@@ -29,7 +29,7 @@ from pdelta.databases.sqlite.heads import Heads
 from pdelta.errors import Cause, DatabaseError, UsageError
 from pdelta.formats.tenants import matches
 from pdelta.model.failpoint import FailPoint, never
-from pdelta.sql.ledger import Applied
+from pdelta.sql.ledger import Applied, Head
 from pdelta.sql.token import Dialect, Mode
 
 if TYPE_CHECKING:
@@ -132,6 +132,10 @@ class SqliteDatabase:
 
     def hearsay(self, names: Sequence[str]) -> Mapping[str, Glance]:  # noqa: ARG002 - the port's signature
         """Give nothing: a glance asks nobody."""
+        return {}
+
+    def stamps(self, names: Sequence[str]) -> Mapping[str, Head]:  # noqa: ARG002 - the port's signature
+        """Give nothing: all that a file says is its ledger."""
         return {}
 
     def ledgers(self, names: Sequence[str], *, delta: str = "") -> Mapping[str, Sequence[Applied] | Exception]:

@@ -14,6 +14,7 @@ from pdelta.model.fleet import Arrival
 from pdelta.model.operation import Standing
 from pdelta.operations.sql.lanes import Job, standing_of
 from pdelta.operations.sql.reckon import head_after, remaining, standing
+from pdelta.operations.sql.stamped import edited_by_hand, lacking
 from pdelta.operations.sql.stepwise import Stepwise
 from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.work import CHECK, Workshop, lock_timeout_ms, segments
@@ -282,6 +283,7 @@ class Carrier:
         rows = list(self.look(task.tenant))
         where = standing(rows, task.moves)
         if where is Standing.AFTER:
+            self._refuse_edited(rows, task)
             return None
         if where is Standing.FOREIGN:
             raise NeedsOperatorError(
@@ -308,6 +310,21 @@ class Carrier:
             else:
                 rows = self._step_by_step(session, task, moves[0], rows, lock_ms, facts)
         return facts
+
+    def _refuse_edited(self, rows: Sequence[Applied], task: Task) -> None:
+        """Refuse to take for done what no ledger says was done: that a row is gone which was to be taken back.
+
+        Raises:
+            NeedsOperatorError: It is gone by hand.
+        """
+        had = {row.id for row in rows}
+        gone = [move.id for move in task.moves if move.way is Way.REVERSE and move.id not in had]
+        if not gone:
+            return
+        with self._reading:
+            is_edited = edited_by_hand(self._database, {task.tenant: rows})
+        if is_edited:
+            raise lacking(task.tenant, gone)
 
     def _refuse_irreversible(self, rows: Sequence[Applied], moves: Sequence[PlannedMove], tenant: str) -> None:
         """Refuse what can't come back before anything else does, where no transaction would take that back.
@@ -437,6 +454,9 @@ class Carrier:
             where = standing(self.look(task.tenant), task.moves)
         except PdeltaError:
             return Arrival(task.step, None, error=error)
+        if where is Standing.AFTER and isinstance(error, NeedsOperatorError):
+            # The ledger says so, and is what a person must see to.
+            return Arrival(task.step, Standing.FOREIGN, touched=False, error=error)
         return Arrival(task.step, task.told(where), error=None if where is Standing.AFTER else error)
 
     def _steps(self, task: Task) -> bool:

@@ -21,6 +21,7 @@ from pdelta.operations.sql.lanes import Job, Lanes, Patience, Surroundings
 from pdelta.operations.sql.proof import Proof, prove, proved_before
 from pdelta.operations.sql.reckon import Reckoning, alone_where_needed, head_after, opposite, reckon, standing
 from pdelta.operations.sql.rehearsal import Rehearsal
+from pdelta.operations.sql.stamped import edited_by_hand, lacking
 from pdelta.operations.sql.target import KIND, tenant_of
 from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.work import Imprint, Limits, Workshop
@@ -173,8 +174,20 @@ class SqlOperation:
             if key not in made:
                 made[key] = _calculated(head, rows, decoded[desired], self._database_of(target).dialect)
             delta, self.seen[target] = made[key]
-            deltas.append(delta)
+            deltas.append(self._lacking(target, rows, decoded[desired]) or delta)
         return deltas
+
+    def _lacking(self, target: Target, rows: Sequence[Applied], wish: SqlWish) -> PdeltaError | None:
+        """Give the error of a tenant that lacks what it is to lose because its ledger was edited; None for others."""
+        glance = self._glances.get(target)
+        if not wish.dropped or glance is None or glance.head in {None, head_of_rows(rows)}:
+            return None
+        had = {row.id for row in rows}
+        gone = [move.id for move in wish.dropped if move.id not in had]
+        tenant = tenant_of(target)
+        if not gone or not edited_by_hand(self._database_of(target), {tenant: rows}):
+            return None
+        return lacking(tenant, gone)
 
     def survey(
         self, targets: Sequence[Target], *, own: bool = False
