@@ -23,6 +23,7 @@ from pdelta.databases.sqlite.files import Facts, Files
 from pdelta.databases.sqlite.heads import Heads
 from pdelta.databases.sqlite.statement import (
     foreign_keys,
+    kept_pragma,
     may_orphan,
     refused_alone,
     refused_as_query,
@@ -251,6 +252,9 @@ class SqliteSession:
             raise ledger.stale(connection, f"its ledger has {found.count} deltas, and others than were read")
         for move in work.moves:
             _Mover(connection, move, statement_timeout_ms).make()
+            # The next delta, or the reverse where it is only tried, begins as it does by itself.
+            for pragma in filter(None, {kept_pragma(piece.statement) for piece in move.pieces}):
+                connection.run(f"PRAGMA {pragma} = OFF")
         if ledger.head(connection) != work.after:
             raise connection.refusal(
                 "the delta has changed the ledger itself",

@@ -24,6 +24,11 @@ _PRAGMAS: Final = frozenset(
 )
 """What they set is either part of the transaction or gone with the connection, and none of them can end or weaken it.
 (``journal_mode`` and ``writable_schema`` could: with OFF the first, a rollback leaves a broken file.)"""
+_KEPT: Final = frozenset(
+    {"CASE_SENSITIVE_LIKE", "IGNORE_CHECK_CONSTRAINTS", "LEGACY_ALTER_TABLE", "RECURSIVE_TRIGGERS"}
+    | {"REVERSE_UNORDERED_SELECTS"}
+)
+"""What a connection keeps behind the statement, and has off before."""
 _OWN: Final = "the delta and its row of the ledger share a transaction, which pdelta begins and ends"
 
 
@@ -40,6 +45,13 @@ def refused_inside(text: str) -> str:
     if first == "PRAGMA" and pragma not in _PRAGMAS:
         return f"PRAGMA {pragma.lower()} can't stand in a transaction"
     return ""
+
+
+@lru_cache(maxsize=1024)
+def kept_pragma(text: str) -> str:
+    """Give the pragma that a statement sets for all that its connection does later; empty for none."""
+    first, pragma, *_ = [*words(text), "", ""]
+    return pragma.lower() if first == "PRAGMA" and pragma in _KEPT else ""
 
 
 @lru_cache(maxsize=1024)
