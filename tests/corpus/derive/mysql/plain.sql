@@ -591,3 +591,42 @@ TRUNCATE logs;
 -- forward
 ANALYZE TABLE users;
 CREATE TABLE something (id int);
+
+-- case: columns-swapped-then-first-filled
+-- form: RENAME COLUMN
+-- expect: lost 1 rows of users have a value in one
+-- forward
+ALTER TABLE users ADD COLUMN one varchar(10), ADD COLUMN two varchar(10);
+ALTER TABLE users RENAME COLUMN one TO two, RENAME COLUMN two TO one;
+-- since
+UPDATE users SET one = 'x' WHERE id = 1;
+
+-- case: columns-swapped-then-second-filled
+-- form: CHANGE
+-- expect: lost 1 rows of users have a value in two
+-- forward
+ALTER TABLE users ADD COLUMN one varchar(10), ADD COLUMN two varchar(10);
+ALTER TABLE users CHANGE one two varchar(10), CHANGE two one varchar(10);
+-- since
+UPDATE users SET two = 'x' WHERE id = 1;
+
+-- case: clauses-longer-beside-a-foreign-key
+-- form: ADD FOREIGN KEY
+-- expect: held 1 rows of logs have a message that would be cut
+-- setup
+ALTER TABLE logs ADD COLUMN user_id bigint unsigned;
+-- forward
+ALTER TABLE logs MODIFY message varchar(200), ADD CONSTRAINT logs_user FOREIGN KEY (user_id) REFERENCES users (id);
+-- since
+INSERT INTO logs (message) VALUES (repeat('x', 150));
+
+-- case: clauses-renamed-and-longer-beside-a-foreign-key
+-- form: ADD FOREIGN KEY
+-- expect: held 1 rows of logs have a text that would be cut
+-- setup
+ALTER TABLE logs ADD COLUMN user_id bigint unsigned;
+-- forward
+ALTER TABLE logs CHANGE message text varchar(200), ADD CONSTRAINT logs_user FOREIGN KEY (user_id) REFERENCES users (id);
+ALTER TABLE logs ADD COLUMN more int;
+-- since
+INSERT INTO logs (text) VALUES (repeat('x', 150));

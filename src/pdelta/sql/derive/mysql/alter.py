@@ -52,6 +52,7 @@ def alter(delta: Delta, statement: Statement) -> Change:
     if not reader.is_over:
         raise RefusedError(f"{reader.next_text} in an ALTER TABLE is not derived")
     _refuse_together(reader, changes)
+    columns.renamed(delta, table, [change.renames for change in changes if change.renames])
     last_first = changes[::-1]
     last_first.sort(key=lambda change: change.turn)
     return Change(
@@ -248,8 +249,6 @@ def _rename(delta: Delta, table: Name, reader: MysqlReader) -> Change:
     old = reader.plain_name()
     reader.expect("TO")
     new = reader.plain_name()
-    if what == "COLUMN":
-        columns.renamed(delta, table, old, new)
     text = literal(f"RENAME {what} {new} TO {old}")
     return Change(clause=f"SELECT 0 AS place, {text} AS text", renames=(old, new) if what == "COLUMN" else None)
 

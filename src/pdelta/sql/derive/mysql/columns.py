@@ -185,27 +185,25 @@ def indexes(table: Name, dropped: Sequence[Name]) -> str:
     )
 
 
-def modify(delta: Delta, table: Name, reader: MysqlReader) -> Change:
+def modify(_delta: Delta, table: Name, reader: MysqlReader) -> Change:
     """Define it as it was defined."""
     reader.take("COLUMN")
-    return _redefined(delta, table, reader, renames=False)
+    return _redefined(table, reader, renames=False)
 
 
-def change(delta: Delta, table: Name, reader: MysqlReader) -> Change:
+def change(_delta: Delta, table: Name, reader: MysqlReader) -> Change:
     """Define it, and call it, as it was."""
     reader.take("COLUMN")
-    return _redefined(delta, table, reader, renames=True)
+    return _redefined(table, reader, renames=True)
 
 
-def _redefined(delta: Delta, table: Name, reader: MysqlReader, *, renames: bool) -> Change:
+def _redefined(table: Name, reader: MysqlReader, *, renames: bool) -> Change:
     if reader.take("IF", "EXISTS"):
         raise RefusedError("MODIFY and CHANGE IF EXISTS are not derived")
     old = reader.plain_name()
     new = reader.plain_name() if renames else old
     start = reader.at
     reader.skip_to_comma()
-    if renames:
-        renamed(delta, table, old, new)
     question = (
         f"CASE WHEN {definition.UNFIT} THEN {literal(BACKSLASH)} WHEN NOT ({_holds(reader, start)}) THEN concat("
         f"{literal(f'{table.name}.{old.name} is ')}, c.column_type, {literal(', and values may not come back from ')},"
@@ -312,8 +310,7 @@ def change_default(_delta: Delta, table: Name, reader: MysqlReader) -> Change:
     return Change(before=(on_mariadb("a default"), guard(unfit)), undo=undo, turn=Turn.VALUE)
 
 
-def renamed(delta: Delta, table: Name, old: Name, new: Name) -> None:
-    """Know a fresh column by its new name."""
-    fresh = delta.columns.pop((table, old.folded), None)
-    if fresh is not None:
-        delta.columns[table, new.folded] = fresh
+def renamed(delta: Delta, table: Name, pairs: Sequence[tuple[Name, Name]]) -> None:
+    """Know fresh columns by their new names; a statement gives all of them at once, so that two may swap theirs."""
+    fresh = [(new, delta.columns.pop((table, old.folded), None)) for old, new in pairs]
+    delta.columns.update({(table, new.folded): column for new, column in fresh if column is not None})
