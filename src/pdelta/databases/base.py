@@ -260,7 +260,10 @@ class Session(Protocol):
         ...
 
     def broken(self, tenant: str) -> Sequence[str]:
-        """Give the statements that would remove what lies broken in a tenant: indexes that were never finished.
+        """Give the statements that would clear away what lies broken in a tenant.
+
+        They drop indexes that were never finished; a partition that was half detached they detach, which is what was
+        wanted of it, so that the step counts as done.
 
         Raises:
             DatabaseError: As its ``cause`` says.

@@ -155,6 +155,21 @@ def invalid_indexes(schema: str) -> str:
     )
 
 
+def remedies(schema: str) -> str:
+    """Give the question for the statements that remove such indexes, and end detachments that were cut off.
+
+    A partition whose ``DETACH … CONCURRENTLY`` has begun is seen by its mark, which older servers do not have.
+    """
+    within = f"n.nspname = {literal(schema)}" if schema else "n.nspname !~ '^pg_'"
+    return (
+        f"SELECT 'DROP INDEX CONCURRENTLY IF EXISTS ' || name FROM ({invalid_indexes(schema)}) AS i (name)"
+        " UNION ALL SELECT format('ALTER TABLE %I.%I DETACH PARTITION %I.%I FINALIZE', pn.nspname, p.relname,"
+        " n.nspname, c.relname) FROM pg_inherits AS h JOIN pg_class AS c ON c.oid = h.inhrelid JOIN pg_namespace AS n"
+        " ON n.oid = c.relnamespace JOIN pg_class AS p ON p.oid = h.inhparent JOIN pg_namespace AS pn"
+        f" ON pn.oid = p.relnamespace WHERE to_jsonb(h)->>'inhdetachpending' = 'true' AND {within} ORDER BY 1"
+    )
+
+
 def versions(schema: str, names: Collection[str]) -> str:
     """Give what reads a hash over which rows of the catalogue are about a tenant's things of these names.
 

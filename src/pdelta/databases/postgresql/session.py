@@ -372,12 +372,12 @@ class PostgresqlSession:
         return self._inquiry.about(tenants)
 
     def broken(self, tenant: str) -> Sequence[str]:
-        """Give what drops the indexes that were never finished.
+        """Give what drops the indexes that were never finished, and what ends the detachment of partitions.
 
         Raises:
             DatabaseError: As its ``cause`` says.
         """
-        return [f"DROP INDEX CONCURRENTLY IF EXISTS {index}" for index in self.invalid_indexes(tenant)]
+        return [row[0] for row in self.query(tenant, catalogue.remedies(tenant if self._layout.by_schema else ""))]
 
     def cancel(self) -> None:
         """End what another thread is executing on this session, if anything."""
