@@ -168,3 +168,15 @@ def test_create_when_folders_are_made_as_well_then_each_is_durable(
         synced.clear()
         assert database.create("a/d.sqlite")
         assert synced == ["a/d.sqlite", "a"]
+
+
+@pytest.mark.parametrize("verb", ["status", "apply", "plan", "drift", "rollback"])
+def test_fleet_when_its_glob_finds_nothing_then_a_warning_says_so(tmp_path: Path, cli: Cli, verb: str) -> None:
+    (tmp_path / "pdelta.toml").write_text(
+        '[databases.app]\ndeltas = "."\ntenants = { files = "tenant/*.sqlite", exclude = ["a"] }\n'
+    )
+    (tmp_path / "delta_20250315_add_last_login.sql").write_text(ORIGIN)
+    result = cli("sql", verb, cwd=tmp_path, status=None)
+    warning = "warning: databases.app has no tenants: files = tenant/*.sqlite finds none that is not excluded\n"
+    assert result.err.count(warning) == 1
+    assert result.status == (2 if verb == "rollback" else 0)

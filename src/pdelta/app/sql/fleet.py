@@ -13,6 +13,7 @@ from pdelta.databases.base import Database, Glance, Tenant
 from pdelta.errors import UsageError
 from pdelta.formats.database import DatabaseSection
 from pdelta.formats.tenants import is_excluded, matches, tags_of, values_of
+from pdelta.model.event import Event
 from pdelta.model.target import Target
 from pdelta.operations.sql.target import target_of
 from pdelta.sql.scope import Scope
@@ -98,7 +99,7 @@ class Fleet:
 
 @contextmanager
 def open_fleet(context: Context, name: str, only: Sequence[str], *, trust_stamps: bool = False) -> Iterator[Fleet]:
-    """Give the tenants of a section.
+    """Give the tenants of a section; whoever hears warnings is told where there are none.
 
     Args:
         context: The command's surroundings.
@@ -115,7 +116,15 @@ def open_fleet(context: Context, name: str, only: Sequence[str], *, trust_stamps
         tenants = [tenant for tenant in database.tenants() if not is_excluded(section, tenant.name)]
         if only:
             tenants = list(chosen([_described(section, tenant) for tenant in tenants], only))
+        if not tenants:
+            context.observer(Event("list", message=_finds_nothing(section), level="warning"))
         yield Fleet(section, database, tenants)
+
+
+def _finds_nothing(section: DatabaseSection) -> str:
+    found = section.tenants
+    by = f"{found.of} = {', '.join(found.patterns)}" if found.patterns else "its query"
+    return f"databases.{section.name} has no tenants: {by} finds none" + (" that is not excluded" * bool(found.exclude))
 
 
 @contextmanager
