@@ -11,6 +11,7 @@ import pytest
 
 from pdelta.errors import DatabaseError
 from tests.fixtures.cli import Cli
+from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.pg_fleet import schemas
 from tests.fixtures.pgbouncer import PgBouncer
 from tests.fixtures.postgresql import PostgreSQL
@@ -41,6 +42,11 @@ class Desk:
         result = self.cli("sql", *words, cwd=self.fleet.folder, status=status)
         return result.out + result.err
 
+    def killed(self, point: str, *words: str) -> None:
+        command = [sys.executable, CHILD, point, *words]
+        died = subprocess.run(command, cwd=self.fleet.folder, env=self.cli.env, capture_output=True, check=False)
+        assert died.returncode == -signal.SIGKILL, died.stderr
+
     def write(self, forward: str, reverse: str = "") -> None:
         back = f"-- Reversible delta\n-- {reverse}\n" if reverse else ""
         self.project.write(NAME, f"{HEADERS[self.fleet.engine]}{forward}\n{back}")
@@ -63,6 +69,13 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path, cli: Cli) -> Iterator[D
         yield Desk(SchemaFleet(tmp_path, ["one"], request.getfixturevalue("postgresql"), database), cli)
         return
     fleet = MysqlFleet(tmp_path, ["one"], request.getfixturevalue("mariadb"))
+    yield Desk(fleet, cli)
+    fleet.drop()
+
+
+@pytest.fixture
+def mysql(tmp_path: Path, mariadb: MariaDB, cli: Cli) -> Iterator[Desk]:
+    fleet = MysqlFleet(tmp_path, ["one"], mariadb)
     yield Desk(fleet, cli)
     fleet.drop()
 
@@ -284,11 +297,33 @@ def test_step_when_killed_around_it_and_others_change_the_tenant_then_it_is_done
     desk.write(made, dropped)
     if verb == "rollback":
         desk("apply")
-    command = [sys.executable, CHILD, point, verb]
-    died = subprocess.run(command, cwd=desk.fleet.folder, env=desk.cli.env, capture_output=True, check=False)
-    assert died.returncode == -signal.SIGKILL, died.stderr
+    desk.killed(point, verb)
     desk.sql("ALTER TABLE t ADD COLUMN of_others INT")
     desk.sql("CREATE INDEX of_others ON t (of_others)")
     desk(verb)
     assert desk.sql(INDEX[desk.fleet.engine]) == [("1" if verb == "apply" else "0",)]
     assert "nothing to do" in desk("apply") if verb == "apply" else desk.states == []
+
+
+def test_apply_when_killed_behind_a_setting_then_the_next_run_sets_it_again(mysql: Desk) -> None:
+    mysql.write(
+        """SET sql_mode = 'ANSI_QUOTES'; SET @n = 5; CREATE TABLE "q" (id INT); INSERT INTO "q" VALUES (@n);""",
+        "DROP TABLE q;",
+    )
+    mysql.killed("alone.before:1", "apply")
+    mysql("apply")
+    assert mysql.sql("SELECT id FROM q") == [("5",)]
+
+
+def test_apply_when_killed_behind_a_calculated_variable_then_it_is_not_taken_for_null(mysql: Desk) -> None:
+    mysql.write(
+        "SET @n = (SELECT max(id) FROM t); CREATE TABLE q (id INT); INSERT INTO q VALUES (@n);",
+        "DELETE FROM q; DROP TABLE q; DO 0;",
+    )
+    mysql.killed("alone.before:1", "apply")
+    told = mysql("apply", status=6)
+    assert "what SET @n = (SELECT max(id) FROM t) gave is lost" in told
+    assert mysql.columns("q") == []
+    mysql("rollback", "--only", mysql.tenant)
+    mysql("apply")
+    assert mysql.sql("SELECT id FROM q") == [("9",)]

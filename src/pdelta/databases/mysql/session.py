@@ -14,7 +14,7 @@ Between two deltas the connection forgets all that statements have set.
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -130,9 +130,20 @@ class MysqlSession:
             self._let_go()
         return head
 
-    def hold(self, tenant: str, *, lock_timeout_ms: int) -> AbstractContextManager[None]:  # noqa: ARG002 - the port's
-        """Keep nobody out: each step holds the tenant by itself, and this session from the first to the last."""
-        return nullcontext()
+    @contextmanager
+    def hold(self, tenant: str, *, lock_timeout_ms: int) -> Iterator[None]:
+        """Keep other runs out until a row is ``applied`` or gone, and what is set for the session until then, too.
+
+        Raises:
+            DatabaseError: As its ``cause`` says; ``BUSY`` where another session holds the tenant.
+        """
+        held_before = self._held == tenant
+        self._hold(self._enter(tenant, lock_timeout_ms), tenant, lock_timeout_ms)
+        try:
+            yield
+        finally:
+            if not held_before:
+                self._let_go()
 
     def alone(self, tenant: str, statement: str, *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
         """Execute one statement without a transaction around it.

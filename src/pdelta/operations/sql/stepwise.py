@@ -6,6 +6,7 @@ statement that can share a transaction shares it with the row. A delta that fail
 that were done.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,6 +21,7 @@ from pdelta.sql.ledger import Applied, State, Way, head_of_rows
 from pdelta.sql.naming import concerned, names_in
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece, hint_of
 from pdelta.sql.split import Statement, split
+from pdelta.sql.token import Dialect
 
 _DEFINES: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DROP", "LOCK", "RENAME"})
 """First words of statements after which a table that they are not about has the rows that it had."""
@@ -232,6 +234,7 @@ class Stepwise:
         """Do the steps that are left; give the row after the last one."""
         if row.step < len(pieces) and self._happened(row, _decode(row)):
             row = self._finish(row, pieces[row.step], _decode(row))
+        self._set_again(row, pieces[: row.step])
         while row.step < len(pieces):
             piece = pieces[row.step]
             (statement, *_) = self._split(piece.statement)
@@ -240,6 +243,27 @@ class Stepwise:
             else:
                 row = self._shared(row, piece)
         return row
+
+    def _set_again(self, row: Applied, done: Sequence[Piece]) -> None:
+        """Set what earlier steps have set for a session that has ended since; MySQL's steps share one, and no others.
+
+        Raises:
+            NeedsOperatorError: A variable had a value that was calculated, and would be another one now.
+        """
+        if self._database.dialect is not Dialect.MYSQL:
+            return
+        for piece in done:
+            (statement, *_) = self._split(piece.statement)
+            words = [token.word for token in statement.tokens]
+            if words[0] != "SET":
+                continue
+            if "(" in words and re.search(r"(?<!@)@(?!@)", piece.statement):
+                raise NeedsOperatorError(
+                    f"{self._tenant}: {row.id} stopped after {row.step} of {row.steps} steps, and what "
+                    f"{statement.text} gave is lost with the session that calculated it",
+                    hint=f"take it back, and apply it again: pdelta sql rollback --only {self._tenant}",
+                )
+            self._execute(piece.statement)
 
     def _alone(self, row: Applied, piece: Piece) -> Applied:
         """Do one step that no transaction takes."""
