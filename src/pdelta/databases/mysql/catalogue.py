@@ -32,8 +32,8 @@ _KINDS: Final = frozenset({"database", "event", "function", "package", "procedur
 """Words of statements about what ``_OTHERS`` tell."""
 _OTHERS: Final = (
     (
-        "SELECT 'database', DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA"
-        " WHERE SCHEMA_NAME = DATABASE()"
+        "SELECT word, DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA,"
+        " (SELECT 'database' AS word UNION ALL SELECT 'schema') AS words WHERE SCHEMA_NAME = DATABASE() ORDER BY word"
     ),
     (
         "SELECT TRIGGER_NAME, EVENT_MANIPULATION, EVENT_OBJECT_TABLE, ACTION_ORDER, ACTION_TIMING, ACTION_STATEMENT,"
@@ -56,7 +56,7 @@ _OTHERS: Final = (
         " WHERE EVENT_SCHEMA = DATABASE() ORDER BY CAST(EVENT_NAME AS BINARY)"
     ),
 )
-"""The name comes first; that of the database is the word for it."""
+"""The name comes first; those of the database are the words for it."""
 
 
 def fingerprint(connection: MysqlConnection, tenant: str, names: Collection[str]) -> str:
