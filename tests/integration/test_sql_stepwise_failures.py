@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -327,3 +328,27 @@ def test_apply_when_killed_behind_a_calculated_variable_then_it_is_not_taken_for
     mysql("rollback", "--only", mysql.tenant)
     mysql("apply")
     assert mysql.sql("SELECT id FROM q") == [("9",)]
+
+
+def test_apply_when_the_server_goes_on_with_the_step_of_a_killed_client_then_it_waits_for_the_end(
+    postgres: Desk,
+) -> None:
+    postgres.sql("INSERT INTO t VALUES (10, 2)")
+    postgres.sql(
+        "CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_sleep(0.7); RETURN $1; END'"
+    )
+    postgres.write("CREATE UNIQUE INDEX CONCURRENTLY t_c ON t (slow(c));", "DROP INDEX CONCURRENTLY t_c;")
+    run = subprocess.Popen([*postgres.cli.command, "sql", "apply"], cwd=postgres.fleet.folder, env=postgres.cli.env)
+    try:
+        deadline_s = time.monotonic() + 60
+        while postgres.sql("SELECT count(*) FROM pg_stat_progress_create_index WHERE phase ~ 'building'") == [("0",)]:
+            assert time.monotonic() < deadline_s
+    finally:
+        run.kill()
+        run.wait()
+    assert postgres.states == [("applying", "0")]
+    # The other run has not waited for nothing: there are equal rows, and so there is no index.
+    told = postgres("apply", status=8)
+    assert "could not create unique index" in told
+    assert (postgres.states, postgres.sql("SELECT to_regclass('t_c')")) == ([], [("",)])

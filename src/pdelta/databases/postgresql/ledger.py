@@ -18,6 +18,8 @@ _FAMILY: Final = 0x70644C31
 """The class of our advisory locks: ``pdL1``."""
 _HOLDING: Final = 0x70644C32
 """Of those that are held from a delta's first step to its last: ``pdL2``."""
+_STEPPING: Final = 0x70644C33
+"""Of those that a session shares which executes a step, and that last as long as it does: ``pdL3``."""
 
 APPLIED: Final = "pdelta_applied"
 HISTORY: Final = "pdelta_history"
@@ -77,9 +79,15 @@ class Place(msgspec.Struct, frozen=True):
 
 HOLD: Final = (
     "SELECT set_config('idle_session_timeout', '0', false) FROM pg_settings WHERE name = 'idle_session_timeout';"
-    f"SELECT pg_try_advisory_lock({_HOLDING}, {{}})"
+    f"SELECT pg_try_advisory_lock({_HOLDING}, {{0}})"
+    f" AND CASE WHEN pg_try_advisory_lock({_STEPPING}, {{0}}) THEN pg_advisory_unlock({_STEPPING}, {{0}}) END"
 )
-"""Tries to take the lock of who goes step by step through the tenant with this number."""
+"""Tries to take the lock of who goes step by step through the tenant with this number.
+
+It fails, too, while the server is at work on a step whose client is gone: that goes on until it ends by itself.
+"""
+STEP: Final = f"SELECT pg_advisory_lock_shared({_STEPPING}, {{0}})"
+"""Says that the session is at work on a step in the tenant with this number."""
 
 
 def create(place: Place) -> tuple[str, ...]:

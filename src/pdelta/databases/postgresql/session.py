@@ -223,9 +223,9 @@ class PostgresqlSession:
         try:
             if connection.run("SELECT pg_backend_pid()")[0].rows[0][0] != connection.backend:
                 raise _pooled(tenant)
-            while not connection.run(ledger.HOLD.format(crc32(tenant.encode()) - (1 << 31)))[-1].rows[0][0]:
+            while not connection.run(ledger.HOLD.format(_number(tenant)))[-1].rows[0][0]:
                 if time.monotonic() >= deadline_s:
-                    reason = "another run is at work there"
+                    reason = "another run is at work there, or a statement of one that was killed"
                     raise DatabaseError(f"{tenant}: {reason}; {_UNCHANGED}", cause=Cause.BUSY, reason=reason)
                 time.sleep(_ASK_AGAIN_S)
             yield
@@ -235,7 +235,7 @@ class PostgresqlSession:
             connection.close()
 
     def alone(self, tenant: str, statement: str, *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
-        """Execute one statement without a transaction around it.
+        """Execute one statement without a transaction around it; ``hold`` waits for it, even if the client is gone.
 
         What it needs of settings is then the session's, and so the session must be ours: behind a pooler another
         client would meet them. ``Server.direct`` leads past it.
@@ -252,7 +252,8 @@ class PostgresqlSession:
         settings = [f"SET lock_timeout = {lock_timeout_ms}", f"SET statement_timeout = {statement_timeout_ms}"]
         settings += [f"SET search_path TO {', '.join(map(name, path))}"] if path else []
         try:
-            connection.run(";".join((*settings, "SET standard_conforming_strings = on")))
+            step = ledger.STEP.format(_number(tenant))
+            connection.run(";".join((step, *settings, "SET standard_conforming_strings = on")))
             connection.run(text)
         except StatementError as error:
             line = Line(text, Role.PIECE, tenant, number=1)
@@ -528,6 +529,11 @@ class PostgresqlSession:
         # Of a connection that breaks now it is rolled back anyhow, and the next use connects again.
         with suppress(BrokenError):
             connection.run("; ".join(roll_back()))
+
+
+def _number(tenant: str) -> int:
+    """Give the number of a tenant that our advisory locks have."""
+    return crc32(tenant.encode()) - (1 << 31)
 
 
 def _pooled(tenant: str) -> DatabaseError:
