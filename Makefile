@@ -25,7 +25,7 @@ demo: .venv/runtime.stamp ## Take the tour in a temporary folder
 
 test: .venv/dev.stamp ## Run every test, against a real sshd on loopback
 	@scripts/set_up.sh tools
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: .venv/dev.stamp ## Format, lint, types, architecture, documents, unit tests
 	$(BIN)/ruff format --check .
