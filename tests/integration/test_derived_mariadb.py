@@ -51,7 +51,10 @@ def check_scope(result: Derived, bench: MariadbBench) -> None:
     """No question about the catalogue makes the server look through all databases, which may be thousands."""
     for piece in result.pieces:
         asked = [text for text in piece.before if text.startswith((GUARD, LOSS_GUARD))]
-        for text in (*asked, *(f"SELECT {one}" for one in (piece.undo, piece.late_undo) if one)):
+        for text in (
+            *asked,
+            *(f"SELECT {one}" for one in (piece.undo, piece.late_undo, piece.calculated and piece.statement) if one),
+        ):
             # What names something that an earlier piece makes can't be explained yet.
             with suppress(pymysql.MySQLError):
                 told = [str(row[-1]) for row in bench.ask(f"EXPLAIN {text}")]

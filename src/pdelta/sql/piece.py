@@ -34,6 +34,7 @@ class Piece(msgspec.Struct, frozen=True):
         late_undo: The same as ``undo``, evaluated after ``statement``, for what only exists then.
         after: Statements that come last.
         alone: Whether the statement can't stand in a transaction.
+        calculated: Whether ``statement`` is an expression whose value in the tenant is executed; it is ``alone`` then.
     """
 
     statement: str
@@ -42,3 +43,4 @@ class Piece(msgspec.Struct, frozen=True):
     late_undo: str = ""
     after: tuple[str, ...] = ()
     alone: bool = False
+    calculated: bool = False

@@ -238,7 +238,7 @@ class Stepwise:
         while row.step < len(pieces):
             piece = pieces[row.step]
             (statement, *_) = self._split(piece.statement)
-            if needs_no_transaction(statement, self._database.dialect):
+            if piece.calculated or needs_no_transaction(statement, self._database.dialect):
                 row = self._alone(row, piece)
             else:
                 row = self._shared(row, piece)
@@ -268,6 +268,8 @@ class Stepwise:
     def _alone(self, row: Applied, piece: Piece) -> Applied:
         """Do one step that no transaction takes."""
         self._surround(piece.before)
+        if piece.calculated:
+            piece = msgspec.structs.replace(piece, statement=self._evaluated(piece.statement))
         self._make_room(piece)
         (statement, *_) = self._split(piece.statement)
         names = tuple(sorted(concerned(statement, self._database.dialect)))

@@ -71,6 +71,7 @@ def _plain(piece: Piece) -> Piece:
         str(piece.late_undo),
         tuple(map(str, piece.after)),
         piece.alone,
+        piece.calculated,
     )
 
 

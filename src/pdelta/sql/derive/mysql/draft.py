@@ -30,7 +30,9 @@ class Change(msgspec.Struct, frozen=True):
         undo: An expression, evaluated before the statement.
         late: An expression, evaluated after it.
         statement: What is executed in place of the statement; None for itself.
+        after: What comes last in the same transaction, of a statement that shares one.
         first: Pieces that come before.
+        last: Pieces that come after.
         rows: Whether the reverse depends on rows.
         turn: When it is taken back, of several clauses of one statement, which have happened at once.
         guards: An expression of what is asked before any clause is taken back.
@@ -46,7 +48,9 @@ class Change(msgspec.Struct, frozen=True):
     undo: str = ""
     late: str = ""
     statement: str | None = None
+    after: tuple[str, ...] = ()
     first: tuple[Piece, ...] = ()
+    last: tuple[Piece, ...] = ()
     rows: bool = False
     turn: Turn = Turn.COLUMN
     guards: str = ""
@@ -97,7 +101,8 @@ class Delta(Draft):
             if fresh.piece < 0:
                 fresh.piece = self.place
         text = statement if change.statement is None else change.statement
-        self.pieces.append(Piece(text, change.before, change.undo, change.late, alone=alone))
+        self.pieces.append(Piece(text, change.before, change.undo, change.late, change.after, alone=alone))
+        self.pieces.extend(change.last)
 
     def renamed(self, table: Name, new: Name) -> None:
         """Know a table by its new name."""

@@ -1,0 +1,349 @@
+"""What takes back INSERT, REPLACE, UPDATE and DELETE in MariaDB: triggers of ours keep each row as it was and became.
+
+They are made before the statement and dropped after it, for both commit by themselves, and do nothing for any other
+session. The statement itself shares its transaction with the row of the ledger that says so.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Final
+
+import msgspec
+
+from pdelta.sql.derive.mysql.draft import Change, Delta
+from pdelta.sql.derive.mysql.text import (
+    MysqlReader,
+    Name,
+    each,
+    guard,
+    has_triggers,
+    joined,
+    literal,
+    on_mariadb,
+    quoted_name,
+    said,
+    same_table,
+    when,
+)
+from pdelta.sql.derive.result import RefusedError
+from pdelta.sql.piece import GUARD, Piece
+from pdelta.sql.split import Statement
+
+_KEEPING: Final = "@pdelta_keeping"
+"""The variable that says to our triggers, in the session of the delta alone, which tables they are to fill."""
+_SEEN: Final[Mapping[str, frozenset[str]]] = {
+    "INSERT": frozenset({"INSERT"}),
+    "REPLACE": frozenset({"DELETE", "INSERT"}),
+    "UPDATE": frozenset({"UPDATE"}),
+    "DELETE": frozenset({"DELETE"}),
+}
+"""What triggers see of a statement, by its verb."""
+
+
+def change_rows(delta: Delta, statement: Statement) -> Change:
+    """Take away the rows that came, and bring back those that were there; refused where they have changed since.
+
+    Nothing is kept of tables and columns that the delta itself has made: the reverse drops them.
+
+    Raises:
+        RefusedError: It may change several tables, or can't be read.
+    """
+    reader = MysqlReader(statement)
+    verb = reader.word
+    reader.at += 1
+    while reader.take_one("LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "QUICK", "IGNORE", "INTO", "FROM"):
+        pass
+    table = reader.table()
+    if reader.word in {",", "USING", "JOIN", "INNER", "LEFT", "RIGHT", "CROSS", "STRAIGHT_JOIN"}:
+        raise RefusedError("a statement that may change several tables is not derived")
+    if table in delta.tables:
+        return Change(before=(guard(_triggers(table)),))
+    columns = _set_columns(reader) if verb == "UPDATE" else []
+    if not columns or any((table, column.folded) not in delta.columns for column in columns):
+        return _Keeping(delta, statement, table, columns).change()
+    for column in columns:
+        fresh = delta.columns[table, column.folded]
+        fresh.table, fresh.column, fresh.piece, fresh.filled = table, column, delta.place, True
+    selves = (
+        f"CASE WHEN EXISTS (SELECT 1 FROM information_schema.columns WHERE {same_table(table)}"
+        " AND extra LIKE '%on update%') THEN"
+        f" {literal(f'{table.name} has a column that changes with every update')} END"
+    )
+    return Change(before=(guard(_triggers(table)), guard(selves)))
+
+
+def _triggers(table: Name) -> str:
+    return f"CASE WHEN {has_triggers(table)} THEN {literal(f'{table.name} has triggers')} END"
+
+
+def _set_columns(reader: MysqlReader) -> list[Name]:
+    """Give the columns that an UPDATE of one table sets.
+
+    Raises:
+        RefusedError: That can't be told.
+    """
+    reader.take("AS")
+    if reader.word != "SET":
+        reader.plain_name()
+    reader.expect("SET")
+    found: list[Name] = []
+    while not found or reader.take(","):
+        name = reader.plain_name()
+        if reader.take("."):
+            name = reader.plain_name()
+        found.append(name)
+        reader.expect("=")
+        while not reader.is_over and reader.word not in {",", "WHERE", "ORDER", "LIMIT"}:
+            if reader.word == "(":
+                reader.skip_brackets()
+            else:
+                reader.at += 1
+    return found
+
+
+class _Keeping:
+    """One statement whose rows are kept: in ``old`` as they were, in ``new`` as they are after it.
+
+    Args:
+        delta: What it is a part of.
+        statement: It.
+        table: What it changes.
+        columns: That an UPDATE sets.
+    """
+
+    def __init__(self, delta: Delta, statement: Statement, table: Name, columns: Sequence[Name]) -> None:
+        words = [token.word for token in statement.tokens]
+        self._verb = words[0]
+        self._upserts = ("ON", "DUPLICATE") in pairwise(words)
+        self._only_adds = self._verb == "INSERT" and not self._upserts
+        self._calls = _calls(statement)
+        self._table = table
+        self._set = ", ".join(literal(column.name) for column in columns)
+        self._at_most = delta.terms.rows_at_most
+        self._kept = delta.names.kept()
+        self._old, self._new = Name(f"{self._kept}_o"), Name(f"{self._kept}_n")
+
+    def change(self) -> Change:
+        """Give what is executed, and what takes it back."""
+        seen = _SEEN[self._verb] | ({"UPDATE"} if self._upserts else frozenset())
+        named = {verb: Name(f"{self._kept}_{verb[0].lower()}") for verb in sorted(seen)}
+        tables = (self._old, self._new)
+        first = [
+            *(_calculated(self._like(one), said(f"DROP TABLE {one};")) for one in tables),
+            *(_calculated(self._trigger(*one), said(f"DROP TRIGGER IF EXISTS {one[1]};")) for one in named.items()),
+        ]
+        first[0] = msgspec.structs.replace(first[0], before=self._questions())
+        return Change(
+            first=tuple(first),
+            before=(f"SET {_KEEPING} = {literal(self._kept)}",),
+            late=joined(self._restored()),
+            after=(f"SET {_KEEPING} = NULL", *map(self._limited, tables)),
+            last=tuple(Piece(f"DROP TRIGGER {name}", alone=True) for name in named.values()),
+            rows=True,
+        )
+
+    def _questions(self) -> tuple[str, ...]:
+        """Refuse where more would change than rows of the table, or they would not be found again."""
+        table, shown = self._table, self._table.name
+        keyed = (
+            f"information_schema.columns c WHERE {same_table(table, column='c.table_name')} AND c.column_key = 'PRI'"
+        )
+        plain = f"information_schema.tables WHERE {same_table(table)} AND table_type = 'BASE TABLE'"
+        called = (
+            "information_schema.routines WHERE routine_schema = database() AND routine_type = 'FUNCTION'"
+            f" AND routine_name IN ({', '.join(map(literal, self._calls)) or 'NULL'})"
+        )
+        asked = (
+            f"CASE WHEN NOT EXISTS (SELECT 1 FROM {plain}) THEN {literal(f'{shown} is no plain table')}"
+            f" WHEN NOT EXISTS (SELECT 1 FROM {keyed}) THEN"
+            f" {literal(f'{shown} has no primary key, by which rows could be found again')}"
+            f" WHEN {has_triggers(table)} THEN {literal(f'{shown} has triggers, and what they change is not kept')}"
+            f" WHEN EXISTS (SELECT 1 FROM {self._reached()}) THEN"
+            f" {literal(f'foreign keys to {shown} may change other rows with its own, and those are not kept')}"
+            f" WHEN EXISTS (SELECT 1 FROM {called}) THEN"
+            " 'it calls a function of the database, and what that changes is not kept' END"
+        )
+        return on_mariadb("what rows were like"), guard(asked)
+
+    def _reached(self) -> str:
+        """Give the source of foreign keys by which rows are changed that nobody keeps."""
+        keys = _cascades(self._table, "delete_rule")
+        if self._only_adds:
+            # Which rows have come to point to those that go is asked later, but not of the table itself.
+            return f"{keys} AND {same_table(self._table, column='k.table_name')}"
+        if self._verb == "UPDATE":
+            updated = f"{_cascades(self._table, 'update_rule')} AND k.referenced_column_name IN ({self._set})"
+            return f"(SELECT 1 FROM {updated} UNION ALL SELECT 1 FROM {keys} AND {self._moves()}) u"
+        return _cascades(self._table, "delete_rule", "update_rule")
+
+    def _moves(self) -> str:
+        """Give the condition that an UPDATE sets columns of the primary key."""
+        where = same_table(self._table, column="p.table_name")
+        return (
+            f"EXISTS (SELECT 1 FROM information_schema.columns p WHERE {where} AND p.column_key = 'PRI'"
+            f" AND p.column_name IN ({self._set}))"
+        )
+
+    def _like(self, kept: Name) -> str:
+        """Give the expression of what makes a table for kept rows: the same columns, and the same primary key."""
+        where = same_table(self._table, column="s.table_name")
+        part = f"concat({quoted_name('s.column_name')}, coalesce(concat('(', s.sub_part, ')'), ''))"
+        key = (
+            f"(SELECT group_concat({part} ORDER BY s.seq_in_index SEPARATOR ', ') FROM information_schema.statistics s"
+            f" WHERE {where} AND s.index_name = 'PRIMARY')"
+        )
+        columns = self._listed("{n}")
+        begin = f"CREATE TABLE {kept} (PRIMARY KEY ("
+        return said(begin, (key,), ")) ENGINE = InnoDB AS SELECT ", columns, f" FROM {self._table} WHERE false")
+
+    def _trigger(self, verb: str, called: Name) -> str:
+        """Give the expression of what makes a trigger that sees what a statement does of this kind.
+
+        What is changed twice was in the end what it was before the first time.
+        """
+        columns = self._listed("{n}")
+        went = (
+            f"INSERT INTO {self._old} (",
+            columns,
+            ") SELECT ",
+            self._listed("'OLD.'", "{n}"),
+            f" FROM (SELECT 1) AS one WHERE NOT EXISTS (SELECT 1 FROM {self._new} AS x WHERE ",
+            self._listed("'x.'", "{n}", "' <=> OLD.'", "{n}", between=" AND ", keys=True),
+            f"); DELETE FROM {self._new} WHERE ",
+            self._listed("{n}", "' <=> OLD.'", "{n}", between=" AND ", keys=True),
+            "; ",
+        )
+        came = (f"INSERT INTO {self._new} (", columns, ") VALUES (", self._listed("'NEW.'", "{n}"), "); ")
+        return said(
+            f"CREATE TRIGGER {called} AFTER {verb} ON {self._table} FOR EACH ROW BEGIN"
+            f" IF {_KEEPING} <=> {literal(self._kept)} THEN ",
+            *(went if verb != "INSERT" else ()),
+            *(came if verb != "DELETE" else ()),
+            "END IF; END",
+        )
+
+    def _listed(self, *parts: str, between: str = ", ", keys: bool = False) -> tuple[str]:
+        """Give the expression of something for each column, or each of the key; ``{n}`` is its name in backticks."""
+        item = f"concat({', '.join(parts)})".replace("{n}", quoted_name("k.column_name"))
+        # What is calculated from others comes by itself.
+        where = f"{same_table(self._table, column='k.table_name')} AND k.is_generated = 'NEVER'"
+        only = " AND k.column_key = 'PRI'" if keys else ""
+        order = f"ORDER BY k.ordinal_position SEPARATOR {literal(between)}"
+        return (f"(SELECT group_concat({item} {order}) FROM information_schema.columns k WHERE {where}{only})",)
+
+    def _limited(self, kept: Name) -> str:
+        limit = self._at_most
+        many = literal(f"it changes more than {limit} rows of {self._table.name}, and no more are kept")
+        return guard(
+            f"CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM {kept} LIMIT {limit + 1}) x) > {limit} THEN {many} END"
+        )
+
+    def _restored(self) -> Iterator[str]:
+        """Give the expressions of the reverse: rows go, become and come back by their primary key."""
+        table, old, new = self._table, self._old, self._new
+        key = self._listed("'t.'", "{n}", "' <=> x.'", "{n}", between=" AND ", keys=True)
+        other = self._listed("'o.'", "{n}", "' <=> x.'", "{n}", between=" AND ", keys=True)
+        columns = self._listed("{n}")
+        yield said(f"{GUARD} SELECT {_triggers(table)};")
+        if self._verb != "DELETE":
+            # By its collation a value may be equal to another.
+            bytes_ = "if(k.collation_name IS NULL, {0}, concat('CAST(', {0}, ' AS BINARY)'))"
+            same = (bytes_.replace("{0}", f"concat('{one}.', {{n}})") for one in "tx")
+            content = self._listed(" ,' <=> ', ".join(same), between=" AND ")
+            missing = f" FROM {new} x WHERE NOT EXISTS (SELECT 1 FROM {table} t WHERE "
+            yield said(_refuses(f" rows of {table.name} were changed since"), missing, key, " AND ", content, ");")
+        went, became, came = (
+            said(f"DELETE t FROM {table} t JOIN {new} x ON ", key, f" WHERE NOT {_among(old)}", other, ");"),
+            said(
+                f"UPDATE {table} t JOIN {old} x ON ",
+                key,
+                " SET ",
+                self._listed("'t.'", "{n}", "' = x.'", "{n}"),
+                f" WHERE {_among(new)}",
+                other,
+                ");",
+            ),
+            said(
+                f"INSERT INTO {table} (",
+                columns,
+                ") SELECT ",
+                columns,
+                f" FROM {old} x WHERE NOT {_among(new)}",
+                other,
+                ");",
+            ),
+        )
+        again = said(
+            _refuses(f" rows of {table.name} are there again"),
+            f" FROM {old} x JOIN {table} t ON ",
+            key,
+            f" WHERE NOT {_among(new)}",
+            other,
+            ");",
+        )
+        if self._only_adds:
+            yield from (self._pointed_to(), went)
+        elif self._verb == "DELETE":
+            yield from (again, came)
+        else:
+            moves = self._moves() if self._verb == "UPDATE" else "true"
+            yield when(moves, joined([self._pointed_to(), again, went]))
+            yield became
+            yield when(moves, came)
+
+    def _pointed_to(self) -> str:
+        """Give the expression of guards: no other row goes with one that goes, or is changed with it."""
+        keys = _cascades(self._table, "delete_rule")
+        came = literal(f"foreign keys to {self._table.name} have come or gone since")
+        still = said(f"{GUARD} SELECT CASE WHEN (SELECT count(*) FROM {keys}) <> ", (f"(SELECT count(*) FROM {keys})",))
+        condition = f"concat('t.', {quoted_name('k.column_name')}, ' = x.', {quoted_name('k.referenced_column_name')})"
+        begin = _refuses(" rows of other tables point to rows that would go, and would be changed with them")
+        each_key = said(
+            f"{begin} FROM ",
+            (quoted_name("k.table_name"),),
+            f" t JOIN {self._new} x ON ",
+            (f"group_concat({condition} SEPARATOR ' AND ')",),
+            ";",
+        )
+        grouped = f"(SELECT {each_key} AS text FROM {keys} GROUP BY k.table_name, k.constraint_name) g"
+        return joined([still, literal(f" THEN {came} END;"), each("g.text", grouped, "g.text")])
+
+
+def _calls(statement: Statement) -> list[str]:
+    """Give the names before a bracket, which may be of functions.
+
+    Raises:
+        RefusedError: One is of another database.
+    """
+    found: list[str] = []
+    words = [token.word for token in statement.tokens]
+    for place, following in enumerate(words[1:]):
+        if following == "(":
+            found.append(statement.tokens[place].text.strip("`"))
+            if words[place - 1] == ".":
+                raise RefusedError(f"{found[-1]} may be a function of another database")
+    return found
+
+
+def _cascades(table: Name, *rules: str) -> str:
+    """Give the source of the columns ``k`` of foreign keys to a table that change rows with its own."""
+    changing = " OR ".join(f"r.{rule} IN ('CASCADE', 'SET NULL', 'SET DEFAULT')" for rule in rules)
+    return (
+        "information_schema.key_column_usage k JOIN information_schema.referential_constraints r"
+        " ON r.table_name = k.table_name AND r.constraint_name = k.constraint_name"
+        " WHERE k.table_schema = database() AND r.constraint_schema = database() AND"
+        f" k.referenced_table_schema = database() AND k.referenced_table_name = {literal(table.name)} AND ({changing})"
+    )
+
+
+def _calculated(expression: str, undo: str) -> Piece:
+    return Piece(expression, undo=undo, alone=True, calculated=True)
+
+
+def _refuses(words: str) -> str:
+    """Give the beginning of a guard that counts."""
+    return f"{GUARD} SELECT CASE WHEN count(*) > 0 THEN concat(count(*), {literal(words)}) END"
+
+
+def _among(kept: Name) -> str:
+    return f"EXISTS (SELECT 1 FROM {kept} o WHERE "
