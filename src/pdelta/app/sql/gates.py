@@ -2,9 +2,10 @@
 
 import os
 import signal
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from pdelta.app.context import Context
@@ -34,7 +35,7 @@ def conduct_for(fleet: Fleet, context: Context) -> Conduct:
         if gate.kind in {across.THERE, across.GONE}:
             return _order_holds(fleet, gate, targets)
         if gate.kind == "command":
-            return _command_holds(gate.text, [tenant_of(target) for target in targets])
+            return command_holds(gate.text, [tenant_of(target) for target in targets])
         return _select_holds(fleet, gate.text, targets)
 
     return Conduct(time.sleep, ask, context.observer)
@@ -47,33 +48,55 @@ def _order_holds(fleet: Fleet, gate: Gate, targets: Sequence[Target]) -> str:
         return error.message
 
 
-def _command_holds(command: str, tenants: Sequence[str]) -> str:
+def command_holds(command: str, tenants: Sequence[str]) -> str:
     """Run a gate's command with the wave's tenants on its input, one a line; it holds where that ends with 0."""
     from subprocess import PIPE, Popen, TimeoutExpired
 
     names = "\n".join(tenants) + "\n"
-    # In a session of its own, so that it ends with all that it has started; Ctrl-C is for us, and we end it then.
-    with Popen(
-        ["/bin/sh", "-c", command],
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    ) as process:
-        try:
-            said, complaint = process.communicate(names, timeout=GATE_TIMEOUT_S)
-        except TimeoutExpired:
-            _end(process)
+    process: Popen[str] | None = None
+    try:
+        with _held_back():
+            # In a session of its own, so that it ends with all that it has started. Ctrl-C is for us: we end it then.
+            process = Popen(
+                ["/bin/sh", "-c", command],
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+        said, complaint = process.communicate(names, timeout=GATE_TIMEOUT_S)
+    except BaseException as error:
+        if process is not None:
+            with process:
+                _end(process)
+        if isinstance(error, TimeoutExpired):
             return f"{command} did not end within {GATE_TIMEOUT_S:g} s"
-        except BaseException:
-            _end(process)
-            raise
+        raise
     if not process.returncode:
         return ""
     lines = (complaint.strip() or said.strip()).splitlines()
     return f"{command} ended with {process.returncode}" + (f": {lines[-1]}" if lines else "")
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Let a signal that ends us wait for the end of this: what is begun inside is known then, and can be ended too."""
+    if threading.current_thread() is not threading.main_thread():
+        # There no signal is handled.
+        yield
+        return
+    held: list[int] = []
+    ends = (signal.SIGINT, signal.SIGTERM)
+    former = {number: signal.signal(number, lambda caught, _: held.append(caught)) for number in ends}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+    for caught in held:
+        signal.raise_signal(caught)
 
 
 def _end(process: "Popen[str]") -> None:
