@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
-WORKERS ?= 2
+# Half of its time a test waits for another process.
+WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 
 .PHONY: help demo test check bench benchsql soak docs clean
 
