@@ -21,7 +21,7 @@ SOAK: Final = os.environ.get("PDELTA_SOAK") == "1"
 NAME: Final = "delta_20250401_rows"
 CHILD: Final = str(Path(__file__).parents[1] / "faults" / "sql_child.py")
 DELTA: Final = "UPDATE t SET c = c * 10 WHERE id < 9;\nINSERT INTO t VALUES (7, 7);\n"
-STEPS: Final = 60
+STEPS: Final = 32
 """More passes of the fail point than the delta has."""
 
 

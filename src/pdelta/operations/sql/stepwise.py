@@ -17,6 +17,7 @@ from pdelta.errors import Cause, DatabaseError, GuardError, NeedsOperatorError, 
 from pdelta.formats.sql_moves import PlannedMove
 from pdelta.operations.sql.work import Workshop
 from pdelta.sql.alone import needs_no_transaction
+from pdelta.sql.derive.kept import may_repeat
 from pdelta.sql.ledger import Applied, State, Way, head_of_rows
 from pdelta.sql.naming import concerned, names_in
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece, hint_of
@@ -272,6 +273,11 @@ class Stepwise:
             piece = msgspec.structs.replace(piece, statement=self._evaluated(piece.statement))
         self._make_room(piece)
         (statement, *_) = self._split(piece.statement)
+        if may_repeat(statement):
+            undo = self._evaluated(piece.undo)
+            self._execute(piece.statement)
+            # Whoever finds the row as it was before does it again.
+            return self._done(row, piece, _Captured(_decode(row).explicit, undo=undo))
         names = tuple(sorted(concerned(statement, self._database.dialect)))
         captured = msgspec.structs.replace(
             _decode(row),
@@ -293,19 +299,25 @@ class Stepwise:
 
     def _finish(self, row: Applied, piece: Piece, captured: _Captured) -> Applied:
         """Record that a step was done; after the last one that is left to what ends the move."""
+        after = self._done(row, piece, captured)
+        return self._record(after) if after.step < after.steps else after
+
+    def _done(self, row: Applied, piece: Piece, captured: _Captured) -> Applied:
+        """Give the row behind a step that was done."""
         late = self._evaluated(piece.late_undo)
         self._surround(piece.after)
-        after = msgspec.structs.replace(
+        return msgspec.structs.replace(
             row,
             step=row.step + 1,
             reverse=late + captured.undo + row.reverse,
             captured=_encode(_Captured(captured.explicit)),
         )
-        return self._record(after) if after.step < after.steps else after
 
     def _shared(self, row: Applied, piece: Piece) -> Applied:
-        """Do one step in a transaction with the row that says so."""
-        self._record(row)
+        """Do one step in a transaction with the row that says so, and that it says of the steps before it as well."""
+        former = self._rows.get(row.id)
+        if former is None or (former.state, former.digest) != (row.state, row.digest):
+            self._record(row)
         after = msgspec.structs.replace(row, step=row.step + 1, captured=_encode(_Captured(_decode(row).explicit)))
         head = head_of_rows(self._rows.values())
         move = Move(Way.APPLY, after, (piece,), replaces=True)

@@ -8,7 +8,11 @@ part of the name that it had.
 
 import re
 from hashlib import sha256
+from itertools import pairwise
 from typing import Final
+
+from pdelta.sql.split import Statement
+from pdelta.sql.token import Kind
 
 PARKED: Final = "_pdelta_park_"
 """Begins the name of what a delta dropped and what its reverse brings back."""
@@ -23,6 +27,14 @@ _SHOWN: Final = 24
 def key_of(delta: str) -> str:
     """Give the digits by which a delta's parked and kept things are told from those of others."""
     return sha256(delta.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+
+
+def may_repeat(statement: Statement) -> bool:
+    """Say whether a statement makes or removes what rows are kept by, and is done twice as well as once."""
+    words = [token.word for token in statement.tokens]
+    known = {("IF", "EXISTS"), ("IF", "NOT"), ("OR", "REPLACE")}
+    first = next((token.text.strip("`") for token in statement.tokens if token.kind is Kind.QUOTED), "")
+    return words[0] in {"CREATE", "DROP"} and not known.isdisjoint(pairwise(words[:5])) and first.startswith(KEPT)
 
 
 class Names:

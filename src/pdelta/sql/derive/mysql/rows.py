@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
-import msgspec
-
 from pdelta.sql.derive.mysql.draft import Change, Delta
 from pdelta.sql.derive.mysql.text import (
     MysqlReader,
@@ -127,18 +125,19 @@ class _Keeping:
         """Give what is executed, and what takes it back."""
         seen = _SEEN[self._verb] | ({"UPDATE"} if self._upserts else frozenset())
         named = {verb: Name(f"{self._kept}_{verb[0].lower()}") for verb in sorted(seen)}
-        tables = (self._old, self._new)
-        first = [
-            *(_calculated(self._like(one), said(f"DROP TABLE {one};")) for one in tables),
-            *(_calculated(self._trigger(*one), said(f"DROP TRIGGER IF EXISTS {one[1]};")) for one in named.items()),
-        ]
-        first[0] = msgspec.structs.replace(first[0], before=self._questions())
+        removed = [f"DROP TRIGGER IF EXISTS {name}" for name in named.values()]
+        # With the first table the ledger says what all of it is taken back by; what is made then may be made again.
+        cleared = "".join(f"{text};" for text in (*removed, f"DROP TABLE IF EXISTS {self._old}, {self._new}"))
+        first = Piece(
+            self._like(self._old), before=self._questions(), undo=literal(cleared), alone=True, calculated=True
+        )
+        others = (self._like(self._new, "IF NOT EXISTS "), *(self._trigger(*one) for one in named.items()))
         return Change(
-            first=tuple(first),
+            first=(first, *(Piece(text, alone=True, calculated=True) for text in others)),
             before=(f"SET {_KEEPING} = {literal(self._kept)}",),
             late=joined(self._restored()),
-            after=(f"SET {_KEEPING} = NULL", *map(self._limited, tables)),
-            last=tuple(Piece(f"DROP TRIGGER {name}", alone=True) for name in named.values()),
+            after=(f"SET {_KEEPING} = NULL", self._limited(self._old), self._limited(self._new)),
+            last=tuple(Piece(text, alone=True) for text in removed),
             rows=True,
         )
 
@@ -184,7 +183,7 @@ class _Keeping:
             f" AND p.column_name IN ({self._set}))"
         )
 
-    def _like(self, kept: Name) -> str:
+    def _like(self, kept: Name, how: str = "") -> str:
         """Give the expression of what makes a table for kept rows: the same columns, and the same primary key."""
         where = same_table(self._table, column="s.table_name")
         part = f"concat({quoted_name('s.column_name')}, coalesce(concat('(', s.sub_part, ')'), ''))"
@@ -193,7 +192,7 @@ class _Keeping:
             f" WHERE {where} AND s.index_name = 'PRIMARY')"
         )
         columns = self._listed("{n}")
-        begin = f"CREATE TABLE {kept} (PRIMARY KEY ("
+        begin = f"CREATE TABLE {how}{kept} (PRIMARY KEY ("
         return said(begin, (key,), ")) ENGINE = InnoDB AS SELECT ", columns, f" FROM {self._table} WHERE false")
 
     def _trigger(self, verb: str, called: Name) -> str:
@@ -215,7 +214,7 @@ class _Keeping:
         )
         came = (f"INSERT INTO {self._new} (", columns, ") VALUES (", self._listed("'NEW.'", "{n}"), "); ")
         return said(
-            f"CREATE TRIGGER {called} AFTER {verb} ON {self._table} FOR EACH ROW BEGIN"
+            f"CREATE OR REPLACE TRIGGER {called} AFTER {verb} ON {self._table} FOR EACH ROW BEGIN"
             f" IF {_KEEPING} <=> {literal(self._kept)} THEN ",
             *(went if verb != "INSERT" else ()),
             *(came if verb != "DELETE" else ()),
@@ -334,10 +333,6 @@ def _cascades(table: Name, *rules: str) -> str:
         " WHERE k.table_schema = database() AND r.constraint_schema = database() AND"
         f" k.referenced_table_schema = database() AND k.referenced_table_name = {literal(table.name)} AND ({changing})"
     )
-
-
-def _calculated(expression: str, undo: str) -> Piece:
-    return Piece(expression, undo=undo, alone=True, calculated=True)
 
 
 def _refuses(words: str) -> str:
