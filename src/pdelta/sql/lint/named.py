@@ -1,12 +1,14 @@
 """The names that a statement has: of what it changes, and of what it reads or refers to.
 
 Called by the rules about many tenants, which ask where the names lead. Told by tokens, and never complete: what a
-routine's body names in a string is not seen.
+routine's body names is not seen.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
+from pdelta.errors import ScriptError
 from pdelta.sql.lint.case import Case
 from pdelta.sql.lint.reading import (
     AlterTable,
@@ -23,6 +25,7 @@ from pdelta.sql.lint.reading import (
 from pdelta.sql.lint.shape import columns_added, columns_defined, writes_within
 from pdelta.sql.lint.sources import sources
 from pdelta.sql.token import Dialect, Kind, Token
+from pdelta.sql.tokens import tokenize
 
 OF_SERVER: Final = frozenset(
     {"ROLE", "USER", "GROUP", "DATABASE", "SCHEMA", "TABLESPACE", "EXTENSION", "LANGUAGE", "PUBLICATION"}
@@ -51,7 +54,10 @@ _BEFORE_NAMES: Final = {
 }
 _BESIDE: Final = frozenset({"INHERIT", "PARTITION", "RENAME", "TABLE"})
 """Behind these an action of ALTER names another table, or the new name of its own."""
-_BEFORE_TYPES: Final = frozenset({"::", "OF", "RETURNS", "SETOF"})
+_BEFORE_TYPES: Final = frozenset({"::", "AS", "OF", "RETURNS", "SETOF"})
+_BY_TEXT: Final = frozenset({"NEXTVAL", "CURRVAL", "SETVAL", "PG_GET_SERIAL_SEQUENCE"})
+"""Functions whose first argument is a name in a string; so are casts to the types of ``_NAMED_BY_TEXT``."""
+_NAMED_BY_TEXT: Final = re.compile(r"REG(?:CLASS|TYPE|PROC|PROCEDURE|OPER|OPERATOR|CONFIG|DICTIONARY|COLLATION)")
 _GRANTED: Final = frozenset({"TABLE", "SEQUENCE", "FUNCTION", "PROCEDURE", "ROUTINE", "TYPE", "DOMAIN"})
 
 
@@ -86,6 +92,7 @@ def read(case: Case) -> Iterator[Name]:
         yield from _models(case.shape, case.dialect)
     if case.dialect is Dialect.POSTGRESQL:
         yield from _types(case)
+        yield from _in_strings(case)
     if case.dialect is not Dialect.SQLITE:
         yield from _called(case)
 
@@ -101,21 +108,30 @@ def _plain(case: Case) -> Iterator[Name]:
         if not OF_SERVER & set(words[1:4]):
             yield from _thing(case)
     elif words[0] in _BEFORE_NAMES:
-        cursor.at = 1
-        cursor.group()
-        cursor.skip_any(_BEFORE_NAMES[words[0]])
-        if cursor.word() == "SCHEMA":
-            yield from _schemas(cursor)
-            return
-        for piece in pieces(cursor.rest(), case.dialect):
-            if words[0] == "COPY" and "TO" in piece.words:
-                return
-            inner = piece.cursor
-            inner.skip("ONLY")
-            names = (inner.name(), inner.name() if inner.skip("TO") else None)
-            yield from filter(None, names)
+        yield from _listed(cursor, words[0])
+    elif words[:3] == ["IMPORT", "FOREIGN", "SCHEMA"]:
+        place = words.index("INTO") if "INTO" in words else len(words)
+        into = Cursor(case.tokens[place + 1 :], case.dialect).name()
+        yield from (Name((name.last, "*"), name.line) for name in filter(None, [into]))
     elif words[0] == "LOAD" or (words[0] == "SELECT" and case.dialect is Dialect.POSTGRESQL):
         yield from _filled(case)
+
+
+def _listed(cursor: Cursor, verb: str) -> Iterator[Name]:
+    """Give the names that stand behind a verb and its options."""
+    cursor.at = 1
+    cursor.group()
+    cursor.skip_any(_BEFORE_NAMES[verb])
+    if cursor.word() == "SCHEMA":
+        yield from _schemas(cursor)
+        return
+    for piece in pieces(cursor.rest(), cursor.dialect):
+        if verb == "COPY" and "TO" in piece.words:
+            return
+        inner = piece.cursor
+        inner.skip("ONLY")
+        names = (inner.name(), inner.name() if inner.skip("TO") else None)
+        yield from filter(None, names)
 
 
 def _filled(case: Case) -> Iterator[Name]:
@@ -245,6 +261,9 @@ def _called(case: Case) -> Iterator[Name]:
             name = cursor.name()
             if name is not None and name.schema and cursor.word() == "(":
                 yield name
+        elif last == "OPERATOR" and [one.word for one in case.tokens[place + 2 : place + 3]] == ["."]:
+            schema = Cursor(case.tokens[place + 1 : place + 2], case.dialect).name()
+            yield from (Name((one.last, case.tokens[place + 3].text), one.line) for one in filter(None, [schema]))
         last = token.word
 
 
@@ -259,3 +278,27 @@ def _types(case: Case) -> Iterator[Name]:
     kinds += [case.tokens[place + 1 : place + 6] for place, token in enumerate(case.tokens) if token.word in before]
     for kind in kinds:
         yield from filter(None, [Cursor(kind, case.dialect).name()])
+
+
+def _in_strings(case: Case) -> Iterator[Name]:
+    """Give what strings name that PostgreSQL takes for names: ``nextval('t_1.s')``, ``'t_1.x'::regclass``."""
+    words = ["", "", *(token.word for token in case.tokens), "", ""]
+    for place, token in enumerate(case.tokens):
+        if token.kind is not Kind.STRING:
+            continue
+        function, bracket, _, cast, kind = words[place : place + 5]
+        is_argument = bracket == "(" and function in _BY_TEXT
+        if (
+            is_argument
+            or (cast in {"::", "AS"} and _NAMED_BY_TEXT.fullmatch(kind))
+            or _NAMED_BY_TEXT.fullmatch(bracket)
+        ):
+            yield from (Name(name.parts, token.line) for name in filter(None, [_said(token.text)]))
+
+
+def _said(string: str) -> Name | None:
+    """Give the name that the content of a string is; None where it is none."""
+    try:
+        return Cursor(tuple(tokenize(string.strip("'"), Dialect.POSTGRESQL)), Dialect.POSTGRESQL).name()
+    except ScriptError:
+        return None
