@@ -235,6 +235,14 @@ def test_saved_plan_when_it_stopped_half_way_then_the_same_command_goes_on(desk:
     assert desk.having() == desk.fleet.names
 
 
+def test_saved_plan_when_another_run_brought_some_there_then_they_are_told_apart(desk: Desk, saved: Path) -> None:
+    others = [name for name in desk.fleet.names if name not in desk.having()][:3]
+    desk("apply", *(word for name in others for word in ("--only", name)))
+    told = desk("apply", "--plan", str(saved)).out
+    assert "8 of 12 tenants (3 there already) in" in told
+    assert desk.having() == desk.fleet.names
+
+
 def test_saved_plan_when_it_is_for_another_database_then_refused(desk: Desk, saved: Path) -> None:
     config = desk.fleet.folder / "pdelta.toml"
     config.write_text(config.read_text() + desk.fleet.section.replace("databases.app", "databases.other"))

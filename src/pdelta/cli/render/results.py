@@ -54,17 +54,24 @@ def _waves(outcome: RolloutOutcome) -> Iterator[str]:
 def _told(held: Sequence[TenantResult], outcome: RolloutOutcome) -> str:
     if outcome.dry_run or outcome.rehearsed:
         return ""
-    done = sum(result.standing is Standing.AFTER and result.error is None for result in held)
+    done, there = _arrived(held)
     failed = sum(result.error is not None for result in held)
     back = sum(result.standing is Standing.BEFORE and result.error is None and result.touched for result in held)
-    rest = len(held) - done - failed - back
+    rest = len(held) - done - there - failed - back
     parts = [
         f"{done:,} done" if done else "",
+        f"{there:,} there already" if there else "",
         f"{back:,} reversed" if back else "",
         click.style(f"{failed:,} failed", fg="red") if failed else "",
         f"{rest:,} not begun" if rest else "",
     ]
     return ": " + ", ".join(filter(None, parts))
+
+
+def _arrived(results: Sequence[TenantResult]) -> tuple[int, int]:
+    """Give how many this run has brought where they should be, and how many others had brought there meanwhile."""
+    there = [result.touched for result in results if result.standing is Standing.AFTER and result.error is None]
+    return sum(there), len(there) - sum(there)
 
 
 def _deltas(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
@@ -173,11 +180,12 @@ def _summary(outcome: RolloutOutcome) -> str:
         if tried := outcome.proved + len(outcome.changed) + len(outcome.untried):
             told += f"; the way back proved in {outcome.proved:,} of {tried:,}"
         return f"{told}, in {duration(outcome.duration_s)}; nothing was changed"
-    done = sum(result.standing is Standing.AFTER and result.error is None for result in results)
+    done, there = _arrived(results)
     tail = f"{duration(outcome.duration_s)}; {outcome.run}"
     if outcome.phase is RunPhase.REVERSED:
         return click.style(f"everything that this run did was reversed; {tail}", fg="yellow")
-    return f"{counted(moves, 'delta')} {verb} in {_part(done, outcome)} in {tail}"
+    others = f" ({there:,} there already)" if there else ""
+    return f"{counted(moves, 'delta')} {verb} in {_part(done, outcome)}{others} in {tail}"
 
 
 def _part(count: int, outcome: RolloutOutcome) -> str:
