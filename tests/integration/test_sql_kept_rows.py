@@ -145,3 +145,9 @@ def test_apply_when_others_write_all_the_time_then_none_of_theirs_is_kept(desk: 
     assert rows.pop(5) == 1
     assert rows.pop(9) == len(rows)
     assert len(rows) == max(rows) - 100
+
+
+def test_plan_when_a_statement_is_calculated_in_the_tenant_then_it_says_so(desk: Desk) -> None:
+    told = desk("plan", status=4)
+    assert "EXECUTE IMMEDIATE concat('CREATE TABLE `pdelta_kept_" in told
+    assert "UPDATE t SET c = c * 10 WHERE id < 9" in told

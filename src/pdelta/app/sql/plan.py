@@ -275,4 +275,9 @@ class _Telling:
 
 
 def _statements(pieces: Sequence[Piece]) -> tuple[str, ...]:
-    return tuple(text for piece in pieces for text in (*piece.before, piece.statement, *piece.after))
+    """Give all texts in the order of execution; one that a tenant calculates as MariaDB would be told to do it."""
+    return tuple(
+        text
+        for piece in pieces
+        for text in (*piece.before, "EXECUTE IMMEDIATE " * piece.calculated + piece.statement, *piece.after)
+    )
