@@ -382,6 +382,8 @@ def test_gate_when_it_asks_a_tenant_then_the_one_that_says_no_is_named(desk: Des
 
 def test_apply_when_a_tenant_is_busy_then_the_others_go_on_and_it_is_named_in_the_end(desk: Desk) -> None:
     busy = desk.fleet.names[4]
+    config = desk.fleet.folder / "pdelta.toml"
+    config.write_text(config.read_text() + "retries = 1\n")
     with desk.fleet.locked(busy):
         told = desk.done("apply", "--waves", "all", "--lock-timeout", "50ms", "--on-failure", "continue", status=8)
     assert failed(told) == [busy]
