@@ -165,7 +165,7 @@ def test_provision_when_a_delta_comes_before_the_baseline_later_then_its_reverse
     result = shop("provision", first, second, status=3)
     assert f"{BASE} was edited since" in result.err
     assert shop.done("status", "--only", first, status=4)["tenants"] == 1
-    assert "means none of the" in shop("status", "--only", second, status=2).err
+    assert "means no tenant of" in shop("status", "--only", second, status=2).err
     shop.project.write(BASE, FILES[BASE])
     told = shop.done("provision", first)
     assert told["results"][0]["deltas"] == ["delta_20250102b_pages"]

@@ -415,7 +415,7 @@ def test_status_when_tenants_differ_then_they_are_grouped(desk: Desk) -> None:
     ("words", "status", "told"),
     [
         (["apply", "--to", "delta_20990101_no"], 2, "there is no delta"),
-        (["apply", "--only", "nobody"], 2, "means none of the 12 tenants"),
+        (["apply", "--only", "nobody"], 2, "means no tenant of 12"),
         (["apply", "--database", "other"], 2, "known are: app"),
         (["apply", "--waves", "rest,5%"], 2, "no wave can come after"),
         (["apply", "--waves", "canary=tag:canry,rest"], 2, "app has no such tag"),

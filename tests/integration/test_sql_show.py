@@ -117,7 +117,7 @@ def test_show_when_no_file_tells_of_it_then_ledgers_and_histories_do(desk: Desk)
     [
         (["delta_20990101_no"], "there is no delta 'delta_20990101_no'"),
         (["x' OR 'a' = 'a"], "is no name of a delta"),
-        ([NAME, "--only", "nobody"], "means none of the 12 tenants"),
+        ([NAME, "--only", "nobody"], "means no tenant of 12"),
     ],
 )
 def test_show_when_it_makes_no_sense_then_it_says_why(desk: Desk, words: list[str], told: str) -> None:

@@ -1,6 +1,6 @@
-"""Numbers of bytes as people read them.
+"""Numbers of bytes, and of other things, as people read them.
 
-Called by ``operations`` for what a finding says, and by ``cli.render``.
+Called by whoever says something in words, and by ``cli.render``.
 """
 
 from typing import Final
@@ -20,3 +20,8 @@ def size(count: int) -> str:
         if abs(value) < _STEP - 0.05 or unit == _UNITS[-1]:
             return f"{value:.1f} {unit}"
     raise AssertionError(count)
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Give a count and its noun, for example ``1 file`` or ``20,000 files``."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"

@@ -4,6 +4,8 @@ from typing import Final
 
 import msgspec
 
+from pdelta.model.amount import counted
+
 
 class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is remembered of an applied row besides how it is taken back.
@@ -30,7 +32,7 @@ class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
             return "its effect was there"
         if self.baseline:
             return f"came with {self.baseline}"
-        return f"stands for {len(self.holds)} deltas" if self.holds else ""
+        return f"stands for {counted(len(self.holds), 'delta')}" if self.holds else ""
 
 
 _ENCODER: Final = msgspec.json.Encoder()

@@ -169,7 +169,8 @@ def chosen(tenants: Sequence[Tenant], only: Sequence[str]) -> tuple[Tenant, ...]
     for word in only:
         found = [tenant for tenant in tenants if _is_meant(tenant, word)]
         if not found:
-            raise UsageError(f"{word!r} means none of the {len(tenants)} tenants", hint="list them: pdelta sql status")
+            text = f"{word!r} means no tenant of {len(tenants):,}"
+            raise UsageError(text, hint="list them: pdelta sql status")
         kept |= {tenant.name: tenant for tenant in found}
     return tuple(kept[name] for name in sorted(kept))
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Final
 
-from pdelta.model.amount import size
+from pdelta.model.amount import counted, size
 
 __all__ = ("counted", "duration", "moment", "moment_iso", "number", "share", "size")
 
@@ -17,11 +17,6 @@ _HOUR: Final = 3600
 def number(count: int) -> str:
     """Give a count with thousands separated."""
     return f"{count:,}"
-
-
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """Give a count and its noun, for example ``1 file`` or ``20,000 files``."""
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def duration(seconds: float) -> str:

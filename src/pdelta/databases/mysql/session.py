@@ -29,6 +29,7 @@ from pdelta.databases.mysql.server import Server
 from pdelta.databases.mysql.statement import names_in, refused_alone, refused_as_query, refused_inside
 from pdelta.databases.series import one_by_one
 from pdelta.errors import Cause, DatabaseError, GuardError, PdeltaError, StaleError
+from pdelta.model.amount import counted
 from pdelta.model.failpoint import FailPoint
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, State, Way
@@ -372,10 +373,8 @@ class _Mover:
         connection, work, tenant = self._connection, self._work, self._tenant
         found, _ = _states(connection, tenant)
         if found != work.before:
-            raise StaleError(
-                f"{tenant}: its ledger has {found.count} deltas, and others than were read; {failure.UNCHANGED}",
-                hint=_LOOK_AGAIN,
-            )
+            told = f"its ledger has {counted(found.count, 'delta')}, and others than were read"
+            raise StaleError(f"{tenant}: {told}; {failure.UNCHANGED}", hint=_LOOK_AGAIN)
         for move in work.moves:
             self._move(move)
         found, doubtful = _states(connection, tenant)

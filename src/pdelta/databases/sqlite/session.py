@@ -30,6 +30,7 @@ from pdelta.databases.sqlite.statement import (
     refused_inside,
 )
 from pdelta.errors import DatabaseError, GuardError, PdeltaError
+from pdelta.model.amount import counted
 from pdelta.model.failpoint import FailPoint
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, State, Way
@@ -249,7 +250,7 @@ class SqliteSession:
         """Make all moves of a work, from the head that it must find to the one that it must leave."""
         found = ledger.made_head(connection)
         if found != work.before:
-            raise ledger.stale(connection, f"its ledger has {found.count} deltas, and others than were read")
+            raise ledger.stale(connection, f"its ledger has {counted(found.count, 'delta')}, and others than were read")
         for move in work.moves:
             _Mover(connection, move, statement_timeout_ms).make()
             # The next delta, or the reverse where it is only tried, begins as it does by itself.

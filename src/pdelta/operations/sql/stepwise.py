@@ -15,6 +15,7 @@ import msgspec
 from pdelta.databases.base import Database, Glance, Move, Session, Work
 from pdelta.errors import Cause, DatabaseError, GuardError, NeedsOperatorError, PdeltaError
 from pdelta.formats.sql_moves import PlannedMove
+from pdelta.model.amount import counted
 from pdelta.operations.sql.work import Workshop
 from pdelta.sql.alone import needs_no_transaction
 from pdelta.sql.derive.kept import may_repeat
@@ -207,7 +208,7 @@ class Stepwise:
         if len(statements) != row.steps:
             raise NeedsOperatorError(
                 f"{self._tenant}: {row.id} stopped after {done} of {row.steps} steps, and its reverse has "
-                f"{len(statements)} statements: which of them take those steps back can't be told",
+                f"{counted(len(statements), 'statement')}: which of them take those steps back can't be told",
                 hint=_GO_ON,
             )
         share = statements[row.steps - done :]

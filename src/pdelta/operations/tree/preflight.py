@@ -15,7 +15,7 @@ from pdelta.filesystem.safe import Directory
 from pdelta.formats.history import PushWish
 from pdelta.formats.page import PagedTree
 from pdelta.formats.report import TreeBody
-from pdelta.model.amount import size
+from pdelta.model.amount import counted, size
 from pdelta.model.finding import Finding
 from pdelta.model.names import STATE_NAME, join_path, parent_of, quoted
 from pdelta.model.snapshot import HOLES, Entry, Kind
@@ -76,7 +76,7 @@ def _losses(body: TreeBody, calculation: Calculation, tree: PagedTree) -> Iterat
         return
     if wish.max_delete is not None:
         if body.deleted > wish.max_delete:
-            gone = "1 file" if body.deleted == 1 else f"{body.deleted} files"
+            gone = counted(body.deleted, "file")
             text = f"{gone} would be deleted, more than --max-delete {wish.max_delete}: {_lost(wish, calculation)}"
             yield Finding("loss", text, hint="if that is meant, raise the limit or give --yes")
         return
