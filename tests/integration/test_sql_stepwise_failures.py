@@ -26,6 +26,9 @@ INDEX: Final = {
         "SELECT count(*) FROM information_schema.statistics WHERE table_schema = DATABASE() AND index_name = 't_c'"
     ),
 }
+ROUTINES: Final = "SELECT count(*) FROM information_schema.routines WHERE routine_schema = DATABASE()"
+PACKAGE: Final = "SET sql_mode = ORACLE; CREATE PACKAGE people AS PROCEDURE fire(one INT); END;"
+BODY: Final = "CREATE PACKAGE BODY people AS PROCEDURE fire(one INT) AS BEGIN DELETE FROM t WHERE id = one; END; END;"
 HEADERS: Final = {"mysql": "", "postgresql": "-- pdelta: transaction=none\n"}
 
 
@@ -304,6 +307,38 @@ def test_step_when_killed_around_it_and_others_change_the_tenant_then_it_is_done
     desk(verb)
     assert desk.sql(INDEX[desk.fleet.engine]) == [("1" if verb == "apply" else "0",)]
     assert "nothing to do" in desk("apply") if verb == "apply" else desk.states == []
+
+
+@pytest.mark.parametrize("name", ['"Äpfel"', "Äpfel", '"[x]"', '"`q"', '"CaSe"', "t_" + "x" * 70])
+def test_step_when_killed_behind_it_then_it_is_known_by_its_very_name(postgres: Desk, name: str) -> None:
+    postgres.write(f"CREATE INDEX CONCURRENTLY {name} ON t (c);", f"DROP INDEX CONCURRENTLY {name};")
+    postgres.killed("alone.after:1", "apply")
+    postgres("apply")
+    postgres.killed("alone.after:1", "rollback")
+    postgres("rollback")
+    assert postgres.sql("SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass") == [("1",)]
+
+
+@pytest.mark.parametrize("verb", ["apply", "rollback"])
+@pytest.mark.parametrize(
+    ("forward", "back", "step"),
+    [
+        ('SET sql_mode = ANSI_QUOTES; ALTER TABLE "t" ADD COLUMN "z" INT;', "ALTER TABLE t DROP COLUMN z; DO 0;", 1),
+        (PACKAGE, "SET sql_mode = ORACLE; DROP PACKAGE people;", 1),
+        (f"{PACKAGE} {BODY}", "SET sql_mode = ORACLE; DROP PACKAGE BODY people; DROP PACKAGE people;", 2),
+    ],
+    ids=["quotes", "package", "body"],
+)
+def test_step_when_killed_behind_it_and_the_mode_is_the_deltas_own_then_it_counts_as_done(
+    mysql: Desk, forward: str, back: str, step: int, verb: str
+) -> None:
+    mysql.write(forward, back)
+    mysql.killed(f"alone.after:{step}", "apply")
+    if verb == "apply":
+        mysql(verb)
+        assert mysql.states == [("applied", str(step + 1))]
+    mysql("rollback", "--only", mysql.tenant)
+    assert (mysql.columns(), mysql.sql(ROUTINES), mysql.states) == (["id", "c"], [("0",)], [])
 
 
 def test_apply_when_killed_behind_a_setting_then_the_next_run_sets_it_again(mysql: Desk) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pdelta.sql.split import Statement
-from pdelta.sql.token import Dialect, Kind
+from pdelta.sql.token import Dialect, Kind, Token
 
 _QUOTES: Final = '"`[]'
 _CHANGES: Final = frozenset(
@@ -18,14 +18,18 @@ _CHANGES: Final = frozenset(
 
 _NAMES: Final = frozenset({Kind.WORD, Kind.QUOTED})
 _THINGS: Final = frozenset(
-    {"DATABASE", "EVENT", "FUNCTION", "INDEX", "PROCEDURE", "SCHEMA", "SEQUENCE", "TABLE", "TRIGGER", "TYPE", "VIEW"}
+    {"DATABASE", "EVENT", "FUNCTION", "INDEX", "PACKAGE", "PROCEDURE", "SCHEMA", "SEQUENCE", "TABLE", "TRIGGER", "TYPE"}
+    | {"VIEW"}
 )
 _BEFORE_A_NAME: Final = frozenset({"CONCURRENTLY", "IF", "NOT", "EXISTS"})
 
 
 def names_in(statements: Iterable[Statement]) -> frozenset[str]:
-    """Give every word and quoted name of these statements, in small letters and without quotes."""
-    return frozenset(plain(token.text) for one in statements for token in one.tokens if token.kind in _NAMES)
+    """Give every word and quoted name of these statements, in small letters and without quotes.
+
+    With them what stands in double quotes in MySQL: it is a name where the delta itself has set ``ANSI_QUOTES``.
+    """
+    return frozenset(plain(token.text) for one in statements for token in one.tokens if _may_name(token))
 
 
 def plain(name: str) -> str:
@@ -34,20 +38,36 @@ def plain(name: str) -> str:
 
 
 def concerned(statement: Statement, dialect: Dialect) -> frozenset[str]:
-    """Give the names, as ``plain`` gives them, by which one can see whether a statement has happened.
+    """Give the names by which one can see whether a statement has happened: as ``plain`` gives them, or PostgreSQL.
 
     Those are of what it makes and of the kind of that, else all words and names of it: OR REPLACE may find what it
     makes there, and change parts of it. MySQL's indexes have their names within their tables.
     """
-    words = [token.word for token in statement.tokens]
+    tokens, words = statement.tokens, [token.word for token in statement.tokens]
     place = next((place for place, word in enumerate(words) if word in _THINGS), len(words))
-    made = _past(words, place + 1)
+    # A package may be called BODY.
+    is_body = words[place : place + 2] == ["PACKAGE", "BODY"] and words[place + 2 : place + 3] not in (["AS"], ["IS"])
+    made = _past(words, place + 1 + is_body)
     if words[0] != "CREATE" or words[1:3] == ["OR", "REPLACE"] or words[made : made + 1] in ([], ["ON"]):
-        return names_in([statement])
-    places = [made]
-    if dialect is Dialect.MYSQL and words[place] == "INDEX" and "ON" in words:
-        places.append(_past(words, words.index("ON") + 1))
-    return frozenset({words[place].lower(), *(plain(statement.tokens[one].text) for one in places)})
+        named = [token for token in tokens if _may_name(token)]
+    else:
+        named = [tokens[place], tokens[made]]
+        if dialect is Dialect.MYSQL and words[place] == "INDEX" and "ON" in words:
+            named.append(tokens[_past(words, words.index("ON") + 1)])
+    if dialect is Dialect.POSTGRESQL:
+        return frozenset(name for token in named for name in _exact(token))
+    return frozenset(plain(token.text) for token in named)
+
+
+def _may_name(token: Token) -> bool:
+    return token.kind in _NAMES or token.text.startswith('"')
+
+
+def _exact(token: Token) -> tuple[str, ...]:
+    """Give the name that PostgreSQL knows by a token; of a word it folds letters outside ASCII in some encodings."""
+    if token.kind is not Kind.QUOTED:
+        return (token.text.encode().lower().decode(), token.text.lower())
+    return (token.text[1:-1].replace('""', '"'),)
 
 
 def _past(words: Sequence[str], place: int) -> int:

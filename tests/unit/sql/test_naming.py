@@ -18,10 +18,36 @@ from pdelta.sql.token import Dialect
         ("CREATE TABLE", {"create", "table"}),
         ("CREATE OR REPLACE TABLE t (c INT)", {"create", "or", "replace", "table", "t", "c", "int"}),
         ("DROP INDEX i ON `t``x`", {"drop", "index", "i", "on", "t`x"}),
+        ("CREATE PACKAGE s.people AS FUNCTION f RETURN INT; END", {"package", "people"}),
+        (
+            "CREATE PACKAGE BODY IF NOT EXISTS people AS FUNCTION f RETURN INT AS BEGIN RETURN 1; END; END",
+            {"package", "people"},
+        ),
+        ("CREATE PACKAGE body AS FUNCTION f RETURN INT; END", {"package", "body"}),
+        ('ALTER TABLE "t" ADD "z" INT', {"alter", "table", "t", "add", "z", "int"}),
+        ('CREATE TABLE "T" (id INT)', {"table", "t"}),
     ],
 )
 def test_concerned_when_a_statement_makes_something_then_its_name_and_else_all(text: str, expected: set[str]) -> None:
     (statement,) = split(text, Dialect.MYSQL)
     assert concerned(statement, Dialect.MYSQL) == expected
-    if "INDEX" in text and "index" in expected and "create" not in expected:
+    if "CREATE" in text and "index" in expected and "create" not in expected:
         assert concerned(statement, Dialect.POSTGRESQL) == expected - {"t"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Users", {"users"}),
+        ("Äpfel", {"Äpfel", "äpfel"}),
+        ('"Users"', {"Users"}),
+        ('"[x]"', {"[x]"}),
+        ('"q""x"', {'q"x'}),
+        ('"`q"', {"`q"}),
+    ],
+)
+def test_concerned_when_it_is_postgresql_then_the_names_that_its_catalogue_has(name: str, expected: set[str]) -> None:
+    (made,) = split(f"CREATE INDEX CONCURRENTLY {name} ON t (c)", Dialect.POSTGRESQL)
+    assert concerned(made, Dialect.POSTGRESQL) == {"index", *expected}
+    (dropped,) = split(f"DROP INDEX CONCURRENTLY {name}", Dialect.POSTGRESQL)
+    assert concerned(dropped, Dialect.POSTGRESQL) == {"drop", "index", "concurrently", *expected}

@@ -179,13 +179,14 @@ def versions(schema: str, names: Collection[str]) -> str:
 
     Args:
         schema: The tenant's; empty for all of a database.
-        names: In small letters.
+        names: As the catalogue has them, but for what is too long there.
     """
     within = f"nspname = {literal(schema)}" if schema else "nspname !~ '^pg_' AND nspname <> 'information_schema'"
     ours = f"SELECT oid FROM pg_namespace WHERE {within}"
-    listed = f"SELECT unnest(ARRAY[{', '.join(map(literal, sorted(names)))}]::text[])"
-    named = f"SELECT oid FROM pg_class WHERE relnamespace IN ({ours}) AND lower(relname) IN ({listed})"
-    types = f"SELECT oid FROM pg_type WHERE typnamespace IN ({ours}) AND lower(typname) IN ({listed})"
+    # The server cuts what is longer than a name, as it did when the statement was executed.
+    listed = f"ANY (ARRAY[{', '.join(map(literal, sorted(names)))}]::name[])"
+    named = f"SELECT oid FROM pg_class WHERE relnamespace IN ({ours}) AND relname = {listed}"
+    types = f"SELECT oid FROM pg_type WHERE typnamespace IN ({ours}) AND typname = {listed}"
     rows = " UNION ALL ".join(
         f"SELECT {number} AS kind, {key}::bigint AS id, xmin::text FROM {source} WHERE {condition}"
         for number, (source, key, condition) in enumerate(
