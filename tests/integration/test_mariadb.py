@@ -137,7 +137,13 @@ def test_tenants_when_the_query_is_wrong_then_said_and_nothing_done(
 def test_commit_when_a_piece_commits_by_itself_then_refused_before_anything(mariadb: MariaDB, tenant: str) -> None:
     mariadb.sql("CREATE PROCEDURE p() BEGIN COMMIT; END", database=tenant)
     with database(mariadb, tenant) as tenants:
-        for text in ("ALTER TABLE notes ADD c INT", "CALL p()", "COMMIT", "INSERT INTO notes VALUES (2, 'x'); COMMIT"):
+        for text in (
+            "ALTER TABLE notes ADD c INT",
+            "CALL p()",
+            "SET STATEMENT max_statement_time = 9 FOR CALL p()",
+            "COMMIT",
+            "INSERT INTO notes VALUES (2, 'x'); COMMIT",
+        ):
             error = refusal(apply, tenants, tenant, "INSERT INTO notes VALUES (1, 'a')", text)
             assert error.cause is Cause.REFUSED
         alone = Piece("INSERT INTO notes VALUES (1, 'a')", alone=True)

@@ -1,5 +1,6 @@
 """Deltas that no transaction holds and that fail half-way: where the tenant is said to stand, why, and what goes on."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -363,6 +364,43 @@ def test_apply_when_killed_behind_a_calculated_variable_then_it_is_not_taken_for
     mysql("rollback", "--only", mysql.tenant)
     mysql("apply")
     assert mysql.sql("SELECT id FROM q") == [("9",)]
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("SELECT max(id) INTO @n FROM t;", "INSERT INTO q VALUES (@n);"),
+        ("INSERT INTO numbered VALUES (NULL);", "INSERT INTO q VALUES (LAST_INSERT_ID());"),
+    ],
+    ids=["variable", "number"],
+)
+def test_apply_when_killed_behind_what_gave_its_session_something_then_it_is_not_gone_on_without(
+    mysql: Desk, given: str, used: str
+) -> None:
+    mysql.sql("CREATE TABLE numbered (id INT PRIMARY KEY AUTO_INCREMENT) AUTO_INCREMENT = 9")
+    reverse = "DELETE FROM q; DROP TABLE q; DELETE FROM numbered;"
+    mysql.write(f"{given} CREATE TABLE q (id INT); {used}", reverse)
+    mysql.killed("alone.after:1", "apply")
+    assert "gave is lost with its session" in mysql("apply", status=6)
+    assert mysql.sql("SELECT * FROM q") == []
+    mysql("rollback", "--only", mysql.tenant)
+    mysql.sql("ALTER TABLE numbered AUTO_INCREMENT = 9")
+    mysql("apply")
+    assert mysql.sql("SELECT id FROM q") == [("9",)]
+
+
+def test_apply_when_killed_behind_a_statement_with_a_setting_of_its_own_then_it_is_not_done_again(mysql: Desk) -> None:
+    forward = "UPDATE t SET c = c + 1; ALTER TABLE t ADD COLUMN z INT;"
+    back = "DROP TABLE q; ALTER TABLE t DROP COLUMN z; UPDATE t SET c = c - 1;"
+    mysql.write(
+        re.sub("(?=UPDATE|ALTER)", "SET STATEMENT max_statement_time = 9 FOR ", forward) + " CREATE TABLE q (id INT);",
+        re.sub("(?=UPDATE|ALTER)", "SET STATEMENT max_statement_time = 9 FOR ", back),
+    )
+    mysql.killed("alone.after:1", "apply")
+    mysql("apply")
+    assert (mysql.sql("SELECT id, c FROM t"), mysql.columns()) == ([("5", "2"), ("9", "3")], ["id", "c", "z"])
+    mysql("rollback")
+    assert (mysql.sql("SELECT id, c FROM t"), mysql.columns()) == ([("5", "1"), ("9", "2")], ["id", "c"])
 
 
 def test_apply_when_the_server_goes_on_with_the_step_of_a_killed_client_then_it_waits_for_the_end(

@@ -205,6 +205,8 @@ def _mysql(words: Words) -> str:
             return f"LOCK {thing}"
         case ["SET", "PASSWORD", *_]:
             return "SET PASSWORD"
+        case ["SET", "STATEMENT", *rest] if "FOR" in rest:
+            return _mysql(rest[rest.index("FOR") + 1 :])
         case ["TRUNCATE", *_]:
             return "TRUNCATE"
         case [first, *rest] if first in _COMMITS:

@@ -65,6 +65,8 @@ def test_postgresql_when_no_transaction_takes_it_then_its_form_is_given(text: st
         ("TRUNCATE t", "TRUNCATE"),
         ("LOCK TABLES t WRITE", "LOCK TABLES"),
         ("SET PASSWORD = 'x'", "SET PASSWORD"),
+        ("SET STATEMENT lock_wait_timeout = 1, max_statement_time = 9 FOR ALTER TABLE t ADD a int", "ALTER TABLE"),
+        ("SET STATEMENT max_statement_time = 9 FOR UPDATE t SET a = 1", ""),
         ("SET @a = 1", ""),
         ("CREATE TEMPORARY TABLE t (a int)", ""),
         ("DROP TEMPORARY TABLE t", ""),

@@ -37,6 +37,8 @@ def refused_inside(text: str, modes: frozenset[Mode]) -> str:
     if why := needs_no_transaction(statement, Dialect.MYSQL):
         return f"{why} commits whatever is open, so it can't stand in a transaction"
     words = _words(statement)
+    if words[:2] == ["SET", "STATEMENT"] and "FOR" in words:
+        words = words[words.index("FOR") + 1 :] or [""]
     if words[0] not in _KNOWN:
         return f"{words[0]} may commit by itself, and what it did can't be told afterwards"
     return ""

@@ -6,7 +6,6 @@ statement that can share a transaction shares it with the row. A delta that fail
 that were done.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,6 +16,7 @@ from pdelta.errors import Cause, DatabaseError, GuardError, NeedsOperatorError, 
 from pdelta.formats.sql_moves import PlannedMove
 from pdelta.model.amount import counted
 from pdelta.operations.sql.work import Workshop
+from pdelta.sql import leaving
 from pdelta.sql.alone import needs_no_transaction
 from pdelta.sql.derive.kept import may_repeat
 from pdelta.sql.ledger import Applied, State, Way, head_of_rows
@@ -27,6 +27,10 @@ from pdelta.sql.token import Dialect
 
 _DEFINES: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DROP", "LOCK", "RENAME"})
 """First words of statements after which a table that they are not about has the rows that it had."""
+_BY_HAND: Final = (
+    "do by hand what is left of its reverse, as its row of pdelta_applied has it, and delete that row and the one of"
+    " pdelta_head"
+)
 _GO_ON: Final = "correct what made it fail, and apply it again: it goes on behind the last step"
 
 
@@ -236,7 +240,7 @@ class Stepwise:
         """Do the steps that are left; give the row after the last one."""
         if row.step < len(pieces) and self._happened(row, _decode(row)):
             row = self._finish(row, pieces[row.step], _decode(row))
-        self._set_again(row, pieces[: row.step])
+        self._set_again(row, pieces)
         while row.step < len(pieces):
             piece = pieces[row.step]
             (statement, *_) = self._split(piece.statement)
@@ -246,26 +250,25 @@ class Stepwise:
                 row = self._shared(row, piece)
         return row
 
-    def _set_again(self, row: Applied, done: Sequence[Piece]) -> None:
+    def _set_again(self, row: Applied, pieces: Sequence[Piece]) -> None:
         """Set what earlier steps have set for a session that has ended since; MySQL's steps share one, and no others.
 
         Raises:
-            NeedsOperatorError: A variable had a value that was calculated, and would be another one now.
+            NeedsOperatorError: They gave what can't be given again, and what is left may need that.
         """
-        if self._database.dialect is not Dialect.MYSQL:
+        if self._database.dialect is not Dialect.MYSQL or not row.step:
             return
-        for piece in done:
-            (statement, *_) = self._split(piece.statement)
-            words = [token.word for token in statement.tokens]
-            if words[0] != "SET":
-                continue
-            if "(" in words and re.search(r"(?<!@)@(?!@)", piece.statement):
-                raise NeedsOperatorError(
-                    f"{self._tenant}: {row.id} stopped after {row.step} of {row.steps} steps, and what "
-                    f"{statement.text} gave is lost with the session that calculated it",
-                    hint=f"take it back, and apply it again: pdelta sql rollback --only {self._tenant}",
-                )
-            self._execute(piece.statement)
+        statements = [self._split(piece.statement)[0] for piece in pieces]
+        done, left = statements[: row.step], statements[row.step :]
+        if (given := leaving.lost(done, left)) is not None:
+            back = f"take it back, and apply it again: pdelta sql rollback --only {self._tenant}"
+            raise NeedsOperatorError(
+                f"{self._tenant}: {row.id} stopped after {row.step} of {row.steps} steps, and what {given.text} gave is"
+                " lost with its session",
+                hint=_BY_HAND if row.state is State.REVERSING else back,
+            )
+        for statement in leaving.settings(done):
+            self._execute(statement.text)
 
     def _alone(self, row: Applied, piece: Piece) -> Applied:
         """Do one step that no transaction takes."""
