@@ -115,7 +115,13 @@ def test_apply_when_a_run_died_before_its_end_was_recorded_then_it_is_ended_all_
         low, high = (middle, high) if open_runs(desk) else (low, middle)
         desk.touched()
         desk.cli("sql", "rollback", cwd=desk.fleet.folder)
-    die(desk, low)
+    for count in range(low, 0, -1):
+        # A busy machine sends fewer tenants together, or records more steps at once.
+        die(desk, count)
+        if open_runs(desk):
+            break
+        desk.touched()
+        desk.cli("sql", "rollback", cwd=desk.fleet.folder)
     assert len(open_runs(desk)) == 1
     assert desk.fleet.having("id", "visits") == desk.fleet.names
     assert desk.touched() == 0
