@@ -634,6 +634,24 @@ SEEN = (
 """Statements that the server's catalogue tells of."""
 
 
+def test_fingerprint_when_nobody_may_show_a_view_then_that_it_is_there_counts(mariadb: MariaDB, tenant: str) -> None:
+    user = f"{tenant}_u"
+    mariadb.sql(
+        f"CREATE USER {user} IDENTIFIED BY '{PASSWORD}'", f"GRANT SELECT, CREATE VIEW, DROP ON `{tenant}`.* TO {user}"
+    )
+    try:
+        with MysqlDatabase(Settings("test", (Address(mariadb.url(tenant, user=user)),))) as tenants:
+            session = tenants.session(tenants.lane(tenant))
+            before = session.fingerprint(tenant, ["view", "v"])
+            session.alone(tenant, "CREATE VIEW v AS SELECT id FROM notes", lock_timeout_ms=1000)
+            assert session.fingerprint(tenant, ["view", "v"]) != before
+            session.alone(tenant, "DROP VIEW v", lock_timeout_ms=1000)
+            assert session.fingerprint(tenant, ["view", "v"]) == before
+            session.close()
+    finally:
+        mariadb.sql(f"DROP USER {user}")
+
+
 @pytest.mark.parametrize("statement", SEEN)
 def test_fingerprint_when_a_statement_happens_then_another_and_not_by_what_others_do(
     mariadb: MariaDB, tenant: str, statement: str

@@ -11,6 +11,7 @@ from typing import Final
 
 from pdelta.databases.mysql.connection import MysqlConnection
 from pdelta.databases.mysql.quoting import name
+from pdelta.errors import Cause, DatabaseError
 from pdelta.sql.naming import plain
 
 _COUNTED: Final = re.compile(r" AUTO_INCREMENT=\d+")
@@ -75,8 +76,7 @@ def fingerprint(connection: MysqlConnection, tenant: str, names: Collection[str]
     try:
         for (table,) in connection.rows(_TABLES, about=tenant):
             if plain(str(table)) in names:
-                (row,) = connection.rows(f"SHOW CREATE TABLE {name(str(table))}", about=tenant)
-                told += _meant(str(row[1]), names)
+                told += _made(connection, tenant, str(table), names)
         if not told or not _KINDS.isdisjoint(names):
             rows = (row for text in _OTHERS for row in connection.rows(text, about=tenant))
             told += [row for row in rows if plain(str(row[0])) in names]
@@ -84,6 +84,18 @@ def fingerprint(connection: MysqlConnection, tenant: str, names: Collection[str]
         if connection.is_open:
             connection.run(_AS_BEFORE, about=tenant)
     return sha256(repr(told).encode()).hexdigest()
+
+
+def _made(connection: MysqlConnection, tenant: str, table: str, names: Collection[str]) -> Iterator[object]:
+    """Give what makes a table or a view again, or that it is there: a view takes a right of its own to be shown."""
+    try:
+        (row,) = connection.rows(f"SHOW CREATE TABLE {name(table)}", about=tenant)
+    except DatabaseError as error:
+        if error.cause not in {Cause.DENIED, Cause.REFUSED}:
+            raise
+        yield table, error.sqlstate
+    else:
+        yield from _meant(str(row[1]), names)
 
 
 def _meant(text: str, names: Collection[str]) -> Iterator[str]:
