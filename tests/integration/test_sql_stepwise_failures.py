@@ -320,6 +320,17 @@ def test_step_when_killed_behind_it_then_it_is_known_by_its_very_name(postgres: 
     assert postgres.sql("SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass") == [("1",)]
 
 
+def test_step_when_killed_behind_a_database_that_it_makes_or_drops_then_that_is_seen(
+    postgres: Desk, pg_database: str
+) -> None:
+    name = f"{pg_database}_more"
+    postgres.write(f"CREATE DATABASE {name};", f"DROP DATABASE {name};")
+    for verb, count in (("apply", "1"), ("rollback", "0")):
+        postgres.killed("alone.after:1", verb)
+        postgres(verb)
+        assert postgres.sql(f"SELECT count(*) FROM pg_database WHERE datname = '{name}'") == [(count,)]  # noqa: S608
+
+
 @pytest.mark.parametrize("verb", ["apply", "rollback"])
 @pytest.mark.parametrize(
     ("forward", "back", "step"),

@@ -174,8 +174,8 @@ def versions(schema: str, names: Collection[str]) -> str:
     """Give what reads a hash over which rows of the catalogue are about a tenant's things of these names.
 
     With the version of each: a row that is written anew has another ``xmin``; freezing and analysing leave it alone.
-    Those of what no transaction takes: indexes, by their own name or by their table's, the places of partitions, and
-    labels of types.
+    Those of what no transaction takes: indexes, by their own name or by their table's, the places of partitions,
+    labels of types, databases and tablespaces.
 
     Args:
         schema: The tenant's; empty for all of a database.
@@ -194,6 +194,8 @@ def versions(schema: str, names: Collection[str]) -> str:
                 ("pg_index", "indexrelid", f"indexrelid IN ({named}) OR indrelid IN ({named})"),
                 ("pg_inherits", "inhrelid", f"inhrelid IN ({named})"),
                 ("pg_enum", "oid", f"enumtypid IN ({types})"),
+                ("pg_database", "oid", f"datname = {listed}"),
+                ("pg_tablespace", "oid", f"spcname = {listed}"),
             )
         )
     )
