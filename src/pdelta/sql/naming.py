@@ -25,11 +25,8 @@ _BEFORE_A_NAME: Final = frozenset({"CONCURRENTLY", "IF", "NOT", "EXISTS"})
 
 
 def names_in(statements: Iterable[Statement]) -> frozenset[str]:
-    """Give every word and quoted name of these statements, in small letters and without quotes.
-
-    With them what stands in double quotes in MySQL: it is a name where the delta itself has set ``ANSI_QUOTES``.
-    """
-    return frozenset(plain(token.text) for one in statements for token in one.tokens if _may_name(token))
+    """Give every word and quoted name of these statements, in small letters and without quotes."""
+    return frozenset(plain(token.text) for one in statements for token in one.tokens if token.kind in _NAMES)
 
 
 def plain(name: str) -> str:
@@ -60,6 +57,7 @@ def concerned(statement: Statement, dialect: Dialect) -> frozenset[str]:
 
 
 def _may_name(token: Token) -> bool:
+    """Say whether it is a name, or stands in double quotes: those are names where a delta sets ``ANSI_QUOTES``."""
     return token.kind in _NAMES or token.text.startswith('"')
 
 
