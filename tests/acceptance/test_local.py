@@ -677,7 +677,7 @@ def test_push_when_another_run_holds_the_destination_then_exit_is_7(cli: Cli, tr
     assert cli("doctor", "--json", destination).json()["healthy"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_push_when_stopped_then_it_names_the_destination_and_where_that_stands(
     cli: Cli, tree: MakeTree, number: signal.Signals
 ) -> None:

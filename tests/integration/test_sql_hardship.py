@@ -226,8 +226,10 @@ def test_delta_when_no_transaction_takes_it_then_a_direct_url_leads_past_the_poo
         assert postgresql.sql(count, pg_database) == [["0"]]
 
 
-@pytest.mark.parametrize("heeds", [True, False])
-def test_gate_when_the_command_is_stopped_then_so_is_all_that_its_gate_has_started(desk: Desk, heeds: bool) -> None:
+@pytest.mark.parametrize(("number", "heeds"), [(signal.SIGTERM, True), (signal.SIGTERM, False), (signal.SIGHUP, True)])
+def test_gate_when_the_command_is_stopped_then_so_is_all_that_its_gate_has_started(
+    desk: Desk, number: signal.Signals, heeds: bool
+) -> None:
     deaf = "" if heeds else "trap '' TERM; "
     gate = f"{deaf}sleep 300 & echo $! $$ > started.new; mv started.new started; sleep 300"
     operator = desk.begin("apply", "--waves", "1,rest", "--gate", gate)
@@ -237,11 +239,11 @@ def test_gate_when_the_command_is_stopped_then_so_is_all_that_its_gate_has_start
         assert time.monotonic() < deadline
         assert operator.poll() is None, operator.communicate()
         time.sleep(0.05)
-    operator.send_signal(signal.SIGTERM)
+    operator.send_signal(number)
     _, told = operator.communicate(timeout=60)
     assert operator.returncode == 130, told
     assert len(desk.fleet.having("last_login")) == 1
-    for number in started.read_text().split():
-        status = Path(f"/proc/{number}/status")
+    for process in started.read_text().split():
+        status = Path(f"/proc/{process}/status")
         # Whoever takes over orphans may not have asked for them yet.
         assert not status.exists() or "zombie" in status.read_text()

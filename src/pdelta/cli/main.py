@@ -40,7 +40,7 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         return 130
     finally:
         # An interpreter that is ending would die of it, and lose the exit status.
-        for number in (_signal.SIGINT, _signal.SIGTERM):
+        for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
             _signal.signal(number, _signal.SIG_IGN)
         HEADSTARTS.end()
 
@@ -62,8 +62,11 @@ def _run(words: list[str]) -> int:
             return serve_forced(roots)
     HEADSTARTS.begin(words, os.environ, control_folder(os.environ))
     if words[:1] != ["agent"]:
-        # Whoever ends a command so wants it to stop as Ctrl-C does, and to hear where it stopped.
+        # Whoever ends a command so wants it to stop as Ctrl-C does, and to hear where it stopped. He whose terminal is
+        # gone hears nothing, but what was started is ended; with nohup it goes on.
         _signal.signal(_signal.SIGTERM, _signal.default_int_handler)
+        if _signal.getsignal(_signal.SIGHUP) is _signal.SIG_DFL:
+            _signal.signal(_signal.SIGHUP, _signal.default_int_handler)
     try:
         from pdelta.cli.late import import_late
 

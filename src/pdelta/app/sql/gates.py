@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 GATE_TIMEOUT_S: Final = 600.0
 TERM_TIMEOUT_S: Final = 2.0
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def conduct_for(fleet: Fleet, context: Context) -> Conduct:
@@ -88,8 +89,10 @@ def _held_back() -> Iterator[None]:
         yield
         return
     held: list[int] = []
-    ends = (signal.SIGINT, signal.SIGTERM)
-    former = {number: signal.signal(number, lambda caught, _: held.append(caught)) for number in ends}
+    # Those that are ignored, as nohup does it, stay so.
+    former = {one: handler for one in _ENDS if callable(handler := signal.getsignal(one))}
+    for number in former:
+        signal.signal(number, lambda caught, _: held.append(caught))
     try:
         yield
     finally:

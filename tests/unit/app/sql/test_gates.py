@@ -10,9 +10,11 @@ import pytest
 from pdelta.app.sql import gates
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_command_when_we_are_stopped_while_it_begins_then_it_is_ended_all_the_same(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
+    former = signal.signal(number, signal.default_int_handler)
     begun: list[subprocess.Popen[str]] = []
 
     class Interrupted(subprocess.Popen[str]):
@@ -21,14 +23,33 @@ def test_command_when_we_are_stopped_while_it_begins_then_it_is_ended_all_the_sa
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             begun.append(self)
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     monkeypatch.setattr(subprocess, "Popen", Interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        gates.command_holds("sleep 300", ["one"])
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            gates.command_holds("sleep 300", ["one"])
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, former)
     (process,) = begun
     assert process.returncode == -signal.SIGTERM
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_command_when_a_signal_is_ignored_then_it_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hung(subprocess.Popen[str]):
+        """Our terminal goes away."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    monkeypatch.setattr(subprocess, "Popen", Hung)
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert gates.command_holds("cat > /dev/null", ["one"]) == ""
+    finally:
+        signal.signal(signal.SIGHUP, former)
 
 
 def test_command_when_it_ends_then_its_words_and_status_tell() -> None:
