@@ -38,7 +38,8 @@ def concerned(statement: Statement, dialect: Dialect) -> frozenset[str]:
     """Give the names by which one can see whether a statement has happened: as ``plain`` gives them, or PostgreSQL.
 
     Those are of what it makes and of the kind of that, else all words and names of it: OR REPLACE may find what it
-    makes there, and change parts of it. MySQL's indexes have their names within their tables.
+    makes there, and change parts of it. MySQL's indexes have their names within their tables. RENAME is among them
+    where tables swap theirs, for then the same names are there before and after.
     """
     tokens, words = statement.tokens, [token.word for token in statement.tokens]
     place = next((place for place, word in enumerate(words) if word in _THINGS), len(words))
@@ -53,7 +54,22 @@ def concerned(statement: Statement, dialect: Dialect) -> frozenset[str]:
             named.append(tokens[_past(words, words.index("ON") + 1)])
     if dialect is Dialect.POSTGRESQL:
         return frozenset(name for token in named for name in _exact(token))
-    return frozenset(plain(token.text) for token in named)
+    names = frozenset(plain(token.text) for token in named)
+    return names - {"rename"} if words[0] == "RENAME" and not _swaps(tokens) else names
+
+
+def _swaps(tokens: Sequence[Token]) -> bool:
+    """Say whether the tables of a RENAME TABLE have the same names behind it, each another one's."""
+    now: dict[str, str] = {}
+    old = new = ""
+    for place, token in enumerate(tokens):
+        if _may_name(token) and token.word not in {"TO", "WAIT", "NOWAIT"}:
+            new = plain(token.text)
+        if token.word == "TO":
+            old = new
+        if place + 1 == len(tokens) or token.word == ",":
+            now[new] = now.pop(old, old)
+    return set(now) == set(now.values())
 
 
 def _may_name(token: Token) -> bool:

@@ -24,6 +24,13 @@ from pdelta.sql.token import Dialect
             {"package", "people"},
         ),
         ("CREATE PACKAGE body AS FUNCTION f RETURN INT; END", {"package", "body"}),
+        ("RENAME TABLE a TO t, b TO a, t TO b", {"rename", "table", "a", "to", "t", "b"}),
+        (
+            "RENAME TABLE IF EXISTS s.A WAIT 5 TO s.t, `b` TO s.a, t TO b",
+            {"rename", "table", "if", "exists", "s", "a", "wait", "to", "t", "b"},
+        ),
+        ("RENAME TABLE a TO old, new TO a", {"table", "a", "to", "old", "new"}),
+        ("RENAME TABLE a TO b", {"table", "a", "to", "b"}),
         ('ALTER TABLE "t" ADD "z" INT', {"alter", "table", "t", "add", "z", "int"}),
         ('CREATE TABLE "T" (id INT)', {"table", "t"}),
     ],

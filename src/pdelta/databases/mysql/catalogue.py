@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Final
 
 from pdelta.databases.mysql.connection import MysqlConnection
-from pdelta.databases.mysql.quoting import name
+from pdelta.databases.mysql.quoting import literal, name
 from pdelta.errors import Cause, DatabaseError
 from pdelta.sql.naming import plain
 
@@ -29,6 +29,7 @@ _TABLES: Final = (
     "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
     " ORDER BY CAST(TABLE_NAME AS BINARY)"
 )
+_SINCE: Final = "SELECT CREATE_TIME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = "
 _KINDS: Final = frozenset({"database", "event", "function", "package", "procedure", "schema", "trigger"})
 """Words of statements about what ``_OTHERS`` tell."""
 _OTHERS: Final = (
@@ -95,7 +96,12 @@ def _made(connection: MysqlConnection, tenant: str, table: str, names: Collectio
             raise
         yield table, error.sqlstate
     else:
-        yield from _meant(str(row[1]), names)
+        if "rename" in names and "alter" not in names:
+            # Of tables that swap their names each difference tells, and where there is none, since when they have them.
+            yield _COUNTED.sub("", str(row[1]))
+            yield from connection.rows(f"{_SINCE}{literal(table)}", about=tenant)
+        else:
+            yield from _meant(str(row[1]), names)
 
 
 def _meant(text: str, names: Collection[str]) -> Iterator[str]:
