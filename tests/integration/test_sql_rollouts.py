@@ -453,7 +453,6 @@ def test_repeatable_when_it_changes_then_it_is_applied_again_and_comes_back_to_t
     # Twice there, so that the history holds several rows of one digest; and others never had the first version.
     new = desk.fleet.names[5]
     desk.done("rollback", "--to", NAME, "--only", new)
-    desk.done("rollback", "--to", NAME, "--only", new)
     desk.done("apply", "--only", new)
     for _ in range(2):
         desk.done("rollback", "--only", desk.fleet.names[0])
@@ -479,6 +478,122 @@ def test_rollback_when_a_repeatable_delta_has_a_derived_reverse_then_each_takes_
         if columns:
             desk.done("rollback")
     assert desk.had() == {NAME: 12, "delta_20250320_names": 0}
+
+
+REPEATABLE = "-- pdelta: repeatable=yes\nDROP VIEW IF EXISTS names;\nCREATE VIEW names AS SELECT {0} FROM users;\n{1}"
+
+
+def dated(desk: Desk, moment: str, *ids: str) -> None:
+    """Let deltas have come at another moment."""
+    which = ", ".join(f"'{id}'" for id in ids)
+    for name in desk.fleet.names:
+        desk.fleet.sql(name, f"UPDATE pdelta_applied SET at = '{moment}' WHERE id IN ({which})")  # noqa: S608
+
+
+def versions(desk: Desk, view: str, shown: Sequence[str]) -> None:
+    """Apply a repeatable delta in one version after the other, each a day after the one before."""
+    for day, columns in enumerate(shown, start=1):
+        desk.project.write(view, REPEATABLE.format(columns, ""))
+        desk.done("apply")
+        dated(desk, f"2025-05-0{day}T00:00:00Z", view, *([NAME] if day == 1 else []))
+
+
+def test_rollback_when_a_repeatable_delta_came_in_versions_then_one_call_takes_all_of_them_back(desk: Desk) -> None:
+    for to in (NAME, "0"):
+        versions(desk, "delta_20250320_names", ["id", "name", "id, name", "name, id"])
+        assert "3 versions before" in desk("plan", "--rollback", "--to", to, "-v", status=4).out
+        if desk.fleet.engine != "mysql":
+            assert "12 of them without failure" in desk("rollback", "--to", to, "--rehearse").out
+        told = desk.done("rollback", "--to", to)
+        assert {result["deltas"][0] for result in told["results"]} == {"-delta_20250320_names"}
+        assert desk.fleet.having("id", "names") == desk.fleet.having("name", "names") == []
+        assert desk.had() == {NAME: 12 if to == NAME else 0, "delta_20250320_names": 0}
+        assert desk.done("rollback", "--to", to)["results"] == []
+
+
+def test_rollback_when_a_delta_stays_then_repeatable_ones_have_the_version_that_they_had_then(desk: Desk) -> None:
+    view, late = "delta_20250310_names", "delta_20250401_age"
+    versions(desk, view, ["id", "name"])
+    desk.project.write(late, SECOND)
+    desk.done("apply")
+    dated(desk, "2025-05-02T12:00:00Z", NAME)
+    dated(desk, "2025-05-03T12:00:00Z", late)
+    # All need the column that goes, and one of them is there twice.
+    for columns in ["id, age", "age", "id, age", "name, age"]:
+        desk.project.write(view, REPEATABLE.format(columns, ""))
+        desk.done("apply")
+    told = desk.done("rollback", "--to", NAME)
+    assert {tuple(result["deltas"]) for result in told["results"]} == {(f"-{view}", f"-{late}")}
+    assert {tuple(desk.fleet.columns(name, "names")) for name in desk.fleet.names} == {("name",)}
+    assert desk.having("age") == []
+    assert desk.done("rollback", "--to", NAME)["results"] == []
+    desk.project.write(view, REPEATABLE.format("name", ""))
+    assert {tuple(result["deltas"]) for result in desk.done("apply")["results"]} == {(late,)}
+    desk.done("rollback", "--to", "0")
+    assert desk.had() == {NAME: 0, view: 0, late: 0}
+
+
+def test_rollback_when_all_of_it_is_reversed_then_a_repeatable_delta_is_there_and_goes_again(desk: Desk) -> None:
+    view = "delta_20250320_names"
+    # It takes back whatever version was there before.
+    back = "-- +reverse\n-- DROP VIEW IF EXISTS names;\n-- CREATE TABLE made (a integer);\n-- DROP TABLE made;\n"
+    for columns in ("id", "name", "id, name"):
+        desk.project.write(view, REPEATABLE.format(columns, back))
+        desk.done("apply")
+    bad = desk.fleet.names[-1]
+    desk.fleet.sql(bad, "CREATE TABLE made (a integer)")
+    is_whole = desk.fleet.engine != "mysql"
+    told = desk.done("rollback", "--to", NAME, "--on-failure", "reverse", status=5 if is_whole else 6)
+    assert failed(told) == [bad]
+    others = desk.fleet.names[:-1]
+    assert {tuple(desk.fleet.columns(name, "names")) for name in others} == {("id", "name")}
+    desk.fleet.sql(bad, "DROP TABLE made")
+    desk.done("rollback", "--to", NAME)
+    assert not any(desk.fleet.columns(name, "names") for name in desk.fleet.names)
+    assert desk.had() == {NAME: 12, view: 0}
+
+
+def test_rollback_when_an_older_version_requires_nothing_then_it_stays_without_what_the_new_one_requires(
+    desk: Desk,
+) -> None:
+    view, late = "delta_20250310_names", "delta_20250401_age"
+    versions(desk, view, ["id"])
+    dated(desk, "2025-05-02T00:00:00Z", NAME)
+    desk.project.write(late, SECOND)
+    desk.done("apply")
+    requiring = REPEATABLE.replace("repeatable=yes", f"repeatable=yes requires={late}")
+    desk.project.write(view, requiring.format("id, age", ""))
+    told = desk.done("rollback", "--to", NAME)
+    assert {tuple(result["deltas"]) for result in told["results"]} == {(f"-{late}",)}
+    desk.done("apply")
+    told = desk.done("rollback", "--to", NAME)
+    assert {tuple(result["deltas"]) for result in told["results"]} == {(f"-{view}", f"-{late}")}
+    assert {tuple(desk.fleet.columns(name, "names")) for name in desk.fleet.names} == {("id",)}
+
+
+@pytest.mark.parametrize("view", ["delta_20250310_names", "delta_20250320_names"])
+def test_rollback_when_it_stops_between_two_versions_then_the_same_command_goes_on(desk: Desk, view: str) -> None:
+    back = "-- +reverse\n-- DROP VIEW names;\n-- CREATE TABLE made (a integer);\n-- DROP TABLE made;\n"
+    back += "-- CREATE VIEW names AS SELECT id FROM users;\n"
+    versions(desk, view, ["id"])
+    dated(desk, "2025-05-01T12:00:00Z", NAME)
+    for columns in ["name", "id, name", "name, id"]:
+        desk.project.write(view, REPEATABLE.format(columns, back))
+        desk.done("apply")
+    tenant = desk.fleet.names[0]
+    desk.fleet.sql(tenant, "CREATE TABLE made (a integer)")
+    is_whole = desk.fleet.engine != "mysql"
+    desk.done("rollback", "--to", NAME, status=8 if is_whole else 6)
+    if is_whole:
+        assert desk.fleet.columns(tenant, "names") == ["name", "id"]
+    desk.fleet.sql(tenant, "DROP TABLE made")
+    desk.done("rollback", "--to", NAME)
+    assert {tuple(desk.fleet.columns(name, "names")) for name in desk.fleet.names} == {("id",)}
+    assert desk.done("rollback", "--to", NAME)["results"] == []
+    desk.project.write(view, REPEATABLE.format("id", ""))
+    assert desk.done("apply")["results"] == []
+    desk.done("rollback", "--to", "0")
+    assert desk.had() == {NAME: 0, view: 0}
 
 
 def test_placeholders_when_values_differ_then_each_tenant_gets_its_own(desk: Desk) -> None:

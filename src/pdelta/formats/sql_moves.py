@@ -28,7 +28,10 @@ class PlannedMove(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
         alone: Whether its statements run without a transaction.
         apart: Whether it shares its transaction with no other delta.
         lock_timeout_ms: How long a statement waits for a lock; 0 for what is usual.
-        former: The digest that the tenant's row has now, where it is replaced; empty where there is no row.
+        former: The digest that the tenant's row has now, where it is replaced; on the way back that of the version that
+            comes back. Empty where there is none.
+        through: Of a repeatable delta that is taken back: the digests of the versions before the tenant's which go with
+            it, the newest first.
         repeatable: Whether another digest means that it is to be applied again, and not that it was edited.
         accept_loss: Whether taking it back may lose data.
         derived: What its derived reverse depends on: ``schema``, or ``rows`` as well; empty where it was written.
@@ -50,6 +53,7 @@ class PlannedMove(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     apart: bool = False
     lock_timeout_ms: int = 0
     former: str = ""
+    through: tuple[str, ...] = ()
     repeatable: bool = False
     accept_loss: bool = False
     derived: str = ""
@@ -79,7 +83,10 @@ class SqlWish(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         dropped_run: The only run whose deltas are to be taken back; empty for whichever applied them.
         dropped_after: A delta; those of which the wish knows nothing, and whose ids come after it, go too. Empty for
             all of which it knows nothing; None for none.
-        staying: The ids of deltas that are known, and neither wanted nor dropped.
+        staying: The ids of deltas that are known, and neither wanted nor dropped, in the order of application.
+        until: The delta to which the tenant is to come back, so that repeatable deltas go back to the version that they
+            had there; empty for before all of them, None for one version alone.
+        kept: Those of the staying deltas that are repeatable.
         accept_loss: Whether taking back may lose data.
         accept_edit: Whether a delta that was edited since it was applied counts as the one that is there.
     """
@@ -91,6 +98,8 @@ class SqlWish(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     dropped_run: str = ""
     dropped_after: str | None = None
     staying: tuple[str, ...] = ()
+    until: str | None = None
+    kept: tuple[PlannedMove, ...] = ()
     accept_loss: bool = False
     accept_edit: bool = False
 

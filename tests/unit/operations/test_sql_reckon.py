@@ -5,7 +5,8 @@ import pytest
 
 from pdelta.formats.sql_moves import PlannedMove, SqlWish
 from pdelta.model.operation import Standing
-from pdelta.operations.sql.reckon import head_after, opposite, reckon, standing
+from pdelta.operations.sql.reckon import head_after, opposite, reckon, standing, versioned
+from pdelta.operations.sql.versions import Left
 from pdelta.operations.sql.work import segments
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, State, Way, head_of
 from pdelta.sql.mark import Mark, decode_mark, encode_mark
@@ -157,3 +158,68 @@ def test_mark_when_written_then_it_reads_the_same(mark: Mark) -> None:
     assert decode_mark(encode_mark(mark)) == mark
     assert str(mark)
     assert encode_mark(Mark()) == ""
+
+
+VIEW = msgspec.structs.replace(move("m"), way=Way.REVERSE, digest="v3", repeatable=True)
+VERSIONS = [
+    Applied("m", "v3", captured=encode_mark(Mark(former="v2")), at="5", run="r5"),
+    Applied("m", "v2", captured=encode_mark(Mark(former="v1")), at="3", run="r3"),
+    Applied("m", "v1", at="1", run="r1"),
+]
+PAST = {"m": [Left(9, "r5", VERSIONS[1]), Left(7, "r3", VERSIONS[2]), Left(2, "r2", Applied("m", "v2", at="0"))]}
+
+
+def back_to(
+    until: str | None, had: dict[str, str], *, staying: tuple[str, ...] = ("a", "b"), dropped: tuple[str, ...] = ("c",)
+) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Give what goes of a view in three versions and of others, which came at these times."""
+    is_kept = "m" in staying
+    gone = tuple(msgspec.structs.replace(move(id), way=Way.REVERSE) for id in dropped)
+    wish = SqlWish(
+        dropped=gone if is_kept else (VIEW, *gone), until=until, staying=staying, kept=(VIEW,) if is_kept else ()
+    )
+    rows = [VERSIONS[0], *(Applied(id, f"d{id}", at=at) for id, at in had.items())]
+    assert versioned(rows, wish) == (() if until is None else ("m",))
+    return [(one.id, one.former, one.through) for one in reckon(rows, wish, PAST).moves]
+
+
+def test_repeatable_when_a_delta_stays_then_it_goes_back_to_the_version_of_that_time() -> None:
+    gone = ("c", "", ())
+    assert back_to("b", {"b": "1"}) == [("m", "", ("v2", "v1"))]
+    assert back_to("b", {"b": "2"}) == [("m", "v1", ("v2",))]
+    assert back_to("b", {"b": "4", "c": "4"}) == [("m", "v2", ()), gone]
+    assert back_to("b", {"b": "6", "c": "6"}) == [gone]
+    # Nobody named a delta, or none stays, or the tenant has not got it.
+    assert back_to(None, {"b": "2"}) == [("m", "v2", ())]
+    assert back_to("", {"b": "2"}, staying=()) == [("m", "", ("v2", "v1"))]
+    assert back_to("b", {"a": "4"}) == [("m", "", ("v2", "v1"))]
+
+
+def test_repeatable_when_what_goes_is_older_than_a_version_then_that_goes_with_it() -> None:
+    gone = ("c", "", ())
+    assert back_to("b", {"b": "6", "c": "2"}) == [("m", "v1", ("v2",)), gone]
+    assert back_to("b", {"b": "6", "c": "0"}) == [("m", "", ("v2", "v1")), gone]
+
+
+def test_repeatable_when_it_stays_then_only_its_version_goes_back_before_what_that_needs() -> None:
+    gone, staying = [("e", "", ()), ("c", "", ())], ("m", "b")
+    dropped = ("e", "c")
+    others = {"c": "4", "e": "6"}
+    assert back_to("b", {"b": "2", **others}, staying=staying, dropped=dropped) == [
+        gone[0],
+        ("m", "v1", ("v2",)),
+        gone[1],
+    ]
+    assert back_to("b", {"b": "1", **others}, staying=staying, dropped=dropped)[1] == ("m", "v1", ("v2",))
+    # There was none yet, there is no such time, and it is that very delta.
+    for until, had in [("b", {"b": "0"}), ("b", {"a": "0"}), ("m", {})]:
+        assert back_to(until, {**had, **others}, staying=staying, dropped=dropped) == gone
+
+
+def test_repeatable_when_the_way_back_is_reversed_then_it_comes_in_one_step_and_knows_what_it_replaced() -> None:
+    back = msgspec.structs.replace(VIEW, former="v1", through=("v2",), captured=VERSIONS[0].captured)
+    (there,) = opposite([back])
+    assert (there.way, there.digest, there.former, there.through) == (Way.APPLY, "v3", "v1", ())
+    assert decode_mark(there.captured).former == "v1"
+    assert standing([VERSIONS[2]], [there]) is Standing.BEFORE
+    assert standing([VERSIONS[0]], [there]) is Standing.AFTER

@@ -45,6 +45,7 @@ class Across:
         self._fleet = fleet
         self._context = context
         scopes = {delta.script.id: delta.script.scope for delta in deltas.all}
+        self._versions = {delta.script.id: delta.digest for delta in deltas.all if delta.script.repeatable}
         self._pairs = [(delta.script.id, needed) for delta in deltas.all for needed in delta.script.requires]
         pairs = [(id, needed) for id, needed in self._pairs if scopes[id] is not scopes[needed]]
         self._by_tenants = [pair for pair in pairs if scopes[pair[0]] is Scope.TENANT]
@@ -80,7 +81,12 @@ class Across:
             leaving = {move.id: move for move in one.reckoning.moves if move.way is Way.REVERSE}
             # Of one that was only recorded nothing is taken back but the record; what was replaced comes back.
             gone = {id for id, move in leaving.items() if not (move.recorded or move.former)}
-            stays = {row.id: row.run for row in one.rows if row.id not in leaving}
+            # What another version of a repeatable delta requires, nobody knows: it was there before what goes.
+            stays = {
+                row.id: row.run
+                for row in one.rows
+                if row.id not in leaving and self._versions.get(row.id, row.digest) == row.digest
+            }
             for pair in self._pairs:
                 if pair[0] in stays and pair[1] in gone:
                     found.setdefault(pair, {})[tenant_of(target)] = stays[pair[0]]

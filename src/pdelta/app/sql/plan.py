@@ -20,6 +20,7 @@ from pdelta.app.sql.rollout import Draft, draft
 from pdelta.app.sql.saved import save_plan
 from pdelta.app.sql.wishes import applying, members_of
 from pdelta.formats.sql_moves import PlannedMove, SqlBody, decode_body
+from pdelta.model.amount import counted
 from pdelta.model.course import Gate, OnFailure
 from pdelta.model.finding import Finding
 from pdelta.model.plan import Step
@@ -271,6 +272,8 @@ class _Telling:
             note, pieces = f"goes on behind step {row.step} of {row.steps}", pieces[row.step :]
         elif row.state is State.APPLYING:
             note = f"stopped after step {row.step} of {row.steps}; of its reverse, what takes those back"
+        elif move.through:
+            note = f"then what takes back {counted(len(move.through), 'version')} before, as each history holds it"
         return msgspec.structs.replace(told, statements=_statements(pieces), note=note)
 
 

@@ -78,6 +78,8 @@ def reversing(fleet: Fleet, deltas: Deltas, options: RollbackOptions, context: C
         UsageError: There is no such delta, or none to take back.
     """
     cut = _cut(fleet, deltas, options, context)
+    # What stays in the version that it had there.
+    kept = [delta for delta in deltas.all[: cut.first] if cut.until and delta.script.repeatable]
     dropped = deltas.all[cut.first :]
     gone = tuple(PlannedMove(way=Way.REVERSE, id=id, underived=True) for id in cut.gone)
 
@@ -85,8 +87,11 @@ def reversing(fleet: Fleet, deltas: Deltas, options: RollbackOptions, context: C
         # Each ledger knows the way back; nothing need be derived for it.
         moves = deltas.moves(deltas.of(member.scope, dropped), member.tenant.name, member.tenant.values, deltas.known)
         back = (msgspec.structs.replace(move, way=Way.REVERSE) for move in reversed(moves))
+        held = deltas.moves(deltas.of(member.scope, kept), member.tenant.name, member.tenant.values, deltas.known)
         return SqlWish(
             dropped=(*gone, *back),
+            until=cut.until,
+            kept=tuple(msgspec.structs.replace(move, way=Way.REVERSE) for move in held),
             dropped_run=options.run,
             dropped_after=cut.after,
             # An id says nothing of the order where a header chose it, a requirement moved it, or another tool counts.
@@ -105,19 +110,21 @@ class _Cut(msgspec.Struct, frozen=True):
         after: Deltas without a file go whose ids come after it; None for those in ``gone`` alone.
         gone: Deltas without a file that go.
         staying: Those that stay.
+        until: The last one that stays, empty for none; None where nobody named it.
     """
 
     first: int
     after: str | None = None
     gone: tuple[str, ...] = ()
     staying: tuple[str, ...] = ()
+    until: str | None = None
 
 
 def _cut(fleet: Fleet, deltas: Deltas, options: RollbackOptions, context: Context) -> _Cut:
     if options.run:
         return _Cut(0)
     if options.to == "0":
-        return _Cut(0, "")
+        return _Cut(0, "", until="")
     if options.to:
         return _cut_behind(options.to.removesuffix(".sql"), fleet, deltas, context)
     had = _had(fleet, context)
@@ -140,8 +147,8 @@ def _cut_behind(name: str, fleet: Fleet, deltas: Deltas, context: Context) -> _C
             raise
         # Its file is gone: what goes are the deltas whose ids come after its own.
         older = [place for place, id in enumerate(deltas.ids) if id < name]
-        return _Cut(older[-1] + 1 if older else 0, name)
-    return _Cut(place + 1, deltas.ids[place])
+        return _Cut(older[-1] + 1 if older else 0, name, until=name)
+    return _Cut(place + 1, deltas.ids[place], until=deltas.ids[place])
 
 
 def _had(fleet: Fleet, context: Context) -> set[str]:

@@ -17,6 +17,7 @@ from pdelta.operations.sql.reckon import head_after, remaining, standing
 from pdelta.operations.sql.stamped import edited_by_hand, lacking
 from pdelta.operations.sql.stepwise import Stepwise
 from pdelta.operations.sql.task import Task
+from pdelta.operations.sql.versions import along, history_of
 from pdelta.operations.sql.work import CHECK, Workshop, lock_timeout_ms, segments
 from pdelta.sql.ledger import Applied, Proved, Way, head_of_rows
 
@@ -116,9 +117,8 @@ class Carrier:
             return move
         if row is None:
             raise PdeltaError(f"{task.tenant} has no row of {planned.id} to take back")
-        if planned.former:
-            former = self._former(session, task.tenant, planned, row)
-            return self._workshop.restoring(planned, row, former, task.tenant)
+        if planned.former or planned.through:
+            return self._workshop.restoring(planned, *_versions(session, task.tenant, planned, row), task.tenant)
         return self._workshop.reversing(planned, row, task.tenant)
 
     def _read_beside(self, session: Session, task: Task, lock_ms: int) -> bool:
@@ -297,7 +297,7 @@ class Carrier:
             )
         left = remaining(rows, task.moves)
         if where is Standing.BEFORE:
-            self._refuse_irreversible(rows, left, task.tenant)
+            self._refuse_irreversible(session, rows, left, task)
         parts = list(segments(left, transactional=self._database.transactional))
         if not is_held and not all(together for together, _ in parts):
             with session.hold(task.tenant, lock_timeout_ms=lock_timeout_ms(task.moves, lock_ms)):
@@ -326,7 +326,9 @@ class Carrier:
         if is_edited:
             raise lacking(task.tenant, gone)
 
-    def _refuse_irreversible(self, rows: Sequence[Applied], moves: Sequence[PlannedMove], tenant: str) -> None:
+    def _refuse_irreversible(
+        self, session: Session, rows: Sequence[Applied], moves: Sequence[PlannedMove], task: Task
+    ) -> None:
         """Refuse what can't come back before anything else does, where no transaction would take that back.
 
         Raises:
@@ -335,8 +337,8 @@ class Carrier:
         had = {row.id: row for row in rows}
         for move in moves:
             row = had.get(move.id)
-            if move.way is Way.REVERSE and row is not None and row.irreversible:
-                self._workshop.reversing(move, row, tenant)
+            if move.way is Way.REVERSE and row is not None and (row.irreversible or move.through):
+                self.move(session, move, row, task, found=False)
 
     def _step_by_step(
         self,
@@ -367,9 +369,11 @@ class Carrier:
             statement_ms=self.statement_ms,
         )
         row = next((row for row in rows if row.id == move.id), None)
-        if move.way is Way.REVERSE and move.former and row is not None:
-            former = self._former(session, task.tenant, move, row)
-            left = stepwise.carry(move)
+        if move.way is Way.REVERSE and (move.former or move.through) and row is not None:
+            going, former = _versions(session, task.tenant, move, row)
+            left = stepwise.carry(move, going[1:])
+            if former is None:
+                return left
             session.record(task.tenant, former, former=None, glance=Glance(managed=True, head=None))
             return [*left, former]
         return stepwise.carry(msgspec.structs.replace(move, check=()))
@@ -415,19 +419,6 @@ class Carrier:
                 had.pop(one.row.id, None)
         return list(had.values())
 
-    def _former(self, session: Session, tenant: str, planned: PlannedMove, row: Applied) -> Applied:
-        """Give the row that a delta's newer version replaced: of several with its digest, the one that left then."""
-        columns = Applied.__struct_fields__
-        found = session.query(
-            tenant,
-            f"SELECT left_run, {', '.join(columns)} FROM pdelta_history "  # noqa: S608 - checked by their formats
-            f"WHERE id = '{planned.id}' AND digest = '{planned.former}' ORDER BY number DESC",
-        )
-        if not found:
-            raise PdeltaError(f"{tenant}: the version of {planned.id} before this one is not in the history")
-        _, *values = next((one for one in found if one[0] == row.run), found[0])
-        return msgspec.convert(dict(zip(columns, values, strict=True)), Applied)
-
     def _settled(self, session: Session, task: Task, moves: Sequence[PlannedMove], error: GuardError) -> str | None:
         """Give the delta whose check refused because its effect is there already, as its verify says; None for none."""
         for move in moves:
@@ -470,7 +461,17 @@ def _is_guessed(task: Task) -> bool:
     """Say whether what is done in a tenant is done by rows that were read elsewhere, if it is not looked at first."""
     is_unread = task.needs_rows and task.rows is None
     # What replaced another is taken back by the history, too.
-    return is_unread and bool(task.likely) and not any(move.former for move in task.moves)
+    return is_unread and bool(task.likely) and not any(move.former or move.through for move in task.moves)
+
+
+def _versions(
+    session: Session, tenant: str, planned: PlannedMove, row: Applied
+) -> tuple[Sequence[Applied], Applied | None]:
+    """Give the versions of a repeatable delta that go, the newest first, and the one that comes back; None for none."""
+    digests = (*planned.through, *filter(None, [planned.former]))
+    older = along(row, digests, history_of(session, tenant, planned.id), tenant)
+    going = (row, *older[: len(planned.through)])
+    return going, older[-1] if planned.former else None
 
 
 def _may_be_of_rows(error: PdeltaError) -> bool:

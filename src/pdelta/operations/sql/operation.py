@@ -19,11 +19,20 @@ from pdelta.model.target import Target
 from pdelta.operations.sql.carry import Carrier
 from pdelta.operations.sql.lanes import Job, Lanes, Patience, Surroundings
 from pdelta.operations.sql.proof import Proof, prove, proved_before
-from pdelta.operations.sql.reckon import Reckoning, alone_where_needed, head_after, opposite, reckon, standing
+from pdelta.operations.sql.reckon import (
+    Reckoning,
+    alone_where_needed,
+    head_after,
+    opposite,
+    reckon,
+    standing,
+    versioned,
+)
 from pdelta.operations.sql.rehearsal import Rehearsal
 from pdelta.operations.sql.stamped import edited_by_hand, lacking
 from pdelta.operations.sql.target import KIND, tenant_of
 from pdelta.operations.sql.task import Task
+from pdelta.operations.sql.versions import Histories, histories
 from pdelta.operations.sql.work import Imprint, Limits, Workshop
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way, head_of_rows
 from pdelta.sql.token import Dialect
@@ -125,7 +134,9 @@ class SqlOperation:
         """
         decoded = {desired: decode_wish(desired) for desired in {desired for _, desired in wishes}}
         # Which run applied what, and what that replaced, only a tenant's own ledger says.
-        own = any(wish.dropped_run or any(move.repeatable for move in wish.dropped) for wish in decoded.values())
+        own = any(
+            wish.dropped_run or wish.kept or any(move.repeatable for move in wish.dropped) for wish in decoded.values()
+        )
         targets = [target for target, _ in wishes]
         if own:
             # Each ledger is read anyhow: what was seen of a target a moment ago need not be looked at again.
@@ -162,7 +173,8 @@ class SqlOperation:
         *,
         own: bool,
     ) -> list[Delta | PdeltaError]:
-        made: dict[tuple[Head | tuple[Applied, ...], bytes], tuple[Delta, Seen]] = {}
+        past = self._histories(wishes, read, decoded) if own else {}
+        made: dict[object, tuple[Delta, Seen]] = {}
         deltas: list[Delta | PdeltaError] = []
         for target, desired in wishes:
             found = read[target]
@@ -170,12 +182,35 @@ class SqlOperation:
                 deltas.append(found)
                 continue
             head, rows = found
-            key = (rows if own else head, desired)
+            left = past.get(target, {})
+            if isinstance(left, PdeltaError):
+                deltas.append(left)
+                continue
+            key = (rows, tuple(left.items()), desired) if own else (head, desired)
             if key not in made:
-                made[key] = _calculated(head, rows, decoded[desired], self._database_of(target).dialect)
+                dialect = self._database_of(target).dialect
+                made[key] = _calculated(head, rows, decoded[desired], dialect, left)
             delta, self.seen[target] = made[key]
             deltas.append(self._lacking(target, rows, decoded[desired]) or delta)
         return deltas
+
+    def _histories(
+        self,
+        wishes: Sequence[tuple[Target, bytes]],
+        read: Mapping[Target, tuple[Head, tuple[Applied, ...]] | PdeltaError],
+        decoded: Mapping[bytes, SqlWish],
+    ) -> dict[Target, Histories | PdeltaError]:
+        """Give what left the ledgers of tenants whose wish depends on versions that they had."""
+        wanted: dict[Target, tuple[str, ...]] = {}
+        for target, desired in wishes:
+            found = read[target]
+            if not isinstance(found, PdeltaError) and (ids := versioned(found[1], decoded[desired])):
+                wanted[target] = ids
+        left: dict[Target, Histories | PdeltaError] = {}
+        for database, group in self._by_database(wanted):
+            told = histories(database, {tenant_of(target): wanted[target] for target in group})
+            left |= {target: told[tenant_of(target)] for target in group}
+        return left
 
     def _lacking(self, target: Target, rows: Sequence[Applied], wish: SqlWish) -> PdeltaError | None:
         """Give the error of a tenant that lacks what it is to lose because its ledger was edited; None for others."""
@@ -456,9 +491,11 @@ def _ledger(rows: Sequence[Applied] | Exception | None) -> tuple[Head, tuple[App
     return head_of_rows(kept), kept
 
 
-def _calculated(head: Head, rows: tuple[Applied, ...], wish: SqlWish, dialect: Dialect) -> tuple[Delta, Seen]:
-    reckoning = reckon(rows, wish)
-    moves = alone_where_needed(reckoning.moves, rows, dialect)
+def _calculated(
+    head: Head, rows: tuple[Applied, ...], wish: SqlWish, dialect: Dialect, past: Histories
+) -> tuple[Delta, Seen]:
+    reckoning = reckon(rows, wish, past)
+    moves = alone_where_needed(reckoning.moves, rows, dialect, past)
     for move in moves:
         if move.underived and move.way is Way.APPLY:
             raise StaleError(f"another run took {move.id} back meanwhile", hint="run the same command again")

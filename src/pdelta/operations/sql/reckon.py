@@ -9,6 +9,7 @@ import msgspec
 
 from pdelta.formats.sql_moves import PlannedMove, SqlWish
 from pdelta.model.operation import Standing
+from pdelta.operations.sql.versions import Histories, along, replaced
 from pdelta.sql.alone import alone
 from pdelta.sql.ledger import Applied, Head, State, Way, head_of
 from pdelta.sql.mark import Mark, decode_mark, encode_mark
@@ -30,11 +31,17 @@ class Reckoning(msgspec.Struct, frozen=True):
     unknown: tuple[str, ...] = ()
 
 
-def reckon(rows: Sequence[Applied], wish: SqlWish) -> Reckoning:
-    """Compare a ledger with a wish."""
+def reckon(rows: Sequence[Applied], wish: SqlWish, histories: Histories | None = None) -> Reckoning:
+    """Compare a ledger with a wish.
+
+    Args:
+        rows: The ledger.
+        wish: What is wished.
+        histories: What left that ledger, of the deltas that ``versioned`` names.
+    """
     had = {row.id: row for row in rows}
     start = _start(had, wish)
-    moves = _dropping(rows, wish) + list(start.moves)
+    moves = _dropping(rows, wish, histories or {}) + list(start.moves)
     edited = list(start.edited)
     for wanted in wish.wanted:
         row = had.get(wanted.id)
@@ -118,7 +125,15 @@ def recorded(wanted: PlannedMove, mark: Mark, reason: str) -> PlannedMove:
     )
 
 
-def _dropping(rows: Sequence[Applied], wish: SqlWish) -> list[PlannedMove]:
+def versioned(rows: Iterable[Applied], wish: SqlWish) -> tuple[str, ...]:
+    """Give the deltas of which a wish depends on the versions that a tenant had of them."""
+    if wish.until is None:
+        return ()
+    asked = {move.id for move in (*wish.dropped, *wish.kept) if move.repeatable}
+    return tuple(row.id for row in rows if row.id in asked and decode_mark(row.captured).former)
+
+
+def _dropping(rows: Sequence[Applied], wish: SqlWish, histories: Histories) -> list[PlannedMove]:
     had = {row.id: row for row in rows}
     known = {move.id for move in (*wish.wanted, *wish.dropped)}.union(wish.staying)
     # Files that are gone came last, or first, where a baseline stands for them now: their ids tell.
@@ -130,7 +145,6 @@ def _dropping(rows: Sequence[Applied], wish: SqlWish) -> list[PlannedMove]:
             continue
         while gone and gone[-1] > drop.id:
             drops.append(_gone(had[gone.pop()], wish))
-        same = row.digest == drop.digest
         mark = decode_mark(row.captured)
         if wish.dropped_run and mark.adopted:
             drops.append(_struck_out(row, drop.name))
@@ -139,13 +153,87 @@ def _dropping(rows: Sequence[Applied], wish: SqlWish) -> list[PlannedMove]:
             # A baseline that only stands for others: nothing is executed, nor would be if it had to come back.
             drops.append(PlannedMove(way=Way.REVERSE, id=drop.id, name=drop.name, captured=row.captured))
             continue
-        back = drop if same else PlannedMove(way=Way.REVERSE, id=drop.id, underived=True)
-        if drop.repeatable and mark.former:
-            # What it replaced comes back, and can be taken back then.
-            back = msgspec.structs.replace(back, former=mark.former, captured=row.captured)
-        drops.append(back)
+        drops.append(_of_row(drop, row))
     drops += (_gone(had[id], wish) for id in reversed(gone))
+    if wish.until is not None:
+        drops = _back_to(wish.until, drops, had, wish, histories)
     return [msgspec.structs.replace(drop, digest=had[drop.id].digest, accept_loss=wish.accept_loss) for drop in drops]
+
+
+def _back_to(
+    until: str, drops: Sequence[PlannedMove], had: Mapping[str, Applied], wish: SqlWish, histories: Histories
+) -> list[PlannedMove]:
+    """Give these moves; those of repeatable deltas go back to the version that the tenant had when ``until`` came.
+
+    What came when, the ledger says, and in one run the order of deltas. A version that is younger than anything which
+    goes, goes as well: it may need that.
+    """
+    order = (*wish.staying, until, *(drop.id for drop in reversed(drops)))
+    places = {id: place for place, id in enumerate(order)}
+
+    def came(row: Applied) -> tuple[str, int]:
+        return row.at, places[row.id]
+
+    end = had.get(until)
+    going = [came(had[drop.id]) for drop in drops if not drop.repeatable]
+    moves: list[PlannedMove] = []
+    for drop in drops:
+        row = had[drop.id]
+        if not drop.repeatable or row.state is not State.APPLIED:
+            moves.append(drop)
+            continue
+        versions = (row, *replaced(row, histories.get(row.id, ())))
+        first = min((*going, came(end))) if end is not None else None
+        stays = next((one for one in versions if first is not None and came(one) < first), None)
+        moves += _through(drop, versions, stays)
+    if end is None:
+        return moves
+    for kept in wish.kept:
+        row = had.get(kept.id, end)
+        if row is end:
+            continue
+        # What its newer versions need is still there when these go.
+        older = (place for place, move in enumerate(moves) if not move.repeatable and came(had[move.id]) < came(row))
+        place = next(older, len(moves))
+        back = _of_row(kept, row)
+        if row.state is not State.APPLIED:
+            # It goes on to where it was going, and stays where that is nowhere.
+            moves[place:place] = [back] if back.former else []
+            continue
+        versions = (row, *replaced(row, histories.get(row.id, ())))
+        stays = next((one for one in versions if came(one) <= came(end)), row)
+        moves[place:place] = _through(back, versions, stays)
+    return moves
+
+
+def _of_row(drop: PlannedMove, row: Applied) -> PlannedMove:
+    """Give the move that takes a delta back in the version that a tenant has, to the one that this has replaced."""
+    back = drop
+    if row.digest != drop.digest:
+        back = PlannedMove(way=Way.REVERSE, id=drop.id, underived=True, repeatable=drop.repeatable)
+    former = decode_mark(row.captured).former
+    if drop.repeatable and former:
+        # That comes back, and can be taken back then.
+        captured = row.captured if row.state is State.APPLIED else encode_mark(Mark(former=former))
+        back = msgspec.structs.replace(back, former=former, captured=captured)
+    return back
+
+
+def _through(drop: PlannedMove, versions: Sequence[Applied], stays: Applied | None) -> list[PlannedMove]:
+    """Give the move that takes a repeatable delta back to one of its versions; none where it is that already.
+
+    Args:
+        drop: What takes back the newest one.
+        versions: All that there are, the newest first.
+        stays: The one that comes back, None for none.
+    """
+    now = versions[0]
+    if stays is not None and stays.digest == now.digest:
+        return []
+    newer = versions[1:] if stays is None else versions[1 : versions.index(stays)]
+    former = stays.digest if stays is not None else decode_mark(versions[-1].captured).former
+    through = tuple(one.digest for one in newer)
+    return [msgspec.structs.replace(drop, former=former, through=through, captured=now.captured)]
 
 
 def _gone(row: Applied, wish: SqlWish) -> PlannedMove:
@@ -179,10 +267,13 @@ def _lacking(row: Applied, wanted: PlannedMove, *, accept_edit: bool) -> list[Pl
     """Give what takes a row that is not as wanted there; nothing where only a person may say so."""
     if row.state is State.REVERSING:
         return [PlannedMove(way=Way.REVERSE, id=row.id, digest=row.digest, underived=True), wanted]
+    # What stopped half-way has left nothing in the history: what it was to replace is replaced.
+    half_way = row.state is State.APPLYING and wanted.repeatable
+    former = decode_mark(row.captured).former if half_way else row.digest
     if row.digest == wanted.digest:
-        return [wanted]
+        return [msgspec.structs.replace(wanted, captured=encode_mark(Mark(former=former)))] if half_way else [wanted]
     if wanted.repeatable:
-        return [msgspec.structs.replace(wanted, former=row.digest, captured=encode_mark(Mark(former=row.digest)))]
+        return [msgspec.structs.replace(wanted, former=row.digest, captured=encode_mark(Mark(former=former)))]
     if accept_edit:
         return [msgspec.structs.replace(wanted, former=row.digest, pieces=(), check=(), verify=(), recorded=True)]
     return []
@@ -190,14 +281,21 @@ def _lacking(row: Applied, wanted: PlannedMove, *, accept_edit: bool) -> list[Pl
 
 def opposite(moves: Iterable[PlannedMove]) -> tuple[PlannedMove, ...]:
     """Give the moves that take back what these do."""
-    return tuple(
-        msgspec.structs.replace(move, way=Way.REVERSE if move.way is Way.APPLY else Way.APPLY)
-        for move in reversed(list(moves))
-    )
+    return tuple(map(_opposite, reversed(list(moves))))
+
+
+def _opposite(move: PlannedMove) -> PlannedMove:
+    if move.way is Way.APPLY:
+        return msgspec.structs.replace(move, way=Way.REVERSE)
+    if move.through:
+        # What is repeatable comes in one step, whatever versions it had in between.
+        mark = encode_mark(Mark(former=move.former))
+        return msgspec.structs.replace(move, way=Way.APPLY, through=(), captured=mark)
+    return msgspec.structs.replace(move, way=Way.APPLY)
 
 
 def alone_where_needed(
-    moves: Iterable[PlannedMove], rows: Iterable[Applied], dialect: Dialect
+    moves: Iterable[PlannedMove], rows: Iterable[Applied], dialect: Dialect, histories: Histories | None = None
 ) -> tuple[PlannedMove, ...]:
     """Give these moves; those that take back run without a transaction where what they execute can't stand in one.
 
@@ -205,22 +303,27 @@ def alone_where_needed(
         moves: In order.
         rows: The ledger, which says what they execute; where it has no row of one, the move says it.
         dialect: How that is read.
+        histories: What left the ledger, of deltas that go with their former versions.
     """
     had = {row.id: row for row in rows}
+    past = histories or {}
     return tuple(
-        msgspec.structs.replace(move, alone=True) if _needs_to_be_alone(move, had.get(move.id), dialect) else move
+        msgspec.structs.replace(move, alone=True) if _needs_to_be_alone(move, had.get(move.id), dialect, past) else move
         for move in moves
     )
 
 
-def _needs_to_be_alone(move: PlannedMove, row: Applied | None, dialect: Dialect) -> bool:
+def _needs_to_be_alone(move: PlannedMove, row: Applied | None, dialect: Dialect, histories: Histories) -> bool:
     # What was replaced is restored with its row, and of what is recorded nothing is executed.
     if move.way is Way.APPLY or move.alone or move.recorded or move.former or dialect is Dialect.MYSQL:
         return False
     if row is not None and row.state is not State.APPLIED:
         # It stopped at a step, and only steps tell what is left.
         return True
-    return bool(alone(tuple(split(row.reverse if row is not None else move.reverse, dialect)), dialect))
+    texts = [row.reverse if row is not None else move.reverse]
+    if row is not None and move.through:
+        texts += (one.reverse for one in along(row, move.through, histories.get(row.id, ()), row.id))
+    return any(alone(tuple(split(text, dialect)), dialect) for text in texts)
 
 
 def standing(rows: Iterable[Applied], moves: Sequence[PlannedMove]) -> Standing:

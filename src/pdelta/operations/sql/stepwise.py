@@ -20,6 +20,7 @@ from pdelta.sql import leaving
 from pdelta.sql.alone import needs_no_transaction
 from pdelta.sql.derive.kept import may_repeat
 from pdelta.sql.ledger import Applied, State, Way, head_of_rows
+from pdelta.sql.mark import decode_mark
 from pdelta.sql.naming import concerned, names_in
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece, hint_of
 from pdelta.sql.split import Statement, split
@@ -44,8 +45,10 @@ class _Captured(msgspec.Struct, omit_defaults=True):
         seen: What the catalogue said of these before it.
         left: What lay broken in the tenant before it.
         undo: What takes the step back, as calculated before it.
+        former: Of a repeatable delta: the digest of the version that it replaces, or that comes back.
         whole: Whether the delta was applied as a whole, and no step that takes it back was done.
         kept: What the row of such a delta held in place of this.
+        reverse: Its own reverse, where that of former versions stands behind it now; empty where none does.
     """
 
     explicit: bool = False
@@ -54,8 +57,10 @@ class _Captured(msgspec.Struct, omit_defaults=True):
     seen: str = ""
     left: tuple[str, ...] = ()
     undo: str = ""
+    former: str = ""
     whole: bool = False
     kept: str = ""
+    reverse: str = ""
 
 
 class Stepwise:
@@ -91,8 +96,12 @@ class Stepwise:
         self._lock_ms = lock_ms
         self._statement_ms = statement_ms
 
-    def carry(self, planned: PlannedMove) -> list[Applied]:
+    def carry(self, planned: PlannedMove, older: Sequence[Applied] = ()) -> list[Applied]:
         """Make one move, or what is left of it; give the ledger's rows then.
+
+        Args:
+            planned: The move.
+            older: Versions of a repeatable delta that are taken back with the one that the tenant has, newest first.
 
         Raises:
             GuardError: A check refused a step; those before it are done.
@@ -102,7 +111,7 @@ class Stepwise:
         if planned.way is Way.APPLY:
             self._apply(planned)
         else:
-            self._reverse(planned)
+            self._reverse(planned, older)
         return list(self._rows.values())
 
     def _apply(self, planned: PlannedMove) -> None:
@@ -113,7 +122,8 @@ class Stepwise:
         move = self._workshop.applying(planned)
         pieces = move.pieces
         if row is None or row.state is State.APPLIED or row.digest != planned.digest:
-            captured = _encode(_Captured(explicit=bool(planned.reverse)))
+            replaced = decode_mark(planned.captured).former
+            captured = _encode(_Captured(explicit=bool(planned.reverse), former=replaced))
             row = msgspec.structs.replace(move.row, state=State.APPLYING, steps=len(pieces), captured=captured)
         row = self._walk(row, pieces)
         self._record(msgspec.structs.replace(row, state=State.APPLIED, captured=planned.captured))
@@ -130,9 +140,13 @@ class Stepwise:
                 f"{self._tenant}: {row.id} was taken back by {done} of {row.steps} steps, which can't be applied again",
                 hint="correct what made it fail, and take it back again: it goes on behind the last step",
             )
-        self._record(msgspec.structs.replace(row, state=State.APPLIED, step=row.steps, captured=captured.kept))
+        reverse = captured.reverse or row.reverse
+        back = msgspec.structs.replace(
+            row, state=State.APPLIED, step=row.steps, reverse=reverse, captured=captured.kept
+        )
+        self._record(back)
 
-    def _reverse(self, planned: PlannedMove) -> None:
+    def _reverse(self, planned: PlannedMove, older: Sequence[Applied]) -> None:
         row = self._rows[planned.id]
         untouched = row.state is State.APPLYING and not row.step and not self._happened(row, _decode(row))
         if row.irreversible and not untouched:
@@ -142,10 +156,17 @@ class Stepwise:
             self._statement_ms = 0
             row = self._turn(row, planned)
         elif row.state is State.APPLIED:
-            pieces = self._workshop.reverse_pieces(row.reverse, accept_loss=planned.accept_loss)
+            for one in older:
+                if one.irreversible:
+                    self._refuse(planned, one)
+            text = self._workshop.reverse_text((row, *older)) if older else row.reverse
+            pieces = self._workshop.reverse_pieces(text, accept_loss=planned.accept_loss)
             self._ask_ahead(pieces)
-            captured = _encode(_Captured(whole=True, kept=row.captured))
-            row = msgspec.structs.replace(row, state=State.REVERSING, step=0, steps=len(pieces), captured=captured)
+            own = row.reverse if older else ""
+            captured = _encode(_Captured(former=planned.former, whole=True, kept=row.captured, reverse=own))
+            row = msgspec.structs.replace(
+                row, state=State.REVERSING, step=0, steps=len(pieces), reverse=text, captured=captured
+            )
         row = self._walk(row, self._workshop.reverse_pieces(row.reverse, accept_loss=planned.accept_loss))
         self._record(row)
         self._write(None, row)
@@ -196,6 +217,8 @@ class Stepwise:
             text = self._share(row, planned, done)
         steps = len(self._workshop.reverse_pieces(text, accept_loss=planned.accept_loss))
         turned = msgspec.structs.replace(row, state=State.REVERSING, step=0, steps=steps, reverse=text, captured="")
+        if captured.former:
+            turned = msgspec.structs.replace(turned, captured=_encode(_Captured(former=captured.former)))
         return self._record(turned)
 
     def _share(self, row: Applied, planned: PlannedMove, done: int) -> str:
@@ -281,7 +304,8 @@ class Stepwise:
             undo = self._evaluated(piece.undo)
             self._execute(piece.statement)
             # Whoever finds the row as it was before does it again.
-            return self._done(row, piece, _Captured(_decode(row).explicit, undo=undo))
+            held = _decode(row)
+            return self._done(row, piece, _Captured(held.explicit, undo=undo, former=held.former))
         names = tuple(sorted(concerned(statement, self._database.dialect)))
         captured = msgspec.structs.replace(
             _decode(row),
@@ -314,7 +338,7 @@ class Stepwise:
             row,
             step=row.step + 1,
             reverse=late + captured.undo + row.reverse,
-            captured=_encode(_Captured(captured.explicit)),
+            captured=_encode(_Captured(captured.explicit, former=captured.former)),
         )
 
     def _shared(self, row: Applied, piece: Piece) -> Applied:
@@ -322,7 +346,9 @@ class Stepwise:
         former = self._rows.get(row.id)
         if former is None or (former.state, former.digest) != (row.state, row.digest):
             self._record(row)
-        after = msgspec.structs.replace(row, step=row.step + 1, captured=_encode(_Captured(_decode(row).explicit)))
+        held = _decode(row)
+        captured = _encode(_Captured(held.explicit, former=held.former))
+        after = msgspec.structs.replace(row, step=row.step + 1, captured=captured)
         head = head_of_rows(self._rows.values())
         move = Move(Way.APPLY, after, (piece,), replaces=True)
         self._session.commit(

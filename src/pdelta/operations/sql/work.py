@@ -117,15 +117,23 @@ class Workshop:
             kept = self._reversed[id(planned)] = (planned, row, move)
         return kept[2]
 
-    def restoring(self, planned: PlannedMove, row: Applied, former: Applied, tenant: str) -> Move:
-        """Give the move that takes a delta back to the row that it replaced.
+    def restoring(self, planned: PlannedMove, going: Sequence[Applied], former: Applied | None, tenant: str) -> Move:
+        """Give the move that takes a repeatable delta back, version by version.
+
+        Args:
+            planned: As it was planned.
+            going: The tenant's row, and the versions that go with it, the newest first.
+            former: The row that comes back; None for none.
+            tenant: Whose.
 
         Raises:
-            PdeltaError: The row holds no reverse.
+            PdeltaError: A version holds no reverse.
         """
-        _refuse_irreversible(planned, row, tenant)
-        pieces = self._reverse_pieces(planned, row)
-        return Move(Way.APPLY, former, pieces, replaces=True, run=self._imprint.run, who=self._imprint.who)
+        for row in going:
+            _refuse_irreversible(planned, row, tenant)
+        pieces = tuple(piece for row in going for piece in self._reverse_pieces(planned, row))
+        way, row = (Way.REVERSE, going[0]) if former is None else (Way.APPLY, former)
+        return Move(way, row, pieces, replaces=former is not None, run=self._imprint.run, who=self._imprint.who)
 
     def reverse_pieces(self, text: str, *, accept_loss: bool) -> tuple[Piece, ...]:
         """Give a reverse's statements; guards stand before the statement that they are about."""
@@ -147,6 +155,12 @@ class Workshop:
             last = pieces[-1] if pieces else Piece("SELECT 1")
             pieces[-1:] = [msgspec.structs.replace(last, after=(*last.after, *guards))]
         return tuple(pieces)
+
+    def reverse_text(self, rows: Iterable[Applied]) -> str:
+        """Give one reverse of several, each cut by itself and ended as all are, with its guards."""
+        pieces = (piece for row in rows for piece in self.reverse_pieces(row.reverse, accept_loss=False))
+        texts = (text for piece in pieces for text in (*piece.before, piece.statement, *piece.after))
+        return "".join(f"{text};\n" for text in texts)
 
     def holds(self, text: str) -> str:
         """Give the SELECT of 1 or 0 that says whether what a check asks is true."""
