@@ -88,7 +88,7 @@ def test_rollback_when_a_row_was_changed_since_then_refused_and_nothing_is_taken
     desk("apply")
     desk.sql("UPDATE t SET c = 8 WHERE id = 7")
     told = desk("rollback", status=8)
-    assert "1 rows of t were changed since" in told
+    assert "1 row of t was changed since" in told
     assert desk.rows == {5: 10, 7: 8, 9: 0}
     desk.sql("UPDATE t SET c = 7 WHERE id = 7")
     desk("rollback")

@@ -184,7 +184,7 @@ def test_rollback_when_a_guard_refuses_then_the_delta_is_still_applied_and_it_sa
         told = desk.done("rollback", *only, status=8)
         (result,) = told["results"]
         assert result["standing"] == "before"
-        assert "1 rows of notes would be lost" in result["error"]["message"]
+        assert "1 row of notes would be lost" in result["error"]["message"]
         assert "--accept-data-loss" in result["error"]["hint"]
         assert desk.fleet.sql(tenant, "SELECT id, state, step, steps, captured, reverse FROM pdelta_applied") == before
     assert desk.done("apply", *only)["results"] == []

@@ -17,6 +17,7 @@ from pdelta.app.context import Context
 from pdelta.app.sql.apply import ApplyOptions, apply
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
 from pdelta.formats.database import DatabaseSection, Of, Tenants
+from pdelta.model.amount import counted
 from pdelta.model.course import OnFailure
 
 Tell = Callable[[str], None]
@@ -148,9 +149,9 @@ class _FleetTour:
 
 def _said(outcome: RolloutOutcome) -> str:
     if not outcome.results:
-        return f"nothing to do in {outcome.tenants} tenants"
+        return f"nothing to do in {counted(outcome.tenants, 'tenant')}"
     if outcome.failures:
         error = outcome.failures[0].error
         end = "; everything was reversed" if outcome.exit_status == 5 else "; stopped there"
         return f"{error.message if error else ''}{end}"
-    return f"{len(outcome.results)} of {outcome.tenants} tenants changed in {outcome.duration_s:.2f} s"
+    return f"{len(outcome.results)} of {counted(outcome.tenants, 'tenant')} changed in {outcome.duration_s:.2f} s"

@@ -18,6 +18,7 @@ from pdelta.app.runs import open_journal
 from pdelta.errors import PdeltaError
 from pdelta.filesystem import syscalls
 from pdelta.formats.history import NEVER_PUSHED
+from pdelta.model.amount import counted
 from pdelta.model.target import Target
 
 if TYPE_CHECKING:
@@ -119,7 +120,9 @@ def _journal(context: Context, target: Target | None) -> Iterator[Check]:
         hint = f"pdelta recover {shlex.quote(found.addresses[0] if len(found.addresses) == 1 else found.run)}"
         yield Check("journal", good=found.at_work, message=f"{told} {state}", hint=hint)
     if len(left) > LISTED:
-        yield Check("journal", good=False, message=f"{len(left) - LISTED:,} more runs{here} have not ended")
+        more = len(left) - LISTED
+        message = f"{counted(more, 'more run')}{here} {'has' if more == 1 else 'have'} not ended"
+        yield Check("journal", good=False, message=message)
 
 
 class _Left(NamedTuple):

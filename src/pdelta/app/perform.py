@@ -32,6 +32,7 @@ from pdelta.errors import (
 )
 from pdelta.formats.history import Wish, encode_wish
 from pdelta.formats.report import TreeBody, decode_body
+from pdelta.model.amount import counted
 from pdelta.model.change import Change
 from pdelta.model.delta import Delta
 from pdelta.model.finding import Finding
@@ -84,7 +85,7 @@ def objection_to(outcome: TreeOutcome) -> PdeltaError | None:
     if refused is not None or not outcome.left_out:
         return refused
     one = outcome.left_out == 1
-    paths = "1 path of the source" if one else f"{outcome.left_out:,} paths of the source"
+    paths = f"{counted(outcome.left_out, 'path')} of the source"
     done = ("would be" if outcome.dry_run else "was" if one else "were") + " left out"
     rest = "all else is there" if not outcome.changed else f"all else {'would be' if outcome.dry_run else 'was'} pushed"
     return DriftError(

@@ -13,6 +13,7 @@ from blake3 import blake3
 
 from pdelta.chunking.varint import append_varint, read_varint
 from pdelta.errors import FormatError, IntegrityError
+from pdelta.model.amount import counted
 
 if TYPE_CHECKING:
     from pyfastcdc import FastCDC
@@ -112,14 +113,14 @@ def apply_patch(old: _Buffer, patch: bytes, *, limit: int) -> bytes:
             part = view[position : position + count]
             position += count
             if not count or position > len(patch):
-                message = f"fine patch has a literal of {count} bytes and only {len(part)} of them"
+                message = f"fine patch has a literal of {counted(count, 'byte')} and only {len(part)} of them"
                 raise FormatError(message)
         parts.append(part)
         total += len(part)
         if total > length:
             break
     if total != length:
-        message = f"fine patch gives another length than the {length} bytes that it says"
+        message = f"fine patch gives another length than the {counted(length, 'byte')} that it says"
         raise IntegrityError(message, hint="ask for the plain chunk")
     return b"".join(parts)
 
@@ -163,9 +164,8 @@ class _Records:
 @lru_cache(maxsize=8)
 def _cutter(average: int) -> "FastCDC":
     if not LEAST_AVERAGE <= average <= GREATEST_AVERAGE or average & (average - 1):
-        message = (
-            f"fine pieces of {average} bytes; a power of two from {LEAST_AVERAGE} to {GREATEST_AVERAGE} is allowed"
-        )
+        allowed = f"a power of two from {LEAST_AVERAGE} to {GREATEST_AVERAGE} is allowed"
+        message = f"fine pieces of {counted(average, 'byte')}; {allowed}"
         raise FormatError(message)
     # Imported when the first file is cut: it costs 9 ms of every start.
     from pyfastcdc import FastCDC
@@ -189,7 +189,7 @@ def _parse_signature(signature: bytes) -> tuple[int, list[bytes]]:
     average, position = read_varint(signature, 1)
     _cutter(average)
     if (len(signature) - position) % PIECE_HASH_BYTES:
-        message = f"fine signature of {len(signature)} bytes ends inside a piece"
+        message = f"fine signature of {counted(len(signature), 'byte')} ends inside a piece"
         raise FormatError(message)
     return average, [signature[at : at + PIECE_HASH_BYTES] for at in range(position, len(signature), PIECE_HASH_BYTES)]
 

@@ -6,6 +6,7 @@ Called wherever parameters arrive from outside: a root record, a peer, a command
 from typing import Final
 
 from pdelta.errors import FormatError
+from pdelta.model.amount import counted
 from pdelta.model.snapshot import Chunking
 
 ALGORITHM: Final = "fastcdc-2020"
@@ -44,7 +45,7 @@ def check_chunking(chunking: Chunking) -> None:
         ("maximum", chunking.maximum, MAXIMUM_BYTES),
     ):
         if not least <= size <= greatest:
-            message = f"chunking parameter {name} is {size} bytes; it must be from {least} to {greatest}"
+            message = f"chunking parameter {name} is {counted(size, 'byte')}; it must be from {least} to {greatest}"
             raise FormatError(message)
     if not chunking.minimum <= chunking.average <= chunking.maximum:
         message = (

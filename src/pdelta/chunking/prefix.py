@@ -9,6 +9,7 @@ import sys
 from typing import Final
 
 from pdelta.errors import FormatError, IntegrityError
+from pdelta.model.amount import counted
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -73,7 +74,7 @@ def apply_frame(old: bytes, frame: bytes, length: int) -> bytes:
         text = f"a patch does not decompress: {error}"
         raise FormatError(text) from error
     if len(new) != length or not decoder.eof or decoder.unused_data:
-        text = f"a patch does not give the {length} bytes that were asked for"
+        text = f"a patch does not give the {counted(length, 'byte')} that {'was' if length == 1 else 'were'} asked for"
         raise IntegrityError(text, hint="ask for the plain bytes")
     return new
 

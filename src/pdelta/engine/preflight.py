@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pdelta.engine.planner import operation_for
 from pdelta.engine.rollout import fleet_for
 from pdelta.errors import PreflightError
+from pdelta.model.amount import counted
 from pdelta.model.course import OnFailure
 from pdelta.model.finding import Finding
 from pdelta.model.operation import Operation
@@ -49,7 +50,7 @@ def refusal(findings: Sequence[Finding]) -> PreflightError | None:
     else:
         lines = tuple(map(_line, blocking))
         hint = "".join(hints)
-    count = "1 finding blocks" if len(lines) == 1 else f"{len(lines)} findings block"
+    count = f"{counted(len(lines), 'finding')} {'blocks' if len(lines) == 1 else 'block'}"
     return PreflightError(f"pre-flight refused, nothing was changed: {count}", findings=lines, hint=hint)
 
 

@@ -16,6 +16,7 @@ from pdelta.chunking.fine import apply_patch, signature
 from pdelta.chunking.prefix import apply_frame
 from pdelta.errors import FormatError, PdeltaError, TransportError
 from pdelta.filesystem.safe import Directory
+from pdelta.model.amount import counted
 from pdelta.model.names import quoted
 from pdelta.model.source import JOINED_NEW_BYTES, JOINED_OLD_BYTES, Answer, Source, Want
 from pdelta.tree.recipe import Origin, Part, Place
@@ -311,5 +312,5 @@ def _zeros(length: int) -> Iterator[bytes | memoryview]:
 
 
 def _unasked(want: Want, kind: int, length: int) -> FormatError:
-    text = f"the source answered kind {kind} of {length} bytes for {want.length} bytes of {quoted(want.path)}"
-    return FormatError(text)
+    came, asked = counted(length, "byte"), counted(want.length, "byte")
+    return FormatError(f"the source answered kind {kind} of {came} for {asked} of {quoted(want.path)}")

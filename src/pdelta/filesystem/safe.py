@@ -429,7 +429,7 @@ class Directory:
             if flags & _WRITING and status.st_nlink > names:
                 raise FilesystemError(
                     f"{os.fsdecode(self.locate(path))!r} has {status.st_nlink} names (hard links), and only {names} "
-                    "of them are known; it was not opened for writing",
+                    f"of them {'is' if names == 1 else 'are'} known; it was not opened for writing",
                     hint="replace the file as a whole instead of changing it in place",
                 )
             try:

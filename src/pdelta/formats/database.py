@@ -14,6 +14,7 @@ import msgspec
 from pdelta.errors import FormatError
 from pdelta.formats.database_url import check_url, dialect_of
 from pdelta.formats.duration import HINT, parse_duration_ms
+from pdelta.model.amount import counted
 from pdelta.sql.token import Dialect
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -308,7 +309,7 @@ class _Reader:
             )
         if len(section.direct_urls) != len(section.urls):
             raise self._error(
-                f"there are {len(section.urls)} urls and {len(section.direct_urls)} direct urls",
+                f"it has {counted(len(section.urls), 'url')} and {counted(len(section.direct_urls), 'direct url')}",
                 "name each server once in both, in the same order",
             )
 

@@ -12,6 +12,7 @@ from blake3 import blake3
 
 from pdelta.errors import FormatError, IntegrityError
 from pdelta.model import UNDECODABLE
+from pdelta.model.amount import counted
 from pdelta.model.snapshot import Entry
 
 MAGIC: Final = b"PDELTA-INTENT\0\0\2"
@@ -115,7 +116,7 @@ def decode_intent(data: bytes) -> Intent:
         raise FormatError(text, hint="run recover with the pdelta that wrote it, or a newer one")
     length = int.from_bytes(data[16:HEADER_LENGTH_BYTES], "big")
     if len(data) != HEADER_LENGTH_BYTES + length + DIGEST_LENGTH_BYTES:
-        text = f"the intent file is torn: {len(data)} bytes, its header says {length} and framing"
+        text = f"the intent file is torn: {counted(len(data), 'byte')}, its header says {length} and framing"
         raise IntegrityError(text)
     if blake3(memoryview(data)[:-DIGEST_LENGTH_BYTES]).digest() != data[-DIGEST_LENGTH_BYTES:]:
         raise IntegrityError("the intent file is damaged: its digest does not match")

@@ -12,6 +12,7 @@ from blake3 import blake3
 
 from pdelta.errors import FormatError, IntegrityError
 from pdelta.model import UNDECODABLE
+from pdelta.model.amount import counted
 from pdelta.model.course import OnFailure
 from pdelta.model.delta import Delta
 from pdelta.model.plan import Plan, Rollout, Step
@@ -70,7 +71,7 @@ def freeze(
         ValueError: The waves do not hold exactly the steps.
     """
     if rollout is not None and sum(wave.count for wave in rollout.waves) != len(steps):
-        text = f"the waves do not hold the {len(steps)} steps"
+        text = f"the waves do not hold the {counted(len(steps), 'step')}"
         raise ValueError(text)
     plan = Plan("", steps, on_failure, settled, rollout)
     return msgspec.structs.replace(plan, id=blake3(_body(plan)).hexdigest())
@@ -148,7 +149,7 @@ def _decode_body(envelope: _Envelope, data: bytes) -> Plan:
         shared = _decoded(_ROLLOUT_BODY, envelope)
         plan = Plan(name, _steps(shared, name), shared.on_failure, shared.settled, shared.rollout)
         if sum(wave.count for wave in shared.rollout.waves) != len(plan.steps):
-            text = f"the waves of plan {name} do not hold its {len(plan.steps)} steps"
+            text = f"the waves of plan {name} do not hold its {counted(len(plan.steps), 'step')}"
             raise FormatError(text)
     if _body(plan) != envelope.body or _ENCODER.encode(envelope) != data:
         text = f"plan {plan.id} is not in canonical form, or holds fields that this version does not know"

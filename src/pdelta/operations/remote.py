@@ -283,7 +283,7 @@ class RemoteTree:
         ids, bases = wanted.ids, wanted.bases
         try:
             if bases and len(bases) != len(ids):
-                raise FormatError(f"{self._host}: {len(ids)} pages were wanted with {len(bases)} bases")
+                raise FormatError(f"{self._host}: pages wanted: {len(ids)}, bases beside them: {len(bases)}")
             if bases:
                 pairs = zip(ids, bases, strict=True)
                 self._send_changed({id_: base if any(base) else b"" for id_, base in pairs})

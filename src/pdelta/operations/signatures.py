@@ -12,6 +12,7 @@ import msgspec
 
 from pdelta.errors import FormatError
 from pdelta.model import UNDECODABLE
+from pdelta.model.amount import counted
 from pdelta.model.operation import Notes
 
 HIDDEN: Final = frozenset({"close"})
@@ -74,7 +75,7 @@ def unpack_arguments(signature: Signature, data: bytes) -> dict[str, Any]:
     """
     values = unpack(data, list[msgspec.Raw])
     if len(values) != len(signature.arguments):
-        raise FormatError(f"a verb with {len(signature.arguments)} arguments was called with {len(values)}")
+        raise FormatError(f"a verb with {counted(len(signature.arguments), 'argument')} was called with {len(values)}")
     return {name: unpack(raw, kind) for (name, kind), raw in zip(signature.arguments, values, strict=True)}
 
 

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from pdelta.errors import FormatError
+from pdelta.model.amount import counted
 
 if sys.version_info >= (3, 14):
     from compression.zstd import (
@@ -168,7 +169,7 @@ def pack_whole(payload: Buffer) -> Packed:
 def _compressed(kind: int, flags: int, length: int, packed: Sequence[Buffer]) -> list[Buffer]:
     packed_length = RAW_LENGTH.size + sum(map(len, packed))
     if packed_length > MAX_PAYLOAD_BYTES:
-        text = f"{length} bytes grow beyond a frame when compressed"
+        text = f"a payload of {counted(length, 'byte')} grows beyond a frame when compressed"
         raise ValueError(text)
     return [HEADER.pack(kind, flags, packed_length) + RAW_LENGTH.pack(length), *packed]
 
@@ -238,7 +239,7 @@ class Decoder:
             text = f"compressed frame does not decompress: {error}"
             raise FormatError(text) from error
         if self._bounded and (len(raw) != length or not complete):
-            text = f"compressed frame does not decompress to the {length} bytes that it declares"
+            text = f"compressed frame does not decompress to the {counted(length, 'byte')} that it declares"
             raise FormatError(text)
         return raw
 

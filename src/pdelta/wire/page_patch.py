@@ -10,6 +10,7 @@ import sys
 from typing import Final
 
 from pdelta.errors import FormatError
+from pdelta.model.amount import counted
 
 if sys.version_info >= (3, 14):
     from compression.zstd import ZstdDecompressor, ZstdDict, ZstdError, compress, get_frame_info
@@ -38,16 +39,18 @@ def apply_page_patch(base: bytes, patch: bytes) -> bytes:
         FormatError: The patch is damaged, would be larger than a page, or is against a page that is too short for one.
     """
     if len(base) < _LEAST_BYTES:
-        raise FormatError(f"a page patch against a page of {len(base)} bytes was refused")
+        raise FormatError(f"a page patch against a page of {counted(len(base), 'byte')} was refused")
     try:
         size = get_frame_info(patch).decompressed_size
         if not size or size > LIMIT_BYTES:
-            raise FormatError(f"a page patch that says it makes {size} bytes was refused")
+            raise FormatError(f"a page patch that says it makes {counted(size or 0, 'byte')} was refused")
         decoder = ZstdDecompressor(zstd_dict=ZstdDict(base, is_raw=True).as_prefix)
         # What a frame says of itself binds neither it nor a second one behind it.
         page = decoder.decompress(patch, max_length=size + 1)
     except ZstdError as error:
         raise FormatError(f"a page patch is damaged: {error}") from error
     if not decoder.eof or decoder.unused_data:
-        raise FormatError(f"a page patch that does not end after the {size} bytes it says it makes was refused")
+        raise FormatError(
+            f"a page patch that does not end after the {counted(size, 'byte')} it says it makes was refused"
+        )
     return page

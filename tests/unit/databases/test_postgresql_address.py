@@ -85,7 +85,7 @@ ONE, OTHER = Address("postgresql://db1/app"), Address("postgresql://db2/app")
         (Settings("app", (ONE, OTHER)), "only databases can be tenants on several"),
         (Settings("app", (ONE, OTHER), kind=Kind.SCHEMAS, patterns=("*",)), "only databases can be tenants on several"),
         (Settings("app", (ONE, ONE), kind=Kind.DATABASES, patterns=("*",)), "names a server twice: db1:5432"),
-        (Settings("app", (ONE,), direct=(ONE, OTHER)), "1 servers and 2 direct"),
+        (Settings("app", (ONE,), direct=(ONE, OTHER)), "1 server and 2 direct URLs"),
         (Settings("app", (ONE,), patterns=("t_*",)), "does not say whether they are schemas or databases"),
         (Settings("app", (ONE,), kind=Kind.SCHEMAS), "which schemas are tenants"),
         (Settings("app", (ONE,), kind=Kind.DATABASES, query="SELECT 1", names=("a",)), "which databases are tenants"),

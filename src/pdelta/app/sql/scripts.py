@@ -15,6 +15,7 @@ from pdelta.app.context import Context
 from pdelta.errors import FilesystemError, FormatError, ScriptsError, UsageError
 from pdelta.formats.database import DatabaseSection, Style
 from pdelta.formats.database_url import dialect_of, resolve
+from pdelta.model.amount import counted
 from pdelta.sql.order import SUFFIX, order
 from pdelta.sql.token import Dialect, Mode
 
@@ -201,7 +202,7 @@ def parse_files(
         raise errors[0]
     if errors:
         raise ScriptsError(
-            f"{len(errors)} files in {where} can't be read; nothing was changed",
+            f"{counted(len(errors), 'file')} in {where} can't be read; nothing was changed",
             findings=tuple(f"{one.message} — {one.hint}" if one.hint else one.message for one in errors),
         )
     return tuple(scripts)

@@ -107,7 +107,7 @@ def released_lines(paths: Sequence[bytes], *, limit: int) -> Iterator[str]:
     for path in paths[:limit] if limit else paths:
         yield click.style(f"  released: {shown(path)} is ignored now, and stays as it is", fg="yellow")
     if limit and len(paths) > limit:
-        yield click.style(f"  released: {number(len(paths) - limit)} more paths", fg="yellow")
+        yield click.style(f"  released: {counted(len(paths) - limit, 'more path')}", fg="yellow")
 
 
 def path_lines(title: str, paths: Sequence[bytes], *, colour: str, limit: int) -> Iterator[str]:

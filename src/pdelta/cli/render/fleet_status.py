@@ -68,7 +68,8 @@ def matrix_lines(status: FleetStatus, *, width: int | None) -> Iterator[str]:
         yield f"  {_letter(place)}  {counted(len(group.tenants), 'tenant')}: {_names(group.tenants, verbose=False)}"
     if len(status.groups) > len(groups):
         rest = sum(len(group.tenants) for group in status.groups[len(groups) :])
-        yield f"  and {counted(rest, 'tenant')} in {len(status.groups) - len(groups):,} further groups; --json has all"
+        further = counted(len(status.groups) - len(groups), "further group")
+        yield f"  and {counted(rest, 'tenant')} in {further}; --json has all"
 
 
 def pending_lines(status: FleetStatus) -> Iterator[str]:
@@ -106,7 +107,7 @@ def _strange(group: Group) -> str:
 def _deltas(ids: Sequence[str], *, verbose: bool) -> str:
     if len(ids) <= 3 or verbose:
         return ", ".join(map(shown, ids))
-    return f"{len(ids):,} deltas, {shown(ids[0])} to {shown(ids[-1])}"
+    return f"{counted(len(ids), 'delta')}, {shown(ids[0])} to {shown(ids[-1])}"
 
 
 def _names(names: Sequence[str], *, verbose: bool) -> str:

@@ -116,7 +116,9 @@ def _notes(result: TreeOutcome, *, limit: int) -> Iterator[str]:
     for problem in result.problems[:limit] if limit else result.problems:
         yield click.style(f"  left out: {shown(problem.path)}: {shown(problem.message)}", fg="yellow")
     if limit and len(result.problems) > limit:
-        yield click.style(f"  left out: {len(result.problems) - limit:,} more paths   (-v lists them)", fg="yellow")
+        yield click.style(
+            f"  left out: {counted(len(result.problems) - limit, 'more path')}   (-v lists them)", fg="yellow"
+        )
     yield from note_lines(result.findings, limit=limit)
 
 

@@ -133,7 +133,7 @@ def _holders(facts: DeltaFacts, *, verbose: bool) -> Iterator[str]:
     for arrival in facts.arrivals if verbose else facts.arrivals[:NAMED]:
         yield f"  {_arrival(arrival)}"
     if len(facts.arrivals) > NAMED and not verbose:
-        yield f"  and {len(facts.arrivals) - NAMED:,} further runs; -v names all"
+        yield f"  and {counted(len(facts.arrivals) - NAMED, 'further run')}; -v names all"
 
 
 def _holding(holding: Holding, *, verbose: bool) -> Iterator[str]:
@@ -160,7 +160,7 @@ def _ways(facts: DeltaFacts, *, verbose: bool) -> Iterator[str]:
         yield ""
         yield from _way(way, verbose=verbose)
     if len(others) > NAMED and not verbose:
-        yield f"and {len(others) - NAMED:,} further reverses; -v shows all"
+        yield f"and {counted(len(others) - NAMED, 'further reverse')}; -v shows all"
 
 
 def _way(way: WayBack, *, verbose: bool) -> Iterator[str]:

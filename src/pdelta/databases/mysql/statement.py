@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from pdelta.errors import ScriptError
+from pdelta.model.amount import counted
 from pdelta.sql import naming
 from pdelta.sql.alone import controls_transaction, needs_no_transaction
 from pdelta.sql.split import Statement, split
@@ -52,7 +53,7 @@ def refused_alone(text: str, modes: frozenset[Mode]) -> str:
     except ScriptError as error:
         return error.problem
     if len(found) != 1:
-        return f"there are {len(found)} statements where one must be" if found else "there is no statement"
+        return f"there are {counted(len(found), 'statement')} where one must be" if found else "there is no statement"
     if word := controls_transaction(found[0], Dialect.MYSQL):
         return f"{word} can't stand in a delta: pdelta begins and ends transactions"
     first = _words(found[0])[0]

@@ -6,6 +6,7 @@ import msgspec
 
 from pdelta.databases.postgresql.address import Address
 from pdelta.errors import UsageError
+from pdelta.model.amount import counted
 
 
 class Kind(StrEnum):
@@ -67,7 +68,9 @@ def check(settings: Settings) -> None:
     if len(set(labels)) < len(labels):
         raise UsageError(f"{section} names a server twice: {max(labels, key=labels.count)}")
     if settings.direct and len(settings.direct) != len(labels):
-        raise UsageError(f"{section} has {len(labels)} servers and {len(settings.direct)} direct URLs")
+        raise UsageError(
+            f"{section} has {counted(len(labels), 'server')} and {counted(len(settings.direct), 'direct URL')}"
+        )
     if settings.kind is Kind.SINGLE and chosen:
         raise UsageError(f"{section} chooses among tenants, and does not say whether they are schemas or databases")
     if settings.kind is not Kind.SINGLE and chosen != 1:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from pdelta.errors import ScriptError
+from pdelta.model.amount import counted
 from pdelta.sql.token import Dialect, Kind
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def single(text: str) -> str:
     """
     statements = look_over(text).statements
     if len(statements) != 1:
-        raise ScriptError(f"{len(statements)} statements where there must be one: {text.strip()[:60]}")
+        raise ScriptError(f"{counted(len(statements), 'statement')} where there must be one: {text.strip()[:60]}")
     return statements[0]
 
 

@@ -19,6 +19,7 @@ from pdelta.errors import FormatError, IntegrityError
 from pdelta.formats.page import codec
 from pdelta.formats.page.codec import MAX_PAGE_BYTES, MAX_PAGE_ITEMS, PageType
 from pdelta.formats.page.names import check_name, check_names
+from pdelta.model.amount import counted
 from pdelta.model.snapshot import (
     ADOPTED,
     HOLES,
@@ -133,7 +134,7 @@ def _check_entries(entries: list[Entry]) -> None:
             _check_file(entry)
         elif kind == directory:
             if entry.size or len(entry.content) != ID_LENGTH_BYTES:
-                _refuse(f"directory {entry.name!r} has size {entry.size} and a content of {len(entry.content)} bytes")
+                _refuse(f"directory {entry.name!r} has size {entry.size} and a content of {_bytes(entry.content)}")
         elif kind == symlink:
             _check_symlink(entry)
         else:
@@ -150,8 +151,8 @@ def _check_file(entry: Entry) -> None:
     elif len(content) % RUN_LENGTH_BYTES == 0 and len(content) <= INLINE_RUNS * RUN_LENGTH_BYTES:
         if _run_bytes(content) == entry.size:
             return
-        _refuse(f"file {entry.name!r} of {entry.size} bytes has chunks of another length")
-    _refuse(f"file {entry.name!r} of {entry.size} bytes has a content of {len(content)} bytes")
+        _refuse(f"file {entry.name!r} of {counted(entry.size, 'byte')} has chunks of another length")
+    _refuse(f"file {entry.name!r} of {counted(entry.size, 'byte')} has a content of {_bytes(content)}")
 
 
 def _check_symlink(entry: Entry) -> None:
@@ -161,6 +162,10 @@ def _check_symlink(entry: Entry) -> None:
         _refuse(f"symlink {entry.name!r} has an illegal mode, size or target")
 
 
+def _bytes(data: bytes) -> str:
+    return counted(len(data), "byte")
+
+
 def _run_bytes(packed: bytes) -> int:
     """Give the content bytes of packed runs, each of which is checked."""
     total = 0
@@ -168,7 +173,7 @@ def _run_bytes(packed: bytes) -> int:
     for run in _RUN.iter_unpack(packed):
         id_, length, count = run
         if not 0 < length <= MAXIMUM_BYTES[1] or not count:
-            _refuse(f"run of {count} chunks of {length} bytes")
+            _refuse(f"run of {counted(count, 'chunk')} of {counted(length, 'byte')}")
         if id_ == before[0] and length == before[1] and before[2] != _MAX_COUNT:
             _refuse(f"equal chunks {id_.hex()[:16]} stand in two runs")
         total += length * count
@@ -178,7 +183,7 @@ def _run_bytes(packed: bytes) -> int:
 
 def _check_runs(item: bytes) -> None:
     if not item or len(item) % RUN_LENGTH_BYTES or len(item) > MAX_PAGE_ITEMS * RUN_LENGTH_BYTES:
-        _refuse(f"chunk list of {len(item)} bytes; 1 to {MAX_PAGE_ITEMS} runs of {RUN_LENGTH_BYTES} bytes are allowed")
+        _refuse(f"chunk list of {_bytes(item)}; 1 to {MAX_PAGE_ITEMS} runs of {RUN_LENGTH_BYTES} bytes are allowed")
     _run_bytes(item)
 
 
@@ -188,7 +193,7 @@ def _check_refs(refs: list[PageRef], type_: PageType) -> None:
     is_content = type_ is PageType.CONTENT
     for ref in refs:
         if len(ref.id) != ID_LENGTH_BYTES:
-            _refuse(f"page reference with an id of {len(ref.id)} bytes")
+            _refuse(f"page reference with an id of {_bytes(ref.id)}")
         if bool(ref.last) == is_content or not (0 < ref.length <= MAX_SIZE if is_content else ref.length == 0):
             _refuse(f"page reference with key {ref.last!r} and length {ref.length} in a page of type {type_!s}")
     if is_content:

@@ -13,6 +13,7 @@ from blake3 import blake3
 
 from pdelta.errors import FormatError
 from pdelta.model import UNDECODABLE
+from pdelta.model.amount import counted
 from pdelta.model.snapshot import (
     ID_LENGTH_BYTES,
     RUN_LENGTH_BYTES,
@@ -140,7 +141,7 @@ def unpack_runs(packed: bytes) -> list[ChunkRun]:
         FormatError: The length is no multiple of 40 bytes.
     """
     if len(packed) % RUN_LENGTH_BYTES:
-        message = f"packed runs of {len(packed)} bytes; a run has {RUN_LENGTH_BYTES}"
+        message = f"packed runs of {counted(len(packed), 'byte')}; a run has {RUN_LENGTH_BYTES}"
         raise FormatError(message)
     return [ChunkRun(*fields) for fields in _RUN.iter_unpack(packed)]
 

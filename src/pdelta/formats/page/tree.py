@@ -14,6 +14,7 @@ import msgspec
 from pdelta.errors import FormatError, IntegrityError
 from pdelta.formats.page import codec
 from pdelta.formats.page.codec import PageType
+from pdelta.model.amount import counted
 from pdelta.model.snapshot import ID_LENGTH_BYTES, ChunkRun, Entry, LinkName, PageReader, PageRef
 from pdelta.tree.reader import FEW_IDS, Span
 
@@ -115,7 +116,7 @@ class PagedTree:
                 break
             yield from runs
         if size is not None and total != size:
-            message = f"chunk list does not make up the {size} bytes of its file"
+            message = f"chunk list does not make up the {counted(size, 'byte')} of its file"
             raise FormatError(message, hint=_HINT)
 
     def spans(self, content: bytes) -> Sequence[Span]:

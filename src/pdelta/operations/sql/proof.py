@@ -16,6 +16,7 @@ from pdelta.databases.base import Glance, Move, Session, Work
 from pdelta.databases.rows import Rows, RowsAsked, RowsHeld
 from pdelta.errors import Cause, DatabaseError, GuardError, PdeltaError, StaleError
 from pdelta.formats.sql_moves import PlannedMove
+from pdelta.model.amount import counted
 from pdelta.operations.sql.reckon import head_after
 from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.work import Limits, Workshop
@@ -332,4 +333,4 @@ def _words(before: Rows | None, after: Rows | None) -> str:
 
 
 def _count(number: int) -> str:
-    return "1 row" if number == 1 else f"{number:,} rows"
+    return counted(number, "row")

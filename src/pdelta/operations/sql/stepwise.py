@@ -136,8 +136,9 @@ class Stepwise:
         captured = _decode(row)
         done = row.step + int(self._happened(row, captured))
         if done or not captured.whole:
+            part = f"{done} of {counted(row.steps, 'step')}"
             raise NeedsOperatorError(
-                f"{self._tenant}: {row.id} was taken back by {done} of {row.steps} steps, which can't be applied again",
+                f"{self._tenant}: {row.id} was taken back by {part}, which can't be applied again",
                 hint="correct what made it fail, and take it back again: it goes on behind the last step",
             )
         reverse = captured.reverse or row.reverse
@@ -176,9 +177,9 @@ class Stepwise:
         """Say why a delta without a reverse can't be taken back, and raise."""
         if row.state is State.APPLYING:
             done = row.step + int(self._happened(row, _decode(row)))
+            part = f"{done} of {counted(row.steps, 'step')}"
             raise NeedsOperatorError(
-                f"{self._tenant}: {row.id} stopped after {done} of {row.steps} steps, and they can't be reversed: "
-                f"{row.irreversible}",
+                f"{self._tenant}: {row.id} stopped after {part}, and they can't be reversed: {row.irreversible}",
                 hint=_GO_ON,
             )
         self._workshop.reversing(planned, row, self._tenant)
@@ -232,17 +233,18 @@ class Stepwise:
         statements = self._split(reverse)
         if done == row.steps:
             return reverse
+        stopped = f"{self._tenant}: {row.id} stopped after {done} of {counted(row.steps, 'step')}"
         if len(statements) != row.steps:
             raise NeedsOperatorError(
-                f"{self._tenant}: {row.id} stopped after {done} of {row.steps} steps, and its reverse has "
+                f"{stopped}, and its reverse has "
                 f"{counted(len(statements), 'statement')}: which of them take those steps back can't be told",
                 hint=_GO_ON,
             )
         share = statements[row.steps - done :]
         if other := self._of_others(share, planned):
             raise NeedsOperatorError(
-                f"{self._tenant}: {row.id} stopped after {done} of {row.steps} steps, and its reverse does not go "
-                f"backwards through them: {other.text} is about a step that was not done",
+                f"{stopped}, and its reverse does not go backwards through them: "
+                f"{other.text} is about a step that was not done",
                 hint=f"{_GO_ON}; or put the statements of its reverse into the opposite order, and take it back",
             )
         return "".join(f"{statement.text};\n" for statement in share)
@@ -286,8 +288,8 @@ class Stepwise:
         if (given := leaving.lost(done, left)) is not None:
             back = f"take it back, and apply it again: pdelta sql rollback --only {self._tenant}"
             raise NeedsOperatorError(
-                f"{self._tenant}: {row.id} stopped after {row.step} of {row.steps} steps, and what {given.text} gave is"
-                " lost with its session",
+                f"{self._tenant}: {row.id} stopped after {row.step} of {counted(row.steps, 'step')}, and what"
+                f" {given.text} gave is lost with its session",
                 hint=_BY_HAND if row.state is State.REVERSING else back,
             )
         for statement in leaving.settings(done):

@@ -6,6 +6,7 @@ Called by ``Calculator``, after it is known what the tree will hold. Looks at pa
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from pdelta.model.amount import counted
 from pdelta.model.finding import Finding
 from pdelta.model.names import quoted
 from pdelta.model.snapshot import Entry, Kind
@@ -38,7 +39,7 @@ def name_adopted(tree: TreeReader, top: Entry, unknown: Iterable[bytes], limit: 
             yield Finding("adopted", text, blocks=False, hint="--delete removes it", subject=path)
     more = count - limit
     if more > 0:
-        told = "1 more unknown name stays, and is" if more == 1 else f"{more:,} more unknown names stay, and are"
+        told = f"{counted(more, 'more unknown name')} {'stays, and is' if more == 1 else 'stay, and are'}"
         yield Finding("adopted", f"{told} recorded from now on", blocks=False, hint="--delete removes them")
 
 

@@ -16,6 +16,7 @@ from pdelta.filesystem.ledger import Kept
 from pdelta.filesystem.safe import Directory
 from pdelta.formats.history import PushWish, RollbackWish, Wish
 from pdelta.formats.page import PagedTree
+from pdelta.model.amount import counted
 from pdelta.model.finding import Finding
 from pdelta.model.names import quoted
 from pdelta.model.snapshot import LINKED, Kind
@@ -150,7 +151,8 @@ class Patching:
         held, wanted = self._linked()
         names = held.get(path, frozenset((path,)))
         if found.st_nlink != len(names):
-            return f"it has {found.st_nlink} names, and {len(names)} of them {'is' if len(names) == 1 else 'are'} known"
+            known = f"{len(names)} of them {'is' if len(names) == 1 else 'are'} known"
+            return f"it has {counted(found.st_nlink, 'name')}, and {known}"
         if len(names) > 1:
             contents = self._wanted_contents()
             if wanted.get(path) != names or len({contents.get(name) for name in names}) != 1:

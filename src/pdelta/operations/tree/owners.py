@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from pdelta.filesystem.metadata import OwnerRights
 from pdelta.filesystem.safe import Directory
 from pdelta.formats.page import PagedTree
+from pdelta.model.amount import counted
 from pdelta.model.finding import Finding
 from pdelta.model.names import quoted
 from pdelta.model.snapshot import OWNER, Entry, Kind
@@ -69,7 +70,7 @@ class _Trouble:
         owners = ", ".join(ids[:_NAMED]) + (" …" if len(ids) > _NAMED else "")
         names = ", ".join(quoted(path) if path else "the tree itself" for path in self.paths)
         more = f" … {self.count - len(self.paths):,} more" if self.count > len(self.paths) else ""
-        paths = "1 path" if self.count == 1 else f"{self.count:,} paths"
+        paths = counted(self.count, "path")
         text = f"{paths} {what.format(owners)}: {names}{more}"
         yield Finding("owner", text, hint=hint, subject=self.paths[0])
 

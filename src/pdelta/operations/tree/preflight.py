@@ -87,7 +87,7 @@ def _losses(body: TreeBody, calculation: Calculation, tree: PagedTree) -> Iterat
     count = sum(islice(files, most))
     if calculation.emptied or body.deleted > LOSS_FILES or body.deleted * 100 > count * LOSS_SHARE:
         count += sum(files)
-        text = f"{body.deleted} of {count} {'file' if count == 1 else 'files'} would be deleted: "
+        text = f"{body.deleted:,} of {counted(count, 'file')} would be deleted: "
         text += _lost(wish, calculation)
         yield Finding("loss", text, hint="if that is meant, give --yes or --max-delete N; rollback can bring them back")
 

@@ -12,6 +12,7 @@ from pdelta.filesystem.safe import Directory
 from pdelta.filesystem.stage import StageItem
 from pdelta.formats.history import RepairWish, RollbackWish, UndoState, Wish
 from pdelta.formats.page import PagedTree
+from pdelta.model.amount import counted
 from pdelta.model.finding import Finding
 from pdelta.model.names import quoted
 from pdelta.model.snapshot import Kind
@@ -71,7 +72,7 @@ def find_lost(
     lost = [item.path for item in items if any(part.place == Place.FETCH for part in item.parts)]
     if lost:
         names = ", ".join(quoted(path) for path in lost[:_NAMED]) + (" …" if len(lost) > _NAMED else "")
-        files = "1 file" if len(lost) == 1 else f"{len(lost):,} files"
+        files = counted(len(lost), "file")
         text = f"the content of {files} is gone with collected or lost undo data: {names}"
         yield Finding("undo", text, hint=advice(ledger, stands), subject=lost[0])
 

@@ -28,7 +28,7 @@ from pdelta.filesystem.syscalls import filesystem_type
 from pdelta.formats.history import HistoryEntry, PushWish, RepairWish, RollbackWish, UndoState, Verb, Wish
 from pdelta.formats.page import PagedTree
 from pdelta.formats.report import STAT_DATA, CollectReport, Retention, TreeBody, decode_body
-from pdelta.model.amount import size
+from pdelta.model.amount import counted, size
 from pdelta.model.delta import Delta
 from pdelta.model.event import Observer, silent
 from pdelta.model.failpoint import FailPoint, never
@@ -464,7 +464,9 @@ class ReleaseOperation(TreeOperation):
         moving = [*sharing.shares, *sharing.copies]
         if moving:
             names = ", ".join(repr(os.fsdecode(path)) for path in moving[:_LISTED])
-            text = f"{len(moving)} ignored paths move to the shared folder, and every release links to them: {names}"
+            one = len(moving) == 1
+            told = f"{counted(len(moving), 'ignored path')} {'moves' if one else 'move'} to the shared folder"
+            text = f"{told}, and every release links to {'it' if one else 'them'}: {names}"
             findings.append(Finding("release-sharing", text, blocks=False))
         return findings
 
@@ -494,7 +496,7 @@ class ReleaseOperation(TreeOperation):
         if not lost:
             return []
         names = ", ".join(quoted(item.path) for item in lost[:_LISTED])
-        files = "1 file" if len(lost) == 1 else f"{len(lost):,} files"
+        files = counted(len(lost), "file")
         text = f"the content of {files} is in no release any more: {names}"
         return [Finding("undo", text, hint=self._transaction().advice(), subject=lost[0].path)]
 

@@ -10,6 +10,7 @@ from pdelta.filesystem.ledger import Ledger
 from pdelta.filesystem.stage import StageItem
 from pdelta.formats.history import RepairWish
 from pdelta.formats.page import PagedTree
+from pdelta.model.amount import counted
 from pdelta.model.finding import Finding
 from pdelta.model.names import quoted
 from pdelta.model.snapshot import Entry, Kind
@@ -49,7 +50,7 @@ def find_unrepairable(
         if not _holds(finder.find(item.path), item, tree)
     ]
     if lost:
-        paths = "1 path" if len(lost) == 1 else f"{len(lost):,} paths"
+        paths = counted(len(lost), "path")
         names = ", ".join(quoted(path) for path in lost[:_NAMED]) + (" …" if len(lost) > _NAMED else "")
         text = f"the source no longer has what entry {newest.number} recorded of {paths}: {names}"
         hint = "push the source if its state is the wanted one, or repair from a folder that has the recorded bytes"

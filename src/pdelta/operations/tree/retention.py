@@ -13,6 +13,7 @@ from pdelta.filesystem.state import UNDO, StateFolder, remove
 from pdelta.formats.history import NO_HISTORY, HistoryEntry, UndoState
 from pdelta.formats.page import child_ids, decode_root
 from pdelta.formats.report import CollectReport, Retention
+from pdelta.model.amount import counted
 from pdelta.model.finding import Finding
 from pdelta.model.names import STATE_NAME, quoted
 from pdelta.model.snapshot import ID_LENGTH_BYTES, Entry, Kind
@@ -91,7 +92,8 @@ def examine(
     needed = _reachable(ledger, overlay)
     missing = ledger.pages.missing_pages(needed)
     if missing:
-        yield Finding("pages", f"{len(missing)} snapshot pages are missing", hint="pdelta verify, then push again")
+        pages = f"{counted(len(missing), 'snapshot page')} {'is' if len(missing) == 1 else 'are'} missing"
+        yield Finding("pages", pages, hint="pdelta verify, then push again")
 
 
 def _beyond(entries: list[HistoryEntry], limits: Retention) -> Iterator[HistoryEntry]:

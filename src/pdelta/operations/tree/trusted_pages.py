@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pdelta.errors import StaleError
 from pdelta.filesystem.ledger import Ledger
 from pdelta.formats.page import child_ids
+from pdelta.model.amount import counted
 from pdelta.operations.tree.calculate import Calculation, Overlay
 
 
@@ -49,7 +50,8 @@ class TrustedPages:
             roots = [overlay.read_root(id_) for id_ in ids]
             gone = overlay.missing_pages(_named(overlay, [id_ for it in roots for id_ in (it.top.content, it.links)]))
         if gone:
-            text = f"{name}: {len(gone)} pages that this was calculated with were collected since; nothing was changed"
+            pages = f"{counted(len(gone), 'page')} that this was calculated with {'was' if len(gone) == 1 else 'were'}"
+            text = f"{name}: {pages} collected since; nothing was changed"
             raise StaleError(text, hint="run the same command again")
 
 

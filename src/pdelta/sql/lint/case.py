@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from pdelta.model.amount import counted
 from pdelta.sql.lint.finding import SMALL_BYTES, SMALL_ROWS, Fleet, Hit
 from pdelta.sql.lint.reading import AlterTable, CreateTable, Name, Shape, Words, significant
 from pdelta.sql.lint.shape import shape_of
@@ -75,7 +76,7 @@ class Case(msgspec.Struct, frozen=True):
             return f"the statistics know no {table.last}, so it is taken as large"
         if size.rows <= SMALL_ROWS and size.bytes <= SMALL_BYTES:
             return None
-        return f"it has {size.rows:,} rows in the largest tenant"
+        return f"it has {counted(size.rows, 'row')} in the largest tenant"
 
     def is_empty(self, table: Name) -> bool:
         """Say whether a table is known to have no rows, in any tenant."""

@@ -228,7 +228,7 @@ ALTER TABLE users ADD COLUMN IF NOT EXISTS email int, ADD COLUMN IF NOT EXISTS p
 
 -- case: column-add-then-filled
 -- form: ADD COLUMN
--- expect: lost 1 rows of users have a value in word
+-- expect: lost 1 row of users has a value in word
 -- forward
 ALTER TABLE users ADD COLUMN word varchar(10) DEFAULT 'x';
 -- since
@@ -456,7 +456,7 @@ ALTER TABLE users MODIFY balance decimal(6, 1);
 
 -- case: column-modify-then-longer
 -- form: MODIFY COLUMN
--- expect: held 1 rows of users have a name that would be cut
+-- expect: held 1 row of users has a name that would be cut
 -- setup
 ALTER TABLE users DROP COLUMN loud;
 -- forward
@@ -466,7 +466,7 @@ UPDATE users SET name = repeat('x', 150) WHERE id = 1;
 
 -- case: column-modify-then-larger
 -- form: MODIFY COLUMN
--- expect: held 1 rows of users have a age that would be cut
+-- expect: held 1 row of users has a age that would be cut
 -- forward
 ALTER TABLE users MODIFY age int;
 -- since
@@ -583,7 +583,7 @@ CREATE TABLE something (id int);
 
 -- case: columns-swapped-then-first-filled
 -- form: RENAME COLUMN
--- expect: lost 1 rows of users have a value in one
+-- expect: lost 1 row of users has a value in one
 -- forward
 ALTER TABLE users ADD COLUMN one varchar(10), ADD COLUMN two varchar(10);
 ALTER TABLE users RENAME COLUMN one TO two, RENAME COLUMN two TO one;
@@ -592,7 +592,7 @@ UPDATE users SET one = 'x' WHERE id = 1;
 
 -- case: columns-swapped-then-second-filled
 -- form: CHANGE
--- expect: lost 1 rows of users have a value in two
+-- expect: lost 1 row of users has a value in two
 -- forward
 ALTER TABLE users ADD COLUMN one varchar(10), ADD COLUMN two varchar(10);
 ALTER TABLE users CHANGE one two varchar(10), CHANGE two one varchar(10);
@@ -601,7 +601,7 @@ UPDATE users SET two = 'x' WHERE id = 1;
 
 -- case: clauses-longer-beside-a-foreign-key
 -- form: ADD FOREIGN KEY
--- expect: held 1 rows of logs have a message that would be cut
+-- expect: held 1 row of logs has a message that would be cut
 -- setup
 ALTER TABLE logs ADD COLUMN user_id bigint unsigned;
 -- forward
@@ -611,7 +611,7 @@ INSERT INTO logs (message) VALUES (repeat('x', 150));
 
 -- case: clauses-renamed-and-longer-beside-a-foreign-key
 -- form: ADD FOREIGN KEY
--- expect: held 1 rows of logs have a text that would be cut
+-- expect: held 1 row of logs has a text that would be cut
 -- setup
 ALTER TABLE logs ADD COLUMN user_id bigint unsigned;
 -- forward

@@ -31,7 +31,7 @@ INSERT INTO logs VALUES ('2026-01-01', 'x');
 -- case: insert-since-changed
 -- form: INSERT
 -- states: rows
--- expect: held 1 rows of users were changed since
+-- expect: held 1 row of users was changed since
 -- forward
 INSERT INTO users (id, email, name) VALUES (70, 'new', 'a');
 -- since
@@ -40,7 +40,7 @@ UPDATE users SET name = 'A' WHERE id = 70;
 -- case: insert-since-deleted
 -- form: INSERT
 -- states: rows
--- expect: held 1 rows of users were changed since
+-- expect: held 1 row of users was changed since
 -- forward
 INSERT INTO users (id, email) VALUES (70, 'new'), (71, 'other');
 -- since
@@ -58,7 +58,7 @@ UPDATE users SET name = 'changed' WHERE id = 1;
 -- case: insert-since-pointed-to
 -- form: INSERT
 -- states: rows
--- expect: held 1 rows of other tables point to rows that would go
+-- expect: held 1 row of other tables points to rows that would go
 -- forward
 INSERT INTO orgs (id, name) VALUES (70, 'new');
 -- since
@@ -244,7 +244,7 @@ UPDATE users SET name = 'x' WHERE id = 2;
 -- case: update-since-changed
 -- form: UPDATE
 -- states: rows
--- expect: held 1 rows of users were changed since
+-- expect: held 1 row of users was changed since
 -- forward
 UPDATE users SET name = 'x' WHERE id < 3;
 -- since
@@ -322,7 +322,7 @@ DELETE FROM orgs WHERE id = 3;
 -- case: delete-since-there-again
 -- form: DELETE
 -- states: rows
--- expect: held 1 rows of users are there again
+-- expect: held 1 row of users is there again
 -- forward
 DELETE FROM users WHERE id = 1;
 -- since

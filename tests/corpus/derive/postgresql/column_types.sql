@@ -176,7 +176,7 @@ CREATE VIEW v AS SELECT id, age, name FROM users;
 -- case: wide-values-since
 -- form: ALTER COLUMN TYPE
 -- states: rows
--- expect: lost 1 rows of users have a note that would be cut to
+-- expect: lost 1 row of users has a note that would be cut to
 -- setup
 ALTER TABLE users ALTER note TYPE varchar(10);
 -- forward
@@ -196,7 +196,7 @@ UPDATE users SET age = 99999999999 WHERE id < 3;
 -- case: too-large-for-bigint-since
 -- form: ALTER COLUMN TYPE
 -- states: rows
--- expect: held 1 rows of users have a total that is no bigint
+-- expect: held 1 row of users has a total that is no bigint
 -- setup
 ALTER TABLE users ADD total bigint;
 -- forward
@@ -208,7 +208,7 @@ UPDATE users SET total = -9223372036854775808 WHERE id = 2;
 -- case: fraction-since
 -- form: ALTER COLUMN TYPE
 -- states: rows
--- expect: lost 1 rows of users have a age that would be cut to integer
+-- expect: lost 1 row of users has a age that would be cut to integer
 -- forward
 ALTER TABLE users ALTER age TYPE numeric;
 -- since
@@ -217,7 +217,7 @@ UPDATE users SET age = 1.5 WHERE id = 1;
 -- case: too-many-digits-since
 -- form: ALTER COLUMN TYPE
 -- states: rows
--- expect: held 1 rows of users have a balance that is no numeric\(10,2\)
+-- expect: held 1 row of users has a balance that is no numeric\(10,2\)
 -- forward
 ALTER TABLE users ALTER balance TYPE numeric(14, 4);
 -- since
@@ -227,7 +227,7 @@ UPDATE users SET balance = 99999999.99 WHERE id = 2;
 -- case: no-number-since
 -- form: ALTER COLUMN TYPE USING
 -- states: rows
--- expect: held 1 rows of users have a age that is no integer
+-- expect: held 1 row of users has a age that is no integer
 -- setup
 ALTER TABLE users DROP CONSTRAINT users_age_check;
 -- forward
@@ -239,7 +239,7 @@ UPDATE users SET age = NULL WHERE id = 2;
 -- case: no-mood-since
 -- form: ALTER COLUMN TYPE USING
 -- states: rows
--- expect: held 1 rows of users have a feeling that is no mood
+-- expect: held 1 row of users has a feeling that is no mood
 -- forward
 ALTER TABLE users ALTER feeling DROP DEFAULT, ALTER feeling TYPE text USING feeling::text;
 -- since
@@ -270,7 +270,7 @@ ALTER TABLE docs ALTER COLUMN body TYPE jsonb USING body::jsonb;
 -- case: to-jsonb-lossy
 -- form: ALTER COLUMN TYPE USING
 -- states: empty
--- expect: guarded 1 rows of docs have a body that would not come back
+-- expect: guarded 1 row of docs has a body that would not come back
 -- setup
 CREATE TABLE docs (body json);
 INSERT INTO docs VALUES ('{"a":1,   "a":2}'), (NULL);

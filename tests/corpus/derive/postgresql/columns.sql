@@ -89,7 +89,7 @@ ALTER TABLE IF EXISTS nowhere ADD COLUMN x int, ADD COLUMN IF NOT EXISTS y int;
 -- case: add-then-filled
 -- form: ADD COLUMN
 -- states: rows
--- expect: lost 1 rows of users have a value in phone
+-- expect: lost 1 row of users has a value in phone
 -- forward
 ALTER TABLE users ADD COLUMN phone text;
 -- since
@@ -107,7 +107,7 @@ UPDATE users SET logins = 8 WHERE id < 3;
 -- case: add-if-not-exists-then-filled
 -- form: ADD COLUMN IF NOT EXISTS
 -- states: rows
--- expect: lost 1 rows of users have a value in phone
+-- expect: lost 1 row of users has a value in phone
 -- forward
 ALTER TABLE users ADD COLUMN IF NOT EXISTS phone text;
 -- since

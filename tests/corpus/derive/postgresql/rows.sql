@@ -40,7 +40,7 @@ INSERT INTO items (id, name) OVERRIDING SYSTEM VALUE VALUES (50, 'b');
 -- case: insert-since-changed
 -- form: INSERT
 -- states: rows
--- expect: held 1 rows of orgs were changed since
+-- expect: held 1 row of orgs was changed since
 -- forward
 INSERT INTO orgs (id, name) VALUES (100, 'zeta'), (101, 'eta');
 -- since
@@ -49,7 +49,7 @@ UPDATE orgs SET plan = 'pro' WHERE id = 100;
 -- case: insert-since-deleted
 -- form: INSERT
 -- states: rows
--- expect: held 1 rows of orgs were changed since
+-- expect: held 1 row of orgs was changed since
 -- forward
 INSERT INTO orgs (id, name) VALUES (100, 'zeta'), (101, 'eta');
 -- since
@@ -67,7 +67,7 @@ UPDATE users SET org_id = 100 WHERE id = 1;
 -- case: insert-since-cascading
 -- form: INSERT
 -- states: foreign_keys
--- expect: held 1 rows of memberships point to rows that were added to users
+-- expect: held 1 row of memberships points to rows that were added to users
 -- forward
 INSERT INTO users (id, email, created_at) VALUES (100, 'z', '2025-01-01');
 -- since
@@ -76,7 +76,7 @@ INSERT INTO memberships VALUES (100, 1);
 -- case: insert-keyless-since-changed
 -- form: INSERT
 -- states: rows duplicates
--- expect: held 1 rows of logs were changed since
+-- expect: held 1 row of logs was changed since
 -- forward
 INSERT INTO logs VALUES (NULL, 'x'), (NULL, 'x');
 -- since
@@ -143,7 +143,7 @@ UPDATE logs SET message = coalesce(message, '') || '!' WHERE message IS DISTINCT
 -- case: update-since-changed
 -- form: UPDATE
 -- states: rows
--- expect: held 1 rows of users were changed since
+-- expect: held 1 row of users was changed since
 -- forward
 UPDATE users SET balance = 5;
 -- since
@@ -210,7 +210,7 @@ DELETE FROM users WHERE id = 50;
 -- case: delete-since-there-again
 -- form: DELETE
 -- states: rows
--- expect: held 1 rows of orgs are there again
+-- expect: held 1 row of orgs is there again
 -- forward
 DELETE FROM orgs WHERE id = 3;
 -- since

@@ -22,7 +22,7 @@ INSERT INTO "users" AS u (email) VALUES ('x') RETURNING id;
 
 -- case: insert-since-changed
 -- form: INSERT
--- expect: held 1 rows of orgs were changed since
+-- expect: held 1 row of orgs was changed since
 -- forward
 INSERT INTO orgs (id, name) VALUES (100, 'zeta'), (101, 'eta');
 -- since
@@ -31,7 +31,7 @@ UPDATE orgs SET name = 'Zeta' WHERE id = 100;
 -- case: insert-since-deleted
 -- form: INSERT
 -- states: rows
--- expect: held 1 rows of orgs were changed since
+-- expect: held 1 row of orgs was changed since
 -- forward
 INSERT INTO orgs (id, name) VALUES (100, 'zeta');
 -- since
@@ -56,7 +56,7 @@ INSERT INTO logs VALUES (7, 'x'), (8, 'y');
 -- case: insert-since-vacuumed
 -- form: INSERT
 -- states: rows
--- expect: held 1 rows of logs were changed since
+-- expect: held 1 row of logs was changed since
 -- forward
 INSERT INTO logs VALUES (7, 'x');
 -- since
@@ -141,7 +141,7 @@ UPDATE users SET note = 'x' WHERE id < 0;
 -- case: update-since-changed
 -- form: UPDATE
 -- states: rows
--- expect: held 1 rows of users were changed since
+-- expect: held 1 row of users was changed since
 -- forward
 UPDATE users SET balance = 5;
 -- since
@@ -182,7 +182,7 @@ DELETE FROM users WHERE id = 1;
 -- case: delete-since-there-again
 -- form: DELETE
 -- states: rows
--- expect: held 1 rows of orgs are there again
+-- expect: held 1 row of orgs is there again
 -- forward
 DELETE FROM orgs WHERE id = 3;
 -- since
@@ -236,7 +236,7 @@ UPDATE items SET a = NULL;
 -- case: null-keys-since-changed
 -- form: INSERT
 -- states: empty
--- expect: held 1 rows of items were changed since
+-- expect: held 1 row of items was changed since
 -- setup
 CREATE TABLE items (a TEXT PRIMARY KEY, c TEXT);
 INSERT INTO items VALUES ('x', 'e'), (NULL, '1'), (NULL, '1'), (NULL, '2');
@@ -321,7 +321,7 @@ UPDATE people SET nick = lower(email);
 -- case: backfill-since-changed
 -- form: ADD COLUMN and UPDATE
 -- states: rows
--- expect: lost 1 rows of users have a value in handle that the delta did not give
+-- expect: lost 1 row of users has a value in handle that the delta did not give
 -- forward
 ALTER TABLE users ADD COLUMN handle TEXT;
 UPDATE users SET handle = lower(email);
@@ -348,7 +348,7 @@ UPDATE plans SET price = 12 WHERE code = 'pro';
 -- case: seeded-since-changed
 -- form: CREATE TABLE and INSERT
 -- states: rows
--- expect: lost 1 rows of plans are not those that the delta put there
+-- expect: lost 1 row of plans is none that the delta put there
 -- forward
 CREATE TABLE plans (code PRIMARY KEY, price);
 INSERT INTO plans VALUES ('free', 0), ('pro', 10);

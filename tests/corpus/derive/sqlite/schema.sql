@@ -29,7 +29,7 @@ CREATE TABLE copies AS SELECT id, email FROM users;
 
 -- case: table-create-as-then-rows
 -- form: CREATE TABLE AS
--- expect: lost 1 rows of copies are not those that the delta put there
+-- expect: lost 1 row of copies is none that the delta put there
 -- forward
 CREATE TABLE copies AS SELECT id, email FROM users;
 -- since
@@ -266,7 +266,7 @@ ALTER TABLE users ADD COLUMN shout TEXT GENERATED ALWAYS AS (upper(email)) VIRTU
 
 -- case: column-add-then-filled
 -- form: ADD COLUMN
--- expect: lost 1 rows of users have a value in word
+-- expect: lost 1 row of users has a value in word
 -- forward
 ALTER TABLE users ADD COLUMN word TEXT COLLATE NOCASE DEFAULT 'x';
 -- since
@@ -295,7 +295,7 @@ DELETE FROM users WHERE id = 2;
 -- case: column-drop-then-other-rows
 -- form: DROP COLUMN
 -- states: rows
--- expect: lost 1 rows of users had a value in balance that would be lost: their keys
+-- expect: lost 1 row of users had a value in balance that would be lost: its key
 -- forward
 ALTER TABLE users DROP COLUMN balance;
 -- since
@@ -348,7 +348,7 @@ DELETE FROM users WHERE id < 3;
 -- case: column-drop-then-other-keys
 -- form: DROP COLUMN
 -- states: rows
--- expect: lost 1 rows of users had a value in name that would be lost: their keys
+-- expect: lost 1 row of users had a value in name that would be lost: its key
 -- forward
 ALTER TABLE users DROP COLUMN name;
 -- since

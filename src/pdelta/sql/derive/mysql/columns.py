@@ -9,6 +9,7 @@ from pdelta.sql.derive.mysql.draft import Change, Delta, Fresh, Turn, column_los
 from pdelta.sql.derive.mysql.text import (
     MysqlReader,
     Name,
+    amount,
     column_row,
     guard,
     has_triggers,
@@ -158,10 +159,14 @@ def _ownerless(table: Name, column: Name, kept: Name) -> str:
 
     A row that is gone has none to give its value to; that is no loss where no other row has come in its place.
     """
-    what = literal(f" rows of {table.name} are not found by their key, and their {column.name} would be lost")
+    what = amount(
+        table.name,
+        f"is not found by its key, and its {column.name} would be lost",
+        f"are not found by their key, and their {column.name} would be lost",
+    )
     same = (_same_key(table),)
     text = said(
-        f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN concat(count(*), {what}) END FROM {kept} k"
+        f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN {what} END FROM {kept} k"
         f" WHERE k.{column} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {table} t WHERE ",
         same,
         f") AND (SELECT count(*) FROM {table}) > (SELECT count(*) FROM {kept} k JOIN {table} t ON ",
@@ -267,8 +272,8 @@ def _same_charset(reader: MysqlReader, start: int) -> str:
 
 def _fits(table: Name, old: Name, new: Name) -> str:
     """Give the expression of the guard that counts values that would be cut by the old type."""
-    what = literal(f" rows of {table.name} have a {new.name} that would be cut")
-    begin = f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN concat(count(*), {what}) END FROM {table} WHERE "
+    what = amount(table.name, f"has a {new.name} that would be cut", f"have a {new.name} that would be cut")
+    begin = f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN {what} END FROM {table} WHERE "
     longer = said(begin + f"char_length({new}) > ", ("c.character_maximum_length",), ";")
     cut = said(
         begin + f"NOT ({new} <=> CAST({new} AS DECIMAL(", ("c.numeric_precision",), ",", ("c.numeric_scale",), ")));"

@@ -5,7 +5,7 @@ from enum import IntEnum
 import msgspec
 
 from pdelta.sql.derive.draft import Draft, Terms
-from pdelta.sql.derive.mysql.text import Name, joined, literal, said
+from pdelta.sql.derive.mysql.text import Name, amount, joined, said
 from pdelta.sql.piece import LOSS_GUARD, Piece
 
 
@@ -129,17 +129,15 @@ class Delta(Draft):
 
 def table_loss_guard(table: Name) -> str:
     """Give the text of the guard that counts the rows of a table."""
-    what = literal(f" rows of {table.name} would be lost")
-    return f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN concat(count(*), {what}) END FROM {table};"
+    what = amount(table.name, "would be lost", "would be lost")
+    return f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN {what} END FROM {table};"
 
 
 def column_loss_guard(fresh: Fresh) -> str:
     """Give the text of the guard that counts values other than the default."""
-    what = literal(f" rows of {fresh.table.name} have a value in {fresh.column.name} that would be lost")
-    return (
-        f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN concat(count(*), {what}) END FROM {fresh.table}"
-        f" WHERE {_where(fresh)};"
-    )
+    lost = f"a value in {fresh.column.name} that would be lost"
+    what = amount(fresh.table.name, f"has {lost}", f"have {lost}")
+    return f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN {what} END FROM {fresh.table} WHERE {_where(fresh)};"
 
 
 def _where(fresh: Fresh) -> str:
@@ -157,12 +155,14 @@ def _loss_guard(fresh: Fresh) -> str:
     value = f"conv(left(md5({fresh.column}), 15), 16, 10)"
     total = f"concat(count(*), ' ', coalesce(sum(CAST({value} AS DECIMAL(20))), 0))"
     where = _where(fresh)
-    what = literal(
-        f" rows of {fresh.table.name} have a value in {fresh.column.name} that would be lost, not all of them as the"
-        " delta left them"
+    lost = f"a value in {fresh.column.name} that would be lost"
+    what = amount(
+        fresh.table.name,
+        f"has {lost}, and it is not as the delta left it",
+        f"have {lost}, not all of them as the delta left them",
     )
     return said(
         f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 AND {total} <> '",
         (f"(SELECT {total} FROM {fresh.table} WHERE {where})",),
-        f"' THEN concat(count(*), {what}) END FROM {fresh.table} WHERE {where};",
+        f"' THEN {what} END FROM {fresh.table} WHERE {where};",
     )

@@ -12,6 +12,7 @@ from pdelta.sql.derive.mysql.draft import Change, Delta
 from pdelta.sql.derive.mysql.text import (
     MysqlReader,
     Name,
+    amount,
     each,
     guard,
     has_triggers,
@@ -250,7 +251,9 @@ class _Keeping:
             same = (bytes_.replace("{0}", f"concat('{one}.', {{n}})") for one in "tx")
             content = self._listed(" ,' <=> ', ".join(same), between=" AND ")
             missing = f" FROM {new} x WHERE NOT EXISTS (SELECT 1 FROM {table} t WHERE "
-            yield said(_refuses(f" rows of {table.name} were changed since"), missing, key, " AND ", content, ");")
+            yield said(
+                _refuses(table.name, "was changed since", "were changed since"), missing, key, " AND ", content, ");"
+            )
         went, became, came = (
             said(f"DELETE t FROM {table} t JOIN {new} x ON ", key, f" WHERE NOT {_among(old)}", other, ");"),
             said(
@@ -273,7 +276,7 @@ class _Keeping:
             ),
         )
         again = said(
-            _refuses(f" rows of {table.name} are there again"),
+            _refuses(table.name, "is there again", "are there again"),
             f" FROM {old} x JOIN {table} t ON ",
             key,
             f" WHERE NOT {_among(new)}",
@@ -296,7 +299,8 @@ class _Keeping:
         came = literal(f"foreign keys to {self._table.name} have come or gone since")
         still = said(f"{GUARD} SELECT CASE WHEN (SELECT count(*) FROM {keys}) <> ", (f"(SELECT count(*) FROM {keys})",))
         condition = f"concat('t.', {quoted_name('k.column_name')}, ' = x.', {quoted_name('k.referenced_column_name')})"
-        begin = _refuses(" rows of other tables point to rows that would go, and would be changed with them")
+        going = "to rows that would go, and would be changed with them"
+        begin = _refuses("other tables", f"points {going}", f"point {going}")
         each_key = said(
             f"{begin} FROM ",
             (quoted_name("k.table_name"),),
@@ -335,9 +339,9 @@ def _cascades(table: Name, *rules: str) -> str:
     )
 
 
-def _refuses(words: str) -> str:
+def _refuses(of: str, one: str, many: str) -> str:
     """Give the beginning of a guard that counts."""
-    return f"{GUARD} SELECT CASE WHEN count(*) > 0 THEN concat(count(*), {literal(words)}) END"
+    return f"{GUARD} SELECT CASE WHEN count(*) > 0 THEN {amount(of, one, many)} END"
 
 
 def _among(kept: Name) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from pdelta.sql.derive.draft import Draft, Terms
-from pdelta.sql.derive.postgresql.text import NOTHING, Name, Sql, identifier, joined, literal, said
+from pdelta.sql.derive.postgresql.text import NOTHING, Name, Sql, amount, identifier, joined, said
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
 
 EXCLUSIVE: Final = "ACCESS EXCLUSIVE"
@@ -146,18 +146,16 @@ def loss_guard(fresh: Fresh) -> Sql:
     """
     table, value, where, what = _watched(fresh)
     total = f"count(*) || ' ' || coalesce(sum(hashtextextended({value}, 0)), 0)"
-    counted = f"count(*) || {literal(what)}"
     lock = f"{locked(table)};"
     if not fresh.filled and (fresh.default is not None or not fresh.column):
-        text = (
-            f"{lock}{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN {counted} END FROM {table} pdelta_r WHERE {where};"
-        )
+        text = f"{lock}{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN {what} END FROM {table} pdelta_r WHERE {where};"
         return said(text)
     given = Sql(f"SELECT {total} FROM {table} pdelta_r WHERE {where}")
     return said(
         f"{lock}{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 AND {total} <> '",
         given,
-        f"' THEN {counted} || ', not all of them as the delta left them' END FROM {table} pdelta_r WHERE {where};",
+        f"' THEN {what} || CASE count(*) WHEN 1 THEN ', and it is not as the delta left it' ELSE"
+        f" ', not all of them as the delta left them' END END FROM {table} pdelta_r WHERE {where};",
     )
 
 
@@ -178,15 +176,16 @@ def plain_loss_guard(table: Name, column: str = "", default: str | None = None) 
     """Give the text of the guard for what was empty when it was made, lock included."""
     _, _, where, what = _watched(Fresh(table, column, default))
     return (
-        f"{locked(table)};{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN count(*) || {literal(what)} END"
+        f"{locked(table)};{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN {what} END"
         f" FROM {table} pdelta_r WHERE {where};"
     )
 
 
 def _watched(fresh: Fresh) -> tuple[Name, str, str, str]:
-    """Give the table, the text that stands for a row's content, which rows count, and what is said of them."""
+    """Give the table, the text that stands for a row's content, which rows count, and the text of what is said."""
     if not fresh.column:
-        return fresh.table, "pdelta_r::text", "true", f" rows of {fresh.table} would be lost"
+        return fresh.table, "pdelta_r::text", "true", amount(str(fresh.table), "would be lost", "would be lost")
     value = f"pdelta_r.{identifier(fresh.column)}::text"
     where = f"{value} IS DISTINCT FROM ({fresh.default or 'NULL'})::text"
-    return fresh.table, value, where, f" rows of {fresh.table} have a value in {fresh.column} that would be lost"
+    lost = f"a value in {fresh.column} that would be lost"
+    return fresh.table, value, where, amount(str(fresh.table), f"has {lost}", f"have {lost}")

@@ -16,7 +16,7 @@ from pdelta.sql.derive.postgresql.change import (
     plain_loss_guard,
 )
 from pdelta.sql.derive.postgresql.table import Table
-from pdelta.sql.derive.postgresql.text import Node, Sql, each, identifier, literal, one, printed, said, when
+from pdelta.sql.derive.postgresql.text import Node, Sql, amount, each, identifier, literal, one, printed, said, when
 from pdelta.sql.piece import GUARD, LOSS_GUARD
 
 _SERIAL: Final = frozenset({"serial", "serial2", "serial4", "serial8", "bigserial", "smallserial"})
@@ -183,16 +183,18 @@ def change_type(_delta: Delta, table: Table, command: Node) -> Change:
         old,
         f")::text IS DISTINCT FROM {name}::text",
     )
-    lost = literal(f" rows of {table.name} have a {command.name} that would not come back from {new}")
+    gone = f"a {command.name} that would not come back from {new}"
+    lost = amount(str(table.name), f"has {gone}", f"have {gone}", "q.n")
     question = (
-        f"CASE WHEN q.n > 0 THEN q.n || {lost} END FROM (SELECT {counted(asked)} AS n FROM {source}"
+        f"CASE WHEN q.n > 0 THEN {lost} END FROM (SELECT {counted(asked)} AS n FROM {source}"
         f" AND NOT ({_is_lossless(new, plain=column.raw_default is None)}) OFFSET 0) q"
     )
-    cut = literal(f" rows of {table.name} have a {command.name} that would be cut to ")
+    shorter = f"a {command.name} that would be cut to "
+    cut = amount(str(table.name), f"has {shorter}", f"have {shorter}")
     back = said(
         f"{locked(table.name)};",
         _unfit(table, command.name, new),
-        f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN count(*) || {cut} || ",
+        f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN {cut} || ",
         Sql(f"quote_literal({old})"),
         f" END FROM {table.name} WHERE ({name}::",
         old,
@@ -218,10 +220,11 @@ def _unfit(table: Table, column: str, new: str) -> Sql:
     The server fails on them, and on the guard that compares them as well; so no loss of them can be accepted.
     """
     name = identifier(column)
-    what = literal(f" rows of {table.name} have a {column} that is no ")
+    what = amount(str(table.name), f"has a {column} that is no ", f"have a {column} that is no ")
     old = Sql("format_type(a.atttypid, a.atttypmod)")
-    begin = f"{GUARD} SELECT CASE WHEN count(*) > 0 THEN count(*) || {what} || "
-    head = (begin, Sql(f"quote_literal({old})"), f" || ': change them first' END FROM {table.name} WHERE ")
+    begin = f"{GUARD} SELECT CASE WHEN count(*) > 0 THEN {what} || "
+    change = "CASE count(*) WHEN 1 THEN ': change it first' ELSE ': change them first' END"
+    head = (begin, Sql(f"quote_literal({old})"), f" || {change} END FROM {table.name} WHERE ")
     bits = "CASE a.atttypid WHEN 'int2'::regtype THEN 15 WHEN 'int4'::regtype THEN 31 ELSE 63 END"
     bound = Sql(f"trunc(2::numeric ^ ({bits}))::text")
     outside = said(*head, f"NOT ({name} >= -", bound, f" AND {name} < ", bound, ");")

@@ -3,7 +3,7 @@
 import msgspec
 
 from pdelta.sql.derive.postgresql import catalogue
-from pdelta.sql.derive.postgresql.text import Name, Sql, each, literal, said
+from pdelta.sql.derive.postgresql.text import Name, Sql, amount, each, literal, said
 from pdelta.sql.piece import GUARD
 
 
@@ -109,11 +109,11 @@ def _by_key(kept: Kept) -> Sql:
         + f" FROM {_columns(kept)} AND {settable}), '')"
     )
     return said(
-        _guarded(f"rows of {table} were changed since"),
+        _guarded(table, "was changed since", "were changed since"),
         f" FROM {new} WHERE NOT EXISTS (SELECT FROM {table} pdelta_r WHERE ",
         rn,
         " AND pdelta_r *= pdelta_n);",
-        _guarded(f"rows of {table} are there again"),
+        _guarded(table, "is there again", "are there again"),
         f" FROM {old} WHERE EXISTS (SELECT FROM {table} pdelta_r WHERE ",
         ro,
         f") AND NOT EXISTS (SELECT FROM {new} WHERE ",
@@ -131,7 +131,7 @@ def _by_key(kept: Kept) -> Sql:
         f" WHERE NOT EXISTS (SELECT FROM {new} WHERE ",
         no,
         ");",
-        _guarded(f"rows of {table} did not become what they were"),
+        _guarded(table, "did not become what it was", "did not become what they were"),
         f" FROM {old} WHERE NOT EXISTS (SELECT FROM {table} pdelta_r WHERE ",
         ro,
         " AND pdelta_r *= pdelta_o);",
@@ -139,8 +139,8 @@ def _by_key(kept: Kept) -> Sql:
     )
 
 
-def _guarded(what: str) -> str:
-    return f"{GUARD} SELECT CASE WHEN count(*) > 0 THEN count(*) || {literal(' ' + what)} END"
+def _guarded(table: Name, one: str, many: str) -> str:
+    return f"{GUARD} SELECT CASE WHEN count(*) > 0 THEN {amount(str(table), one, many)} END"
 
 
 def _columns(kept: Kept) -> str:
@@ -166,9 +166,11 @@ def _pointing(kept: Kept) -> Sql:
         " JOIN pg_attribute y ON y.attrelid = c.confrelid AND y.attnum = u.other)"
     )
     text = said(
-        f"{GUARD} SELECT CASE WHEN count(*) > 0 THEN count(*) || ' rows of ' || ",
+        f"{GUARD} SELECT CASE WHEN count(*) > 0 THEN CASE count(*) WHEN 1 THEN '1 row of ' ELSE count(*) || ' rows of '"
+        " END || ",
         Sql("quote_literal(c.conrelid::regclass)"),
-        f" || {literal(f' point to rows that were added to {kept.table}')} END FROM ",
+        " || CASE count(*) WHEN 1 THEN ' points' ELSE ' point' END"
+        f" || {literal(f' to rows that were added to {kept.table}')} END FROM ",
         Sql("c.conrelid::regclass::text"),
         f" pdelta_c JOIN {kept.new} pdelta_n ON ",
         pairs,
@@ -213,7 +215,7 @@ def _as_multiset(kept: Kept) -> Sql:
     )
     added = numbered.format(what="", source=kept.new, where="")
     return said(
-        _guarded(f"rows of {table} were changed since"),
+        _guarded(table, "was changed since", "were changed since"),
         f" FROM {added} pdelta_n LEFT JOIN {there} pdelta_t USING (content, number) WHERE pdelta_t.place IS NULL;",
         f"DELETE FROM {table} pdelta_r USING {added} pdelta_n JOIN {there} pdelta_t USING (content, number)"
         " WHERE pdelta_r.tableoid = pdelta_t.part AND pdelta_r.ctid = pdelta_t.place;",

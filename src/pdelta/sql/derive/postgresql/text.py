@@ -76,6 +76,19 @@ def literal(text: str) -> str:
     return f" E'{quoted}'".replace("\\", "\\\\") if "\\" in text else f"'{quoted}'"
 
 
+def amount(of: str, one: str, many: str, count: str = "count(*)") -> str:
+    """Give the expression of what is said of so many rows, one or several.
+
+    Args:
+        of: What they are rows of.
+        one: What is said of one.
+        many: What is said of several.
+        count: The expression of their number.
+    """
+    several = f"{count} || {literal(f' rows of {of} {many}')}"
+    return f"CASE {count} WHEN 1 THEN {literal(f'1 row of {of} {one}')} ELSE {several} END"
+
+
 def identifier(name: str) -> str:
     """Give a name as SQL has it, in quotes where it needs them."""
     if _PLAIN.fullmatch(name) and name not in _KEYWORDS:

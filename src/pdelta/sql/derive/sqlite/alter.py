@@ -6,7 +6,7 @@ from pdelta.sql.derive.expression import quoted
 from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.derive.sqlite.draft import Change, Delta, Fresh, as_left, guard
 from pdelta.sql.derive.sqlite.schema import belongings, counting, definition, table_question
-from pdelta.sql.derive.sqlite.text import Name, SqliteReader, columns, listed, literal, may_be_null, said
+from pdelta.sql.derive.sqlite.text import Name, SqliteReader, amount, columns, listed, literal, may_be_null, said
 from pdelta.sql.piece import LOSS_GUARD
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Kind
@@ -158,7 +158,8 @@ def _ownerless(table: Name, column: Name, kept: str) -> str:
     Where no other row has come, they were deleted, and their values went with them; else their keys may have changed.
     """
     there, known = (_rows(table, column, source) for source in (str(table), kept))
-    what = f" rows of {table.name} had a value in {column.name} that would be lost: their keys are not there any more"
+    lost = f"had a value in {column.name} that would be lost"
+    what = amount(table.name, f"{lost}: its key is not there any more", f"{lost}: their keys are not there any more")
     guard_text = said(
         f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 AND EXISTS (SELECT 1 FROM ",
         (there,),
@@ -166,7 +167,7 @@ def _ownerless(table: Name, column: Name, kept: str) -> str:
         (known,),
         " k ON ",
         (_same(table),),
-        f" WHERE k.pdelta_there IS NULL) THEN count(*) || {literal(what)} END FROM ",
+        f" WHERE k.pdelta_there IS NULL) THEN {what} END FROM ",
         (known,),
         " k LEFT JOIN ",
         (there,),

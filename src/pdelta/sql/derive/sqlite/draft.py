@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from pdelta.sql.derive.draft import Draft, Terms
-from pdelta.sql.derive.sqlite.text import Name, columns, joined, listed, literal, said
+from pdelta.sql.derive.sqlite.text import Name, amount, columns, joined, listed, literal, said
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
 
 
@@ -101,15 +101,15 @@ class Delta(Draft):
             keys = listed("'quote(' || n || '), '", columns(table, keys=True))
             chosen = (f"{keys} || {literal(f'quote({fresh.column})')}",)
             where = f" WHERE {fresh.column} COLLATE BINARY IS NOT ({fresh.default})"
-            what = f" rows of {table.name} have a value in {fresh.column.name} that the delta did not give"
+            other = f"a value in {fresh.column.name} that the delta did not give"
+            what = amount(table.name, f"has {other}", f"have {other}", "n")
         else:
             chosen = (listed("'quote(' || n || ')'", columns(table), ", "),)
             where = ""
-            what = f" rows of {table.name} are not those that the delta put there"
+            what = amount(table.name, "is none that the delta put there", "are not those that the delta put there", "n")
         more = "" if fresh.column.name else _with_nothing_new(table)
         late = said(
-            f"{LOSS_GUARD} SELECT CASE WHEN n > 0 THEN n || {literal(what)} END FROM (SELECT count(*) AS n FROM"
-            " (SELECT ",
+            f"{LOSS_GUARD} SELECT CASE WHEN n > 0 THEN {what} END FROM (SELECT count(*) AS n FROM (SELECT ",
             chosen,
             f" FROM {table}{where} EXCEPT SELECT ",
             chosen,
@@ -134,11 +134,12 @@ def guard(question: str) -> str:
 def loss_guard(table: Name, column: Name, default: str) -> str:
     """Give the text of the guard that counts what was empty when it was made."""
     if not column.name:
-        what, where = f" rows of {table.name} would be lost", ""
+        what, where = amount(table.name, "would be lost", "would be lost"), ""
     else:
-        what = f" rows of {table.name} have a value in {column.name} that would be lost"
+        lost = f"a value in {column.name} that would be lost"
+        what = amount(table.name, f"has {lost}", f"have {lost}")
         where = f" WHERE {column} COLLATE BINARY IS NOT ({default})"
-    return f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN count(*) || {literal(what)} END FROM {table}{where};"
+    return f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN {what} END FROM {table}{where};"
 
 
 def as_left(table: Name) -> str:

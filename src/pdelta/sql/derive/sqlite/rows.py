@@ -10,7 +10,17 @@ from pdelta.sql.derive.reader import unquoted
 from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.derive.sqlite.draft import Change, Delta, guard
 from pdelta.sql.derive.sqlite.schema import table_question
-from pdelta.sql.derive.sqlite.text import Name, SqliteReader, columns, listed, literal, may_be_null, said, words_of
+from pdelta.sql.derive.sqlite.text import (
+    Name,
+    SqliteReader,
+    amount,
+    columns,
+    listed,
+    literal,
+    may_be_null,
+    said,
+    words_of,
+)
 from pdelta.sql.piece import GUARD
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Token
@@ -162,8 +172,8 @@ def _restored(table: Name, old: str, new: str) -> str:
 
 
 def _changed(table: Name) -> str:
-    what = literal(f" rows of {table.name} were changed since")
-    return f"{GUARD} SELECT CASE WHEN count(*) > 0 THEN count(*) || {what} END FROM "
+    what = amount(table.name, "was changed since", "were changed since")
+    return f"{GUARD} SELECT CASE WHEN count(*) > 0 THEN {what} END FROM "
 
 
 def _by_key(table: Name, old: str, new: str) -> str:
@@ -177,7 +187,7 @@ def _by_key(table: Name, old: str, new: str) -> str:
         )
         return listed(text, columns(table, keys=keys), " AND ")
 
-    again = literal(f" rows of {table.name} are there again")
+    again = amount(table.name, "is there again", "are there again")
     return said(
         # Each row of the table is looked for among those that came.
         f"CREATE INDEX {new}_k ON {new} (",
@@ -187,7 +197,7 @@ def _by_key(table: Name, old: str, new: str) -> str:
         (same("r", "n", keys=True),),
         " AND ",
         (same("r", "n", keys=False),),
-        f");{GUARD} SELECT CASE WHEN count(*) > 0 THEN count(*) || {again} END FROM {old} o JOIN {table} r ON ",
+        f");{GUARD} SELECT CASE WHEN count(*) > 0 THEN {again} END FROM {old} o JOIN {table} r ON ",
         (same("r", "o", keys=True),),
         f" WHERE NOT EXISTS (SELECT 1 FROM {new} n WHERE ",
         (same("r", "n", keys=True),),

@@ -78,6 +78,19 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def amount(of: str, one: str, many: str, count: str = "count(*)") -> str:
+    """Give the expression of what is said of so many rows, one or several.
+
+    Args:
+        of: What they are rows of.
+        one: What is said of one.
+        many: What is said of several.
+        count: The expression of their number.
+    """
+    several = f"{count} || {literal(f' rows of {of} {many}')}"
+    return f"CASE {count} WHEN 1 THEN {literal(f'1 row of {of} {one}')} ELSE {several} END"
+
+
 def said(*parts: str | tuple[str]) -> str:
     """Give the expression of these parts in order: text as it stands, and expressions, each in a tuple of its own."""
     return " || ".join(merged((part if isinstance(part, str) else (f"({part[0]})",) for part in parts), literal))
