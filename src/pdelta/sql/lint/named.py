@@ -4,11 +4,9 @@ Called by the rules about many tenants, which ask where the names lead. Told by 
 routine's body names is not seen.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
-from pdelta.errors import ScriptError
 from pdelta.sql.lint.case import Case
 from pdelta.sql.lint.reading import (
     AlterTable,
@@ -24,8 +22,8 @@ from pdelta.sql.lint.reading import (
 )
 from pdelta.sql.lint.shape import columns_added, columns_defined, writes_within
 from pdelta.sql.lint.sources import sources
+from pdelta.sql.lint.texts import in_strings
 from pdelta.sql.token import Dialect, Kind, Token
-from pdelta.sql.tokens import tokenize
 
 OF_SERVER: Final = frozenset(
     {"ROLE", "USER", "GROUP", "DATABASE", "SCHEMA", "TABLESPACE", "EXTENSION", "LANGUAGE", "PUBLICATION"}
@@ -55,9 +53,6 @@ _BEFORE_NAMES: Final = {
 _BESIDE: Final = frozenset({"INHERIT", "PARTITION", "RENAME", "TABLE"})
 """Behind these an action of ALTER names another table, or the new name of its own."""
 _BEFORE_TYPES: Final = frozenset({"::", "AS", "OF", "RETURNS", "SETOF"})
-_BY_TEXT: Final = frozenset({"NEXTVAL", "CURRVAL", "SETVAL", "PG_GET_SERIAL_SEQUENCE"})
-"""Functions whose first argument is a name in a string; so are casts to the types of ``_NAMED_BY_TEXT``."""
-_NAMED_BY_TEXT: Final = re.compile(r"REG(?:CLASS|TYPE|PROC|PROCEDURE|OPER|OPERATOR|CONFIG|DICTIONARY|COLLATION)")
 _GRANTED: Final = frozenset({"TABLE", "SEQUENCE", "FUNCTION", "PROCEDURE", "ROUTINE", "TYPE", "DOMAIN"})
 
 
@@ -92,7 +87,7 @@ def read(case: Case) -> Iterator[Name]:
         yield from _models(case.shape, case.dialect)
     if case.dialect is Dialect.POSTGRESQL:
         yield from _types(case)
-        yield from _in_strings(case)
+        yield from in_strings(case.tokens)
     if case.dialect is not Dialect.SQLITE:
         yield from _called(case)
 
@@ -278,27 +273,3 @@ def _types(case: Case) -> Iterator[Name]:
     kinds += [case.tokens[place + 1 : place + 6] for place, token in enumerate(case.tokens) if token.word in before]
     for kind in kinds:
         yield from filter(None, [Cursor(kind, case.dialect).name()])
-
-
-def _in_strings(case: Case) -> Iterator[Name]:
-    """Give what strings name that PostgreSQL takes for names: ``nextval('t_1.s')``, ``'t_1.x'::regclass``."""
-    words = ["", "", *(token.word for token in case.tokens), "", ""]
-    for place, token in enumerate(case.tokens):
-        if token.kind is not Kind.STRING:
-            continue
-        function, bracket, _, cast, kind = words[place : place + 5]
-        is_argument = bracket == "(" and function in _BY_TEXT
-        if (
-            is_argument
-            or (cast in {"::", "AS"} and _NAMED_BY_TEXT.fullmatch(kind))
-            or _NAMED_BY_TEXT.fullmatch(bracket)
-        ):
-            yield from (Name(name.parts, token.line) for name in filter(None, [_said(token.text)]))
-
-
-def _said(string: str) -> Name | None:
-    """Give the name that the content of a string is; None where it is none."""
-    try:
-        return Cursor(tuple(tokenize(string.strip("'"), Dialect.POSTGRESQL)), Dialect.POSTGRESQL).name()
-    except ScriptError:
-        return None
