@@ -337,6 +337,35 @@ def test_apply_when_a_delta_has_no_way_back_then_refused_before_anything(desk: D
     assert desk.having() == []
 
 
+def test_rollback_when_data_would_be_lost_then_it_says_everywhere_what_allows_that(desk: Desk, tmp_path: Path) -> None:
+    (desk.project.deltas / f"{NAME}.sql").unlink()
+    desk.project.write("delta_20250401_notes", "CREATE TABLE notes (id integer PRIMARY KEY);\n")
+    desk.done("apply")
+    held = desk.fleet.names[3:6]
+    desk.fleet.each(held, "INSERT INTO notes VALUES (1)")
+    plan = str(tmp_path / "back.plan")
+    desk("plan", "--rollback", "--waves", "all", "--on-failure", "continue", "--output", plan, status=4)
+    for words in (
+        ["rollback", "--waves", "all", "--max-failures", "5", "--rehearse"],
+        ["rollback", "--waves", "all", "--batch", "4", "--max-failures", "1"],
+        ["rollback", "--waves", "all", "--on-failure", "continue"],
+        ["apply", "--plan", plan],
+    ):
+        is_rehearsed = "--rehearse" in words
+        if is_rehearsed and desk.fleet.engine == "mysql":
+            continue
+        told = desk.done(*words, status=None)
+        wrong = [result["error"] for result in told["results"] if result["error"]]
+        assert wrong, words
+        assert {error["message"].rpartition(": ")[2] for error in wrong} == {"1 row of notes would be lost"}, words
+        assert all("--accept-data-loss" in error["hint"] for error in wrong), words
+        again = desk(*words, status=None)
+        assert "--accept-data-loss" in again.out, words
+        assert again.err.endswith("hint: where that may be lost: pdelta sql rollback --accept-data-loss\n"), words
+    desk.done("rollback", "--accept-data-loss")
+    assert desk.had() == {"delta_20250401_notes": 0}
+
+
 def test_apply_when_tried_then_nothing_changes_and_all_is_told(desk: Desk) -> None:
     result = desk("apply", "--dry-run")
     assert re.search(r"apply\s+delta_20250315_add_last_login", result.out)

@@ -302,7 +302,7 @@ def _objection(outcome: RolloutOutcome) -> PdeltaError:
             )
         return PdeltaError(
             f"{' and '.join(filter(None, (would, cannot, lost, unread)))}; nothing was changed",
-            hint="correct the delta or those tenants; --on-failure continue leaves them out",
+            hint=_with_loss("correct the delta or those tenants; --on-failure continue leaves them out", outcome),
         )
     told = f"{failed:,} of {counted(outcome.tenants, 'tenant')} failed" if failed else outcome.reason
     told = " and ".join(filter(None, (told, unread)))
@@ -319,8 +319,18 @@ def _objection(outcome: RolloutOutcome) -> PdeltaError:
     back = f"; pdelta sql rollback --run {outcome.run} takes it back" if done else ""
     return PdeltaError(
         f"{told}; every other tenant is before or after its deltas, none between",
-        hint=f"the same command goes on with what is left{back}",
+        hint=_with_loss(f"the same command goes on with what is left{back}", outcome),
     )
+
+
+def _with_loss(hint: str, outcome: RolloutOutcome) -> str:
+    """Give a hint, and what allows a loss of data where that was refused: the same command is refused again."""
+    from pdelta.sql.piece import LOSS_HINT
+
+    refused = [LOSS_HINT in result.error.hint for result in outcome.failures if result.error is not None]
+    if not any(refused):
+        return hint
+    return LOSS_HINT if all(refused) and not outcome.unread else f"{hint}; {LOSS_HINT}"
 
 
 def _unsettled(outcome: RolloutOutcome) -> list[str]:

@@ -15,11 +15,13 @@ LOSS_GUARD: Final = "/* pdelta guard loss */"
 """A guard that counts what a reverse would lose; left out under ``--accept-data-loss``."""
 
 
+LOSS_HINT: Final = "where that may be lost: pdelta sql rollback --accept-data-loss"
+"""What to do where such a guard refuses."""
+
+
 def hint_of(guard: str) -> str:
     """Give what to do where this guard refuses; empty where that depends."""
-    if LOSS_GUARD not in guard:
-        return ""
-    return "where that may be lost: pdelta sql rollback --accept-data-loss"
+    return LOSS_HINT if LOSS_GUARD in guard else ""
 
 
 class Piece(msgspec.Struct, frozen=True):
