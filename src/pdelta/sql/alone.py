@@ -88,6 +88,15 @@ def alone(statements: Sequence[Statement], dialect: Dialect) -> Mapping[int, str
     return found
 
 
+def behind_settings(words: Words) -> int:
+    """Give the place of the statement behind MariaDB's ``SET STATEMENT … FOR``, which sets for it alone; else 0.
+
+    Args:
+        words: Of a statement, in capitals, without the edges of ``/*! … */``.
+    """
+    return words.index("FOR") + 1 if list(words[:2]) == ["SET", "STATEMENT"] and "FOR" in words else 0
+
+
 def enforces(statements: Iterable[Statement]) -> bool:
     """Say whether the first pragma about it in a delta of SQLite asks for foreign keys to be enforced."""
     return next((said for one in statements if (said := _enforced(one)) is not None), False)
@@ -205,8 +214,8 @@ def _mysql(words: Words) -> str:
             return f"LOCK {thing}"
         case ["SET", "PASSWORD", *_]:
             return "SET PASSWORD"
-        case ["SET", "STATEMENT", *rest] if "FOR" in rest:
-            return _mysql(rest[rest.index("FOR") + 1 :])
+        case ["SET", "STATEMENT", *_] if place := behind_settings(words):
+            return _mysql(words[place:])
         case ["TRUNCATE", *_]:
             return "TRUNCATE"
         case [first, *rest] if first in _COMMITS:

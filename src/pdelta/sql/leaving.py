@@ -7,6 +7,7 @@ tokens alone: what routines and triggers do is not seen.
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from pdelta.sql.alone import behind_settings
 from pdelta.sql.naming import concerned, names_in, plain
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Dialect, Kind, Token
@@ -24,12 +25,8 @@ class _Seen:
     def __init__(self, statement: Statement) -> None:
         self.statement = statement
         tokens = [one for one in statement.tokens if not one.word.startswith("/*") and one.word != "*/"]
-        words = [one.word for one in tokens]
-        if words[:2] == ["SET", "STATEMENT"] and "FOR" in words:
-            # MariaDB's setting that lasts as long as the statement behind it.
-            del tokens[: words.index("FOR") + 1]
-        self.tokens: Sequence[Token] = tokens
-        self.words = [one.word for one in tokens]
+        self.tokens: Sequence[Token] = tokens[behind_settings([one.word for one in tokens]) :]
+        self.words = [one.word for one in self.tokens]
         self.first = self.words[0] if self.words else ""
         self.sets = self.first == "SET"
         self.variables = dict(self._variables())

@@ -10,7 +10,7 @@ from typing import Final
 from pdelta.errors import ScriptError
 from pdelta.model.amount import counted
 from pdelta.sql import naming
-from pdelta.sql.alone import controls_transaction, needs_no_transaction
+from pdelta.sql.alone import behind_settings, controls_transaction, needs_no_transaction
 from pdelta.sql.split import Statement, split
 from pdelta.sql.token import Dialect, Mode
 
@@ -38,10 +38,9 @@ def refused_inside(text: str, modes: frozenset[Mode]) -> str:
     if why := needs_no_transaction(statement, Dialect.MYSQL):
         return f"{why} commits whatever is open, so it can't stand in a transaction"
     words = _words(statement)
-    if words[:2] == ["SET", "STATEMENT"] and "FOR" in words:
-        words = words[words.index("FOR") + 1 :] or [""]
-    if words[0] not in _KNOWN:
-        return f"{words[0]} may commit by itself, and what it did can't be told afterwards"
+    first = "".join(words[behind_settings(words) :][:1])
+    if first not in _KNOWN:
+        return f"{first} may commit by itself, and what it did can't be told afterwards"
     return ""
 
 

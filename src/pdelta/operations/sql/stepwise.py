@@ -62,6 +62,11 @@ class _Captured(msgspec.Struct, omit_defaults=True):
     kept: str = ""
     reverse: str = ""
 
+    @property
+    def between(self) -> "_Captured":
+        """What of it is kept between two steps."""
+        return _Captured(self.explicit, former=self.former)
+
 
 class Stepwise:
     """Carries one delta in one tenant, a step at a time.
@@ -306,8 +311,7 @@ class Stepwise:
             undo = self._evaluated(piece.undo)
             self._execute(piece.statement)
             # Whoever finds the row as it was before does it again.
-            held = _decode(row)
-            return self._done(row, piece, _Captured(held.explicit, undo=undo, former=held.former))
+            return self._done(row, piece, msgspec.structs.replace(_decode(row), undo=undo))
         names = tuple(sorted(concerned(statement, self._database.dialect)))
         captured = msgspec.structs.replace(
             _decode(row),
@@ -340,7 +344,7 @@ class Stepwise:
             row,
             step=row.step + 1,
             reverse=late + captured.undo + row.reverse,
-            captured=_encode(_Captured(captured.explicit, former=captured.former)),
+            captured=_encode(captured.between),
         )
 
     def _shared(self, row: Applied, piece: Piece) -> Applied:
@@ -348,9 +352,7 @@ class Stepwise:
         former = self._rows.get(row.id)
         if former is None or (former.state, former.digest) != (row.state, row.digest):
             self._record(row)
-        held = _decode(row)
-        captured = _encode(_Captured(held.explicit, former=held.former))
-        after = msgspec.structs.replace(row, step=row.step + 1, captured=captured)
+        after = msgspec.structs.replace(row, step=row.step + 1, captured=_encode(_decode(row).between))
         head = head_of_rows(self._rows.values())
         move = Move(Way.APPLY, after, (piece,), replaces=True)
         self._session.commit(

@@ -1,4 +1,4 @@
-"""Expressions of text that a tenant evaluates, for the dialects whose statements are read by their tokens."""
+"""Expressions of text that a tenant evaluates, as far as dialects differ in little of them."""
 
 from collections.abc import Callable, Iterable
 
@@ -28,3 +28,20 @@ def merged(parts: Iterable[str | tuple[str]], literal: Callable[[str], str]) -> 
     if held or not found:
         found.append(literal(held))
     return found
+
+
+def amount(
+    of: str, one: str, many: str, count: str = "count(*)", *, literal: Callable[[str], str], both: str = "{} || {}"
+) -> str:
+    """Give the expression of what is said of so many rows, one or several.
+
+    Args:
+        of: What they are rows of.
+        one: What is said of one.
+        many: What is said of several.
+        count: The expression of their number.
+        literal: Gives text as a string of SQL.
+        both: The expression of two texts, one after the other.
+    """
+    several = both.format(count, literal(f" rows of {of} {many}"))
+    return f"CASE {count} WHEN 1 THEN {literal(f'1 row of {of} {one}')} ELSE {several} END"

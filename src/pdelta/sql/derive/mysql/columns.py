@@ -7,17 +7,19 @@ from typing import Final
 from pdelta.sql.derive.mysql import definition
 from pdelta.sql.derive.mysql.draft import Change, Delta, Fresh, Turn, column_loss_guard
 from pdelta.sql.derive.mysql.text import (
+    COLUMN,
     MysqlReader,
     Name,
     amount,
+    at_most,
     column_row,
     guard,
     has_triggers,
     literal,
     on_mariadb,
     one,
-    quoted_name,
     said,
+    same_key,
     same_table,
     when,
 )
@@ -91,16 +93,12 @@ def drop(delta: Delta, table: Name, reader: MysqlReader) -> Change:
     delta.columns.pop((table, column.folded), None)
     kept = Name(delta.names.kept())
     limit = delta.terms.rows_at_most
-    many = literal(f"{table.name} has more than {limit} rows, and no more are kept")
     first = Piece(
         f"CREATE TABLE {kept} AS SELECT * FROM {table}",
         before=(
             on_mariadb("a column that is dropped"),
             guard(_drop_question(table, column)),
-            guard(
-                f"CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {limit + 1}) x) > {limit} THEN"
-                f" {many} END"
-            ),
+            at_most(table, limit, f"{table.name} has more than {limit} rows, and no more are kept"),
         ),
         undo=said(f"DROP TABLE {kept};"),
         alone=True,
@@ -133,25 +131,19 @@ def _drop_question(table: Name, column: Name) -> str:
 def _values(table: Name, column: Name, kept: Name) -> str:
     """Give the expression of the UPDATE that brings values back; what sets itself on an update stays as it is."""
     where = same_table(table, column="k.table_name")
-    key = quoted_name("k.column_name")
     selves = (
-        f"coalesce((SELECT group_concat(concat(', t.', {key}, ' = t.', {key}) SEPARATOR '')"
+        f"coalesce((SELECT group_concat(concat(', t.', {COLUMN}, ' = t.', {COLUMN}) SEPARATOR '')"
         f" FROM information_schema.columns k WHERE {where} AND k.extra LIKE '%on update%'"
         f" AND k.column_name <> {literal(column.name)}), '')"
     )
     text = said(
-        f"UPDATE {table} t JOIN {kept} k ON ", (_same_key(table),), f" SET t.{column} = k.{column}", (selves,), ";"
+        f"UPDATE {table} t JOIN {kept} k ON ",
+        same_key(table, "t", "k"),
+        f" SET t.{column} = k.{column}",
+        (selves,),
+        ";",
     )
     return one(text, f"{column_row(table, column)} AND c.is_generated = 'NEVER'")
-
-
-def _same_key(table: Name) -> str:
-    """Give the expression of the condition that ``t``, a row of the table, and ``k``, a kept one, have one key."""
-    key = quoted_name("k.column_name")
-    return (
-        f"(SELECT group_concat(concat('t.', {key}, ' <=> k.', {key}) SEPARATOR ' AND ')"
-        f" FROM information_schema.columns k WHERE {same_table(table, column='k.table_name')} AND k.column_key = 'PRI')"
-    )
 
 
 def _ownerless(table: Name, column: Name, kept: Name) -> str:
@@ -164,7 +156,7 @@ def _ownerless(table: Name, column: Name, kept: Name) -> str:
         f"is not found by its key, and its {column.name} would be lost",
         f"are not found by their key, and their {column.name} would be lost",
     )
-    same = (_same_key(table),)
+    same = same_key(table, "t", "k")
     text = said(
         f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN {what} END FROM {kept} k"
         f" WHERE k.{column} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {table} t WHERE ",

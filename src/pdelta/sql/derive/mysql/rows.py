@@ -10,17 +10,21 @@ from typing import Final
 
 from pdelta.sql.derive.mysql.draft import Change, Delta
 from pdelta.sql.derive.mysql.text import (
+    COLUMN,
     MysqlReader,
     Name,
     amount,
+    at_most,
     each,
     guard,
     has_triggers,
     joined,
+    listed,
     literal,
     on_mariadb,
     quoted_name,
     said,
+    same_key,
     same_table,
     when,
 )
@@ -192,7 +196,7 @@ class _Keeping:
             f"(SELECT group_concat({part} ORDER BY s.seq_in_index SEPARATOR ', ') FROM information_schema.statistics s"
             f" WHERE {where} AND s.index_name = 'PRIMARY')"
         )
-        columns = self._listed("{n}")
+        columns = listed(self._table, COLUMN)
         begin = f"CREATE TABLE {how}{kept} (PRIMARY KEY ("
         return said(begin, (key,), ")) ENGINE = InnoDB AS SELECT ", columns, f" FROM {self._table} WHERE false")
 
@@ -201,19 +205,25 @@ class _Keeping:
 
         What is changed twice was in the end what it was before the first time.
         """
-        columns = self._listed("{n}")
+        columns = listed(self._table, COLUMN)
         went = (
             f"INSERT INTO {self._old} (",
             columns,
             ") SELECT ",
-            self._listed("'OLD.'", "{n}"),
+            listed(self._table, f"concat('OLD.', {COLUMN})"),
             f" FROM (SELECT 1) AS one WHERE NOT EXISTS (SELECT 1 FROM {self._new} AS x WHERE ",
-            self._listed("'x.'", "{n}", "' <=> OLD.'", "{n}", between=" AND ", keys=True),
+            same_key(self._table, "x", "OLD"),
             f"); DELETE FROM {self._new} WHERE ",
-            self._listed("{n}", "' <=> OLD.'", "{n}", between=" AND ", keys=True),
+            same_key(self._table, str(self._new), "OLD"),
             "; ",
         )
-        came = (f"INSERT INTO {self._new} (", columns, ") VALUES (", self._listed("'NEW.'", "{n}"), "); ")
+        came = (
+            f"INSERT INTO {self._new} (",
+            columns,
+            ") VALUES (",
+            listed(self._table, f"concat('NEW.', {COLUMN})"),
+            "); ",
+        )
         return said(
             f"CREATE OR REPLACE TRIGGER {called} AFTER {verb} ON {self._table} FOR EACH ROW BEGIN"
             f" IF {_KEEPING} <=> {literal(self._kept)} THEN ",
@@ -222,34 +232,22 @@ class _Keeping:
             "END IF; END",
         )
 
-    def _listed(self, *parts: str, between: str = ", ", keys: bool = False) -> tuple[str]:
-        """Give the expression of something for each column, or each of the key; ``{n}`` is its name in backticks."""
-        item = f"concat({', '.join(parts)})".replace("{n}", quoted_name("k.column_name"))
-        # What is calculated from others comes by itself.
-        where = f"{same_table(self._table, column='k.table_name')} AND k.is_generated = 'NEVER'"
-        only = " AND k.column_key = 'PRI'" if keys else ""
-        order = f"ORDER BY k.ordinal_position SEPARATOR {literal(between)}"
-        return (f"(SELECT group_concat({item} {order}) FROM information_schema.columns k WHERE {where}{only})",)
-
     def _limited(self, kept: Name) -> str:
         limit = self._at_most
-        many = literal(f"it changes more than {limit} rows of {self._table.name}, and no more are kept")
-        return guard(
-            f"CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM {kept} LIMIT {limit + 1}) x) > {limit} THEN {many} END"
-        )
+        return at_most(kept, limit, f"it changes more than {limit} rows of {self._table.name}, and no more are kept")
 
     def _restored(self) -> Iterator[str]:
         """Give the expressions of the reverse: rows go, become and come back by their primary key."""
         table, old, new = self._table, self._old, self._new
-        key = self._listed("'t.'", "{n}", "' <=> x.'", "{n}", between=" AND ", keys=True)
-        other = self._listed("'o.'", "{n}", "' <=> x.'", "{n}", between=" AND ", keys=True)
-        columns = self._listed("{n}")
+        key = same_key(table, "t", "x")
+        other = same_key(table, "o", "x")
+        columns = listed(self._table, COLUMN)
         yield said(f"{GUARD} SELECT {_triggers(table)};")
         if self._verb != "DELETE":
             # By its collation a value may be equal to another.
-            bytes_ = "if(k.collation_name IS NULL, {0}, concat('CAST(', {0}, ' AS BINARY)'))"
-            same = (bytes_.replace("{0}", f"concat('{one}.', {{n}})") for one in "tx")
-            content = self._listed(" ,' <=> ', ".join(same), between=" AND ")
+            plain = [f"concat('{one}.', {COLUMN})" for one in "tx"]
+            bytes_ = [f"if(k.collation_name IS NULL, {one}, concat('CAST(', {one}, ' AS BINARY)'))" for one in plain]
+            content = listed(table, f"concat({bytes_[0]}, ' <=> ', {bytes_[1]})", " AND ")
             missing = f" FROM {new} x WHERE NOT EXISTS (SELECT 1 FROM {table} t WHERE "
             yield said(
                 _refuses(table.name, "was changed since", "were changed since"), missing, key, " AND ", content, ");"
@@ -260,7 +258,7 @@ class _Keeping:
                 f"UPDATE {table} t JOIN {old} x ON ",
                 key,
                 " SET ",
-                self._listed("'t.'", "{n}", "' = x.'", "{n}"),
+                listed(table, f"concat('t.', {COLUMN}, ' = x.', {COLUMN})"),
                 f" WHERE {_among(new)}",
                 other,
                 ");",

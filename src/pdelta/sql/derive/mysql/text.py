@@ -1,10 +1,12 @@
 """Statements of MySQL and MariaDB read by their tokens, and the expressions that a tenant evaluates for a reverse."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 import msgspec
 
+from pdelta.sql.derive import expression
 from pdelta.sql.derive.expression import merged, quoted
 from pdelta.sql.derive.reader import Reader, unquoted
 from pdelta.sql.derive.result import RefusedError
@@ -68,17 +70,8 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def amount(of: str, one: str, many: str, count: str = "count(*)") -> str:
-    """Give the expression of what is said of so many rows, one or several.
-
-    Args:
-        of: What they are rows of.
-        one: What is said of one.
-        many: What is said of several.
-        count: The expression of their number.
-    """
-    several = f"concat({count}, {literal(f' rows of {of} {many}')})"
-    return f"CASE {count} WHEN 1 THEN {literal(f'1 row of {of} {one}')} ELSE {several} END"
+amount: Final = partial(expression.amount, literal=literal, both="concat({}, {})")
+"""As ``expression`` has it, in this dialect."""
 
 
 def said(*parts: str | tuple[str]) -> str:
@@ -149,6 +142,42 @@ def column_row(table: Name, column: Name) -> str:
     return f"information_schema.columns c WHERE {where} AND c.column_name = {literal(column.name)}"
 
 
+def quoted_name(expression: str) -> str:
+    """Give the expression of a name in backticks."""
+    return f"concat('`', replace({expression}, '`', '``'), '`')"
+
+
+COLUMN: Final = quoted_name("k.column_name")
+"""What ``listed`` has for the name of a column, in backticks."""
+
+
+def listed(table: Name, item: str, between: str = ", ", *, keys: bool = False) -> tuple[str]:
+    """Give the expression of an item for each column of a table that is stored, as a part for ``said``.
+
+    Args:
+        table: Which.
+        item: An expression about a column, whose row of the catalogue is ``k``.
+        between: Stands between two of them.
+        keys: Those of the primary key alone.
+    """
+    # What is calculated from others comes by itself.
+    where = f"{same_table(table, column='k.table_name')} AND k.is_generated = 'NEVER'"
+    only = " AND k.column_key = 'PRI'" if keys else ""
+    order = f"ORDER BY k.ordinal_position SEPARATOR {literal(between)}"
+    return (f"(SELECT group_concat({item} {order}) FROM information_schema.columns k WHERE {where}{only})",)
+
+
+def same_key(table: Name, one: str, other: str) -> tuple[str]:
+    """Give the expression of the condition that two rows have the same primary key, that of this table."""
+    return listed(table, f"concat('{one}.', {COLUMN}, ' <=> {other}.', {COLUMN})", " AND ", keys=True)
+
+
+def at_most(table: Name, limit: int, many: str) -> str:
+    """Give the guard that refuses with these words where a table has more rows than so many."""
+    counted = f"(SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {limit + 1}) x)"
+    return guard(f"CASE WHEN {counted} > {limit} THEN {literal(many)} END")
+
+
 def index_rows(table: Name, index: Name) -> str:
     """Give the source of one index's rows, called ``s``."""
     where = same_table(table, column="s.table_name")
@@ -158,8 +187,3 @@ def index_rows(table: Name, index: Name) -> str:
 def quoted_value(expression: str) -> str:
     """Give the expression of a value as a string of SQL; it must hold no backslash."""
     return f"concat('''', replace({expression}, '''', ''''''), '''')"
-
-
-def quoted_name(expression: str) -> str:
-    """Give the expression of a name in backticks."""
-    return f"concat('`', replace({expression}, '`', '``'), '`')"

@@ -6,11 +6,14 @@ What is known when a delta is derived is text; what only the tenant knows is an 
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
 from pglast.keywords import COL_NAME_KEYWORDS, RESERVED_KEYWORDS, TYPE_FUNC_NAME_KEYWORDS
 from pglast.stream import RawStream
+
+from pdelta.sql.derive import expression
 
 Node: TypeAlias = Any
 """A node of the parser's tree: its stubs say None for whatever any node may lack."""
@@ -76,17 +79,8 @@ def literal(text: str) -> str:
     return f" E'{quoted}'".replace("\\", "\\\\") if "\\" in text else f"'{quoted}'"
 
 
-def amount(of: str, one: str, many: str, count: str = "count(*)") -> str:
-    """Give the expression of what is said of so many rows, one or several.
-
-    Args:
-        of: What they are rows of.
-        one: What is said of one.
-        many: What is said of several.
-        count: The expression of their number.
-    """
-    several = f"{count} || {literal(f' rows of {of} {many}')}"
-    return f"CASE {count} WHEN 1 THEN {literal(f'1 row of {of} {one}')} ELSE {several} END"
+amount: Final = partial(expression.amount, literal=literal)
+"""As ``expression`` has it, in this dialect."""
 
 
 def identifier(name: str) -> str:

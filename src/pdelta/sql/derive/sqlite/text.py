@@ -1,10 +1,12 @@
 """Statements of SQLite read by their tokens, and the expressions of SQL that a file evaluates for their reverse."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
 
+from pdelta.sql.derive import expression
 from pdelta.sql.derive.expression import merged, quoted
 from pdelta.sql.derive.reader import Reader, unquoted
 from pdelta.sql.derive.result import RefusedError
@@ -78,17 +80,8 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def amount(of: str, one: str, many: str, count: str = "count(*)") -> str:
-    """Give the expression of what is said of so many rows, one or several.
-
-    Args:
-        of: What they are rows of.
-        one: What is said of one.
-        many: What is said of several.
-        count: The expression of their number.
-    """
-    several = f"{count} || {literal(f' rows of {of} {many}')}"
-    return f"CASE {count} WHEN 1 THEN {literal(f'1 row of {of} {one}')} ELSE {several} END"
+amount: Final = partial(expression.amount, literal=literal)
+"""As ``expression`` has it, in this dialect."""
 
 
 def said(*parts: str | tuple[str]) -> str:
