@@ -3,22 +3,21 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.fixtures import sql_child
 from tests.fixtures.cli import Cli
 from tests.fixtures.tenants import ORIGIN, Fleet, Project
 
 if TYPE_CHECKING:
+    import subprocess
+
     from tests.fixtures.mariadb import MariaDB
     from tests.fixtures.postgresql import PostgreSQL
 
-CHILD: Final = str(Path(__file__).with_name("sql_child.py"))
 SOAK: Final = os.environ.get("PDELTA_SOAK") == "1"
 NAME: Final = "delta_20250315_add_last_login"
 SERVERS: Final = {"postgresql": "postgresql", "mysql": "mariadb"}
@@ -42,19 +41,10 @@ class Scene:
         project.write("delta_20250316_visits", SECOND)
 
     def start(self, failpoint: str, *words: str) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            [sys.executable, CHILD, failpoint, *words],
-            cwd=self.fleet.folder,
-            env=self.cli.env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        return sql_child.begin(self.cli, self.fleet.folder, failpoint, *words)
 
     def die(self, failpoint: str, *words: str) -> int:
-        child = self.start(failpoint, *words)
-        child.communicate(timeout=120)
-        return child.returncode
+        return sql_child.die(self.cli, self.fleet.folder, failpoint, *words)[0]
 
     def check(self, *, applied: bool, told: str) -> None:
         """Every tenant is whole, in one of the two states; the ledger says which, and each delta came once."""

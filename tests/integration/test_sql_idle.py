@@ -3,17 +3,16 @@
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from pdelta.engine.journal import Journal
+from tests.fixtures import sql_child
 from tests.fixtures.cli import Cli
 from tests.fixtures.tenants import ORIGIN, Fleet, Project
 
 NAME = "delta_20250315_add_last_login"
 SECOND = "CREATE TABLE visits (id integer);\n-- Reversible delta\n-- DROP TABLE visits;\n"
-CHILD = str(Path(__file__).parents[1] / "faults" / "sql_child.py")
 CARRYING = (
     *("pdelta.app.sql.rollout", "pdelta.engine.executor", "pdelta.sql.tokens", "pdelta.formats.sql_delta", "sqlite3"),
     *("pdelta.sql.script", "pdelta.sql.piece", "pdelta.sql.catalogue", "pdelta.model.plan", "pdelta.model.run"),
@@ -131,8 +130,7 @@ def test_apply_when_a_run_died_before_its_end_was_recorded_then_it_is_ended_all_
 
 def die(desk: Desk, count: int) -> None:
     """Apply in a process that kills itself when it passes the fail point for this time."""
-    words = (sys.executable, CHILD, f":{count}", "apply")
-    subprocess.run(words, cwd=desk.fleet.folder, env=desk.cli.env, check=False, capture_output=True)
+    sql_child.die(desk.cli, desk.fleet.folder, f":{count}", "apply")
 
 
 def open_runs(desk: Desk) -> list[str]:

@@ -3,8 +3,6 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,13 +11,13 @@ from typing import Final
 
 import pytest
 
+from tests.fixtures import sql_child
 from tests.fixtures.cli import Cli
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.tenants import MysqlFleet, Project
 
 SOAK: Final = os.environ.get("PDELTA_SOAK") == "1"
 NAME: Final = "delta_20250401_rows"
-CHILD: Final = str(Path(__file__).parents[1] / "faults" / "sql_child.py")
 DELTA: Final = "UPDATE t SET c = c * 10 WHERE id < 9;\nINSERT INTO t VALUES (7, 7);\n"
 STEPS: Final = 32
 """More passes of the fail point than the delta has."""
@@ -32,22 +30,12 @@ class Desk:
         self.fleet = fleet
         (self.tenant,) = fleet.names
         Project(fleet.folder, fleet.section).write(NAME, DELTA)
-        self._cli = cli
+        self.cli = cli
         self.sql("CREATE TABLE t (id int PRIMARY KEY, c int); INSERT INTO t VALUES (5, 1), (9, 0)")
 
     def __call__(self, *words: str, status: int = 0) -> str:
-        result = self._cli("sql", *words, cwd=self.fleet.folder, status=status)
+        result = self.cli("sql", *words, cwd=self.fleet.folder, status=status)
         return result.out + result.err
-
-    def child(self, point: str, *words: str) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            [sys.executable, CHILD, point, *words],
-            cwd=self.fleet.folder,
-            env=self._cli.env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
 
     def sql(self, text: str) -> list[tuple[str, ...]]:
         return self.fleet.sql(self.tenant, text)
@@ -99,12 +87,11 @@ def test_apply_when_killed_at_any_step_and_others_write_then_their_rows_stay_and
     counts = range(1, STEPS) if SOAK else sorted(random.Random(3).sample(range(1, STEPS), 4))
     died = 0
     for written, (count, verb) in enumerate(((count, verb) for count in counts for verb in ("apply", "rollback")), 1):
-        child = desk.child(f":{count}", verb)
-        child.communicate(timeout=60)
-        assert child.returncode in {-signal.SIGKILL, 0}
+        status, told = sql_child.die(desk.cli, desk.fleet.folder, f":{count}", verb)
+        assert status in {-signal.SIGKILL, 0}, told
         desk.sql("UPDATE t SET c = c + 1 WHERE id = 9")
-        died += bool(child.returncode)
-        if child.returncode and (verb == "apply" or desk.sql("SELECT id FROM pdelta_applied")):
+        died += bool(status)
+        if status and (verb == "apply" or desk.sql("SELECT id FROM pdelta_applied")):
             desk(verb)
         wanted = {5: 10, 7: 7} if verb == "apply" else {5: 1}
         assert desk.rows == {**wanted, 9: written}, (count, verb)

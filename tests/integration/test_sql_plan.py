@@ -1,14 +1,12 @@
 """``pdelta sql plan``, and plans that are saved and executed unchanged: the command line, on every engine."""
 
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.fixtures import sql_child
 from tests.fixtures.cli import Cli
 from tests.fixtures.sql_desk import NAME, Desk
 from tests.fixtures.tenants import FORWARD, ORIGIN, Fleet
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
     from tests.fixtures.mariadb import MariaDB
     from tests.fixtures.postgresql import PostgreSQL
 
-CHILD: Final = str(Path(__file__).parents[1] / "faults" / "sql_child.py")
 SECOND = "delta_20250316_age"
 AGE = """-- +check
 -- SELECT count(*) = 2 FROM users;
@@ -286,9 +283,8 @@ def test_command_when_it_makes_no_sense_then_it_says_why(desk: Desk, words: list
 
 
 def test_plan_when_a_run_was_killed_then_it_finishes_nothing(desk: Desk, cli: Cli) -> None:
-    env = {**os.environ, **cli.env}
     failpoint = ":30" if desk.fleet.engine == "mysql" else ":9"
-    subprocess.run([sys.executable, CHILD, failpoint, "apply"], cwd=desk.fleet.folder, env=env, check=False)
+    sql_child.die(cli, desk.fleet.folder, failpoint, "apply")
     before = everything(desk.fleet)
     journal = (desk.fleet.folder / ".pdelta-runs" / "journal.sqlite").read_bytes()
     assert desk.having() not in ([], desk.fleet.names)

@@ -2,19 +2,17 @@
 
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
+from tests.fixtures import sql_child
 from tests.fixtures.cli import Cli
 from tests.fixtures.postgresql import PostgreSQL
 from tests.fixtures.sql_desk import NAME, Desk
 from tests.fixtures.tenants import Fleet
 
-CHILD: Final = str(Path(__file__).parents[1] / "faults" / "sql_child.py")
 BOOKS, YEAR, BASE, TITLE = (
     f"delta_2025010{number}_{word}" for number, word in enumerate(("books", "year", "base", "title"), 1)
 )
@@ -261,11 +259,8 @@ def test_provision_when_killed_at_any_step_then_the_same_command_goes_on(shop: S
     passes = 60 if shop.fleet.engine == "mysql" else 16
     for number, count in enumerate(sorted(chance.sample(range(1, passes), 6))):
         first, second = shop.new(f"a{number}", f"b{number}")
-        child = subprocess.run(
-            [sys.executable, CHILD, f":{count}", "provision", first, second],
-            cwd=shop.fleet.folder, env=cli.env, capture_output=True, check=False, timeout=120,
-        )  # fmt: skip
-        assert child.returncode in {-signal.SIGKILL, 0}, child.stderr
+        status, told = sql_child.die(cli, shop.fleet.folder, f":{count}", "provision", first, second)
+        assert status in {-signal.SIGKILL, 0}, told
         shop.done("provision", first, second)
         for name in (first, second):
             assert shop.fleet.columns(name, "books") == COLUMNS, count

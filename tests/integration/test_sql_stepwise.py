@@ -1,18 +1,16 @@
 """Deltas that no transaction holds: step by step, resumed at the next one, compensated where one fails."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from tests.fixtures import sql_child
 from tests.fixtures.cli import Cli
 from tests.fixtures.postgresql import PostgreSQL
 from tests.fixtures.tenants import Project, SchemaFleet
 
-CHILD: Final = str(Path(__file__).parents[1] / "faults" / "sql_child.py")
 DELTA: Final = """ALTER TABLE users ADD COLUMN age integer;
 UPDATE users SET age = coalesce(age, 0) + 1;
 CREATE UNIQUE INDEX CONCURRENTLY users_name ON users (name);
@@ -39,9 +37,7 @@ class Desk:
         return result.out + result.err
 
     def killed(self, failpoint: str, *words: str) -> int:
-        command = [sys.executable, CHILD, failpoint, *words]
-        child = subprocess.run(command, cwd=self.fleet.folder, env=self.cli.env, capture_output=True, check=False)
-        return child.returncode
+        return sql_child.die(self.cli, self.fleet.folder, failpoint, *words)[0]
 
     def indexes(self, tenant: str) -> list[tuple[str, ...]]:
         return self.fleet.sql(

@@ -3,7 +3,6 @@
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Final
 import pytest
 
 from pdelta.errors import DatabaseError
+from tests.fixtures import sql_child
 from tests.fixtures.cli import Cli
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.pg_fleet import schemas
@@ -20,7 +20,6 @@ from tests.fixtures.postgresql import PostgreSQL
 from tests.fixtures.tenants import Fleet, MysqlFleet, Project, SchemaFleet
 
 NAME: Final = "delta_20250401_stepwise"
-CHILD: Final = str(Path(__file__).parents[1] / "faults" / "sql_child.py")
 INDEX: Final = {
     "postgresql": "SELECT count(*) FROM pg_class WHERE oid = to_regclass('t_c')",
     "mysql": (
@@ -48,9 +47,8 @@ class Desk:
         return result.out + result.err
 
     def killed(self, point: str, *words: str) -> None:
-        command = [sys.executable, CHILD, point, *words]
-        died = subprocess.run(command, cwd=self.fleet.folder, env=self.cli.env, capture_output=True, check=False)
-        assert died.returncode == -signal.SIGKILL, died.stderr
+        status, told = sql_child.die(self.cli, self.fleet.folder, point, *words)
+        assert status == -signal.SIGKILL, told
 
     def write(self, forward: str, reverse: str = "") -> None:
         back = f"-- Reversible delta\n-- {reverse}\n" if reverse else ""
