@@ -272,4 +272,8 @@ def _types(case: Case) -> Iterator[Name]:
     before = _BEFORE_TYPES | ({"TYPE"} if case.begins("ALTER") else set())
     kinds += [case.tokens[place + 1 : place + 6] for place, token in enumerate(case.tokens) if token.word in before]
     for kind in kinds:
-        yield from filter(None, [Cursor(kind, case.dialect).name()])
+        cursor = Cursor(kind, case.dialect)
+        name = cursor.name()
+        if name is not None:
+            # ``t.c%TYPE`` is the type of a column.
+            yield _table_of(name) if cursor.word() == "%" else name
