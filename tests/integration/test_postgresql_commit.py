@@ -114,10 +114,10 @@ def test_reverse_when_done_then_the_whole_row_is_in_the_history_and_the_tenant_a
         assert ledger_of(database, "t1") == []
         assert glance_of(database, "t1").head == EMPTY_HEAD
         assert columns(postgresql, pg_database, "t1") == ["id", "name"]
-        asked = "SELECT number, way, left_run, left_who, id, run, who, reverse FROM t1.pdelta_history ORDER BY number"
+        asked = "SELECT way, left_run, left_who, id, run, who, reverse FROM t1.pdelta_history ORDER BY number"
         assert postgresql.sql(asked, pg_database) == [
-            ["1", "reverse", "run:2", "somebody else", "delta_b", "", "", ""],
-            ["2", "reverse", "run:2", "somebody else", "delta_a", "run:1", "me", DROP + ";"],
+            ["reverse", "run:2", "somebody else", "delta_b", "", "", ""],
+            ["reverse", "run:2", "somebody else", "delta_a", "run:1", "me", DROP + ";"],
         ]
         (left_at,) = postgresql.sql("SELECT DISTINCT left_at FROM t1.pdelta_history", pg_database)[0]
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", left_at)

@@ -44,6 +44,9 @@ _DIGEST: Final = "sha256(convert_to(string_agg(concat_ws(' ', id, digest, state)
 """As ``sql.ledger.head_of`` does it, whatever a database's encoding is: an id's own collation is that of its bytes."""
 _HEAD: Final = f"count(*) || ':' || encode(coalesce({_DIGEST}, sha256('')), 'hex')"
 _NOW: Final = "to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+_NUMBER: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+"""Later rows of the history have larger ones. To look which is the largest there would take as long as all else that is
+done with the row: the server plans the reading of a table anew for every tenant."""
 _STAMP: Final = re.compile(r"pdelta (\d+)(?: (\d+) (\S+))?.*", re.DOTALL)
 
 
@@ -169,7 +172,6 @@ def take_out(place: Place, move: Move) -> tuple[str, ...]:
     """
     row = move.row
     into = f"INSERT INTO {place.history} (number, way, left_at, left_run, left_who, {COLUMNS})"
-    number = f"SELECT coalesce(max(number), 0) + 1 FROM {place.history}"
     leaving = f"{literal(move.way)}, {_NOW}, {literal(move.run)}, {literal(move.who)}"
     found = f"id = {literal(row.id)}"
     if not move.keeps:
@@ -178,7 +180,7 @@ def take_out(place: Place, move: Move) -> tuple[str, ...]:
         # What is replaced the move does not say.
         whole = f"(SELECT) AS one LEFT JOIN (SELECT {COLUMNS} FROM {place.applied}) AS a ON {found}"
         return (
-            f"{into} SELECT ({number}), {leaving}, a.* FROM {whole}",
+            f"{into} SELECT {_NUMBER}, {leaving}, a.* FROM {whole}",
             f"DELETE FROM {place.applied} WHERE {found}",
         )
     # It must be that very row, whose reverse is about to be done: so the history can be told what was in it. Thirteen
@@ -187,8 +189,8 @@ def take_out(place: Place, move: Move) -> tuple[str, ...]:
 
     told = "\x1f".join(str(getattr(row, field.name)) for field in _FIELDS)
     whole = f"sha256(convert_to(concat_ws(chr(31), {COLUMNS}), 'UTF8')) = {_bytes(sha256(told.encode()).hexdigest())}"
-    gone = f"DELETE FROM {place.applied} WHERE {found} AND {whole} RETURNING id"
-    return (f"WITH gone AS ({gone}) {into} VALUES ((SELECT ({number}) FROM gone), {leaving}, {values(row)[1:]}",)
+    gone = f"DELETE FROM {place.applied} WHERE {found} AND {whole} RETURNING {_NUMBER}"
+    return (f"WITH gone AS ({gone}) {into} VALUES ((TABLE gone), {leaving}, {values(row)[1:]}",)
 
 
 def prepend(place: Place, id: str, expression: str) -> str:
