@@ -58,7 +58,7 @@ def cross(server: PostgreSQL, database: str, first: str, way: Bridge) -> tuple[C
     rows = "".join(f"SELECT E'\\x03' || coalesce(json_agg(t ORDER BY t)::text, '[]') FROM ONLY {t} t;" for t in TABLES)  # noqa: S608
     script = (
         f"BEGIN; SET LOCAL search_path TO tenant_1, public; {first}; {rows} {sql_of(way)}; {rows}"
-        f"SELECT E'\\x02' || ({statement(150000, ['tenant_1'])}); ROLLBACK"
+        f"SELECT E'\\x02' || ({statement(server.version, ['tenant_1'])}); ROLLBACK"
     )
     said = [row[0] for row in server.sql(script, database) if row[0][:1] in {"\x02", "\x03"}]
     held = [json.loads(text[1:]) for text in said[:-1]]

@@ -48,7 +48,7 @@ def of(server: PostgreSQL, database: str, *schemas: str, parked: bool = False) -
     ask = query(server, database)
     found = fingerprints(ask, schemas, parked=parked)
     read = catalogues(ask, schemas, parked=parked)
-    ((text,),) = ask(statement(150000, schemas, parked=parked))
+    ((text,),) = ask(statement(server.version, schemas, parked=parked))
     assert reading_of(text) == read
     assert found == {schema: fingerprint(catalogue) for schema, catalogue in read.items()}
     return [found[schema] for schema in schemas]
@@ -341,7 +341,7 @@ CREATE TABLE v (a timestamptz DEFAULT '2025-01-31 12:00+00', b interval DEFAULT 
 def test_statement_when_the_session_has_settings_then_they_do_not_matter_and_are_left(
     postgresql: PostgreSQL, fleet: str
 ) -> None:
-    look = statement(150000, ["tenant_1"])
+    look = statement(postgresql.version, ["tenant_1"])
     names = ("DateStyle", "TimeZone", "search_path", "quote_all_identifiers", "standard_conforming_strings")
     shown = "SELECT " + " || '|' || ".join(f"current_setting('{name}')" for name in names)
     script = f"BEGIN; SET LOCAL search_path TO tenant_1; {VALUES}; {look}; {SETTINGS}{shown}; {look}; {shown}; ROLLBACK"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.cli import Cli
-from tests.fixtures.mariadb import MariaDB
+from tests.fixtures.mariadb import MariaDB, numbers
 from tests.fixtures.mounts import mounted_at
 from tests.fixtures.postgresql import PostgreSQL
 from tests.fixtures.sql_desk import Desk
@@ -21,7 +21,7 @@ NAMES = ("one", "two", "three")
 BULK = {
     "sqlite": "VALUES (randomblob(20000000))",
     "postgresql": "VALUES (repeat('x', 20000000))",
-    "mysql": "SELECT REPEAT('x', 1000) FROM seq_1_to_20000",
+    "mysql": f"SELECT REPEAT('x', 1000) FROM {numbers(1, 20)}, {numbers(2, 1000)}",  # noqa: S608
 }
 """Rows that a file system of 8 MB has no room for."""
 FILL = "INSERT INTO notes {};\n-- Reversible delta\n-- DELETE FROM notes;\n"
@@ -101,6 +101,8 @@ def test_disk_when_it_is_full_for_a_tablespace_then_only_that_tenant_fails_and_g
 def test_disk_when_it_is_full_for_a_table_of_mariadb_then_only_that_tenant_fails_and_gets_the_delta_later(
     tmp_path: Path, room: Path, cli: Cli, mariadb: MariaDB
 ) -> None:
+    if mariadb.is_mysql:
+        pytest.skip("MySQL is told when it starts where else it may put tables")
     fleet = MysqlFleet(tmp_path, NAMES, mariadb)
     try:
         full = fleet.names[1]
