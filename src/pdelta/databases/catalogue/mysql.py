@@ -94,7 +94,9 @@ _SOURCES: Final[Mapping[str, _Source]] = {
     "event": _Source(
         "events",
         "event_schema",
-        "event_name, event_definition, interval_value, interval_field, status, on_completion, event_comment, definer",
+        # A binary text, which MySQL would give in base64.
+        "event_name, event_definition, CONVERT(interval_value USING utf8mb4), interval_field, status, on_completion, "
+        "event_comment, definer",
     ),
     "partition": _Source(
         "partitions",

@@ -34,7 +34,7 @@ def rows_held(connection: MysqlConnection, tenant: str, asked: RowsAsked) -> Row
     columns: dict[str, list[str]] = defaultdict(list)
     for table, column, kind in connection.rows(_COLUMNS, about=tenant):
         value = _WRITTEN.get(str(kind).lower(), "{}").format(name(str(column)))
-        columns[str(table)].append(f"IFNULL(MD5({value}), '-')")
+        columns[str(table)].append(f"IFNULL(SHA2({value}, 256), '-')")
     held: dict[str, Rows | None] = {}
     for table, size in connection.rows(_TABLES, about=tenant):
         if is_ours(table, parked=False):
@@ -45,7 +45,7 @@ def rows_held(connection: MysqlConnection, tenant: str, asked: RowsAsked) -> Row
 
 
 def _rows(connection: MysqlConnection, tenant: str, table: str, values: list[str], asked: RowsAsked) -> Rows:
-    hashes = f"SELECT MD5(CONCAT({', '.join(values)})) AS h FROM {name(table)}"
+    hashes = f"SELECT SHA2(CONCAT({', '.join(values)}), 256) AS h FROM {name(table)}"
     digest = f"SELECT COUNT(*), {_HALF.format('LEFT')}, {_HALF.format('RIGHT')} FROM ({hashes}) AS x"
     ((count, first, second),) = connection.rows(digest, about=tenant)
     listed = connection.rows(hashes, about=tenant) if table in asked.listed else ()
