@@ -15,6 +15,12 @@ LOSS_GUARD: Final = "/* pdelta guard loss */"
 """A guard that counts what a reverse would lose; left out under ``--accept-data-loss``."""
 
 
+AT_LENGTH: Final = "/*+ SET_VAR(group_concat_max_len = 1048576) */ "
+"""Behind the SELECT of an expression: MySQL then gives its text as long as it is, not cut after 1,024 bytes.
+
+For MariaDB, which has no such limit, it is a comment.
+"""
+
 LOSS_HINT: Final = "where that may be lost: pdelta sql rollback --accept-data-loss"
 """What to do where such a guard refuses."""
 

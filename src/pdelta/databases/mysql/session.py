@@ -33,7 +33,7 @@ from pdelta.model.amount import counted
 from pdelta.model.failpoint import FailPoint
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, State, Way
-from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece, hint_of
+from pdelta.sql.piece import AT_LENGTH, GUARD, LOSS_GUARD, Piece, hint_of
 from pdelta.sql.token import Mode
 
 if TYPE_CHECKING:
@@ -422,7 +422,7 @@ class _Mover:
     def _text(self, expression: str) -> str:
         if not expression:
             return ""
-        value = _value(self._rows(f"SELECT ({expression}\n)"))
+        value = _value(self._rows(f"SELECT {AT_LENGTH}({expression}\n)"))
         if value is None:
             raise failure.refused(self._tenant, "what takes a statement back can't be told: its text is NULL")
         return value.decode() if isinstance(value, bytes) else str(value)

@@ -22,7 +22,7 @@ from pdelta.sql.derive.kept import may_repeat
 from pdelta.sql.ledger import Applied, State, Way, head_of_rows
 from pdelta.sql.mark import decode_mark
 from pdelta.sql.naming import concerned, names_in
-from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece, hint_of
+from pdelta.sql.piece import AT_LENGTH, GUARD, LOSS_GUARD, Piece, hint_of
 from pdelta.sql.split import Statement, split
 from pdelta.sql.token import Dialect
 
@@ -413,7 +413,7 @@ class Stepwise:
     def _evaluated(self, expression: str) -> str:
         if not expression:
             return ""
-        text = f"SELECT {expression}"
+        text = f"SELECT {AT_LENGTH if self._workshop.dialect is Dialect.MYSQL else ''}{expression}"
         rows = self._session.query(self._tenant, text, statement_timeout_ms=self._statement_ms)
         return str(rows[0][0] or "")
 

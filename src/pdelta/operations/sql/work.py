@@ -59,7 +59,7 @@ class Workshop:
 
     def __init__(self, dialect: Dialect, modes: frozenset[Mode], imprint: Imprint) -> None:
         """Begin with nothing made."""
-        self._dialect = dialect
+        self.dialect = dialect
         self._modes = modes
         self._imprint = imprint
         self._made: dict[int, tuple[PlannedMove, Move]] = {}
@@ -140,7 +140,7 @@ class Workshop:
         pieces: list[Piece] = []
         guards: list[str] = []
         end = 0
-        for statement in split(text, self._dialect, modes=self._modes):
+        for statement in split(text, self.dialect, modes=self._modes):
             gap, end = text[end : statement.offset], statement.tokens[-1].end
             if LOSS_GUARD in gap:
                 if not accept_loss:
@@ -164,7 +164,7 @@ class Workshop:
 
     def holds(self, text: str) -> str:
         """Give the SELECT of 1 or 0 that says whether what a check asks is true."""
-        return f"SELECT CASE WHEN {_value(text, self._dialect)} THEN 1 ELSE 0 END"
+        return f"SELECT CASE WHEN {_value(text, self.dialect)} THEN 1 ELSE 0 END"
 
     def names(self, planned: PlannedMove) -> frozenset[str]:
         """Give all that a delta and its written reverse name, in small letters."""
@@ -176,16 +176,16 @@ class Workshop:
 
     def commits(self, pieces: Iterable[Piece]) -> str:
         """Give what about these pieces can't stand in a transaction; empty where all can."""
-        return next((why for one in self._statements(pieces) if (why := needs_no_transaction(one, self._dialect))), "")
+        return next((why for one in self._statements(pieces) if (why := needs_no_transaction(one, self.dialect))), "")
 
     def _statements(self, pieces: Iterable[Piece]) -> Iterator[Statement]:
-        return (one for piece in pieces for one in split(piece.statement, self._dialect, modes=self._modes))
+        return (one for piece in pieces for one in split(piece.statement, self.dialect, modes=self._modes))
 
     def _told(self, planned: PlannedMove) -> tuple[frozenset[str], bool]:
         kept = self._named.get(id(planned))
         if kept is None:
             forward = list(self._statements(planned.pieces))
-            back = split(planned.reverse, self._dialect, modes=self._modes)
+            back = split(planned.reverse, self.dialect, modes=self._modes)
             changes = any(map(may_change_rows, forward))
             kept = self._named[id(planned)] = (planned, names_in((*forward, *back)), changes)
         return kept[1:]
@@ -207,7 +207,7 @@ class Workshop:
 
     def _guard(self, select: str, refusal: str) -> str:
         quoted = "'" + refusal.replace("\\", "/").replace("'", "''") + "'"
-        return f"{GUARD} SELECT CASE WHEN {_value(select, self._dialect)} THEN '' ELSE {quoted} END"
+        return f"{GUARD} SELECT CASE WHEN {_value(select, self.dialect)} THEN '' ELSE {quoted} END"
 
     def _row(self, planned: PlannedMove, reverse: str) -> Applied:
         imprint = self._imprint

@@ -114,11 +114,13 @@ CREATE UNIQUE INDEX `users id` USING BTREE ON users (id, email);
 CREATE FULLTEXT INDEX users_note ON users (note);
 
 -- case: index-create-in-place-of-a-keys
+-- mysql: an index of a foreign key of users may go
 -- form: CREATE INDEX
 -- forward
 CREATE INDEX users_org_age ON users (org_id, age);
 
 -- case: index-create-if-not-exists
+-- mysql: lacks
 -- form: CREATE INDEX IF NOT EXISTS
 -- forward
 CREATE INDEX IF NOT EXISTS users_age ON users (name);
@@ -222,6 +224,7 @@ ALTER TABLE users ADD COLUMN low varchar(80) AS (lower(name)) VIRTUAL;
 ALTER TABLE logs ADD COLUMN id int NOT NULL AUTO_INCREMENT PRIMARY KEY FIRST;
 
 -- case: column-add-if-not-exists
+-- mysql: lacks
 -- form: ADD COLUMN IF NOT EXISTS
 -- forward
 ALTER TABLE users ADD COLUMN IF NOT EXISTS email int, ADD COLUMN IF NOT EXISTS phone varchar(20) DEFAULT '5';
@@ -259,6 +262,7 @@ ALTER TABLE users DROP COLUMN note;
 ALTER TABLE users DROP COLUMN age;
 
 -- case: column-drop-with-its-index
+-- mysql: what is dropped of users goes with a column
 -- form: DROP COLUMN
 -- forward
 ALTER TABLE users DROP INDEX users_age, DROP INDEX users_email, DROP COLUMN age, ADD COLUMN born date AFTER email;
@@ -308,6 +312,7 @@ ALTER TABLE users ADD COLUMN changed timestamp NOT NULL DEFAULT '2020-01-01' ON 
 ALTER TABLE users DROP COLUMN note;
 
 -- case: column-drop-then-rows
+-- mysql: what is dropped of users goes with a column
 -- form: DROP COLUMN
 -- forward
 ALTER TABLE users DROP COLUMN balance, DROP CONSTRAINT rich;
@@ -329,6 +334,7 @@ ALTER TABLE users RENAME COLUMN email TO mail, RENAME COLUMN note TO `no``te`;
 ALTER TABLE users DROP COLUMN email, DROP COLUMN age;
 
 -- case: clauses-drop-columns-beside-each-other
+-- mysql: what is dropped of users goes with a column
 -- form: DROP COLUMN
 -- states: rows nulls
 -- setup
@@ -344,12 +350,14 @@ CREATE INDEX users_both ON users (org_id, note(5));
 ALTER TABLE users DROP COLUMN note;
 
 -- case: clauses-swap-columns
+-- mysql: lacks
 -- form: RENAME COLUMN
 -- states: rows nulls
 -- forward
 ALTER TABLE users RENAME COLUMN note TO name, RENAME COLUMN name TO note;
 
 -- case: clauses-change-columns-beside-each-other
+-- mysql: lacks
 -- form: CHANGE COLUMN
 -- states: rows nulls
 -- forward

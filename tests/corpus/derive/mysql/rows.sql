@@ -366,6 +366,7 @@ UPDATE users SET name = 'x';
 DELETE FROM grown WHERE id = 1;
 
 -- case: versioned
+-- mysql: lacks
 -- form: UPDATE
 -- states: rows
 -- expect: guarded kept_once is no plain table

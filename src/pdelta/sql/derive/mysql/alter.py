@@ -6,15 +6,16 @@ from typing import Final
 
 from pdelta.sql.derive.mysql import columns, definition
 from pdelta.sql.derive.mysql.draft import Change, Delta, Turn
-from pdelta.sql.derive.mysql.schema import SPECIAL_INDEXES, add_index
+from pdelta.sql.derive.mysql.schema import SPECIAL_INDEXES, add_index, first_column
 from pdelta.sql.derive.mysql.text import (
+    MARIADB,
+    UNCUT,
     MysqlReader,
     Name,
     guard,
     index_rows,
     joined,
     literal,
-    on_mariadb,
     one,
     quoted_value,
     said,
@@ -112,6 +113,16 @@ def _asked(table: Name, changes: Sequence[Change]) -> Iterator[str]:
             f" AND s.index_name IN ({', '.join(dropped)}) AND s.seq_in_index = 1 AND EXISTS (SELECT 1 FROM {keys})"
         )
         yield guard(f"CASE WHEN EXISTS (SELECT 1 FROM {lost}) THEN {why} END")
+    if dropped and (gone := [change.drops for change in changes if change.drops]):
+        why = literal(f"what is dropped of {table.name} goes with a column that is dropped beside it: drop it before")
+        index = f"s.index_name IN ({', '.join(dropped)}) AND s.index_name IN ({columns.indexes_of(table, *gone)})"
+        where = same_table(table, column="s.table_name")
+        check = " OR ".join(f"locate({literal(str(column))}, k.check_clause) > 0" for column in gone)
+        yield guard(
+            f"CASE WHEN NOT {MARIADB} AND (EXISTS (SELECT 1 FROM information_schema.statistics s WHERE {where}"
+            f" AND {index}) OR EXISTS (SELECT 1 FROM {definition.checks_of(table)} AND k.constraint_name IN"
+            f" ({', '.join(dropped)}) AND ({check}))) THEN {why} END"
+        )
     renamed = [literal(change.renames[0].name) for change in changes if change.renames]
     if not renamed:
         return
@@ -157,8 +168,9 @@ def _add_index(table: Name, reader: MysqlReader) -> Change:
     if reader.word in {"(", "USING"}:
         raise RefusedError(_UNNAMED, _NAME_IT)
     name = reader.plain_name()
+    first = first_column(reader)
     reader.skip_to_comma()
-    return add_index(table, name, missing_ok=missing_ok)
+    return add_index(table, name, first, missing_ok=missing_ok)
 
 
 def _add_constraint(table: Name, reader: MysqlReader) -> Change:
@@ -170,13 +182,14 @@ def _add_constraint(table: Name, reader: MysqlReader) -> Change:
             name = reader.plain_name()
     kind = reader.take_one("PRIMARY", "UNIQUE", "FOREIGN", "CHECK")
     start = reader.at
+    first = first_column(reader)
     reader.skip_to_comma()
     if kind == "PRIMARY":
         return _add_key(table, reader, start)
     if name is None:
         raise RefusedError(_UNNAMED, _NAME_IT)
     if kind == "UNIQUE":
-        return add_index(table, name, missing_ok=False)
+        return add_index(table, name, first, missing_ok=False)
     if kind == "CHECK":
         return Change(undo=said(f"ALTER TABLE {table} DROP CONSTRAINT {name};"), turn=Turn.ADDED_KEY)
     taken = literal(f"{table.name} has an index {name.name}, and the foreign key might make one of that name")
@@ -208,7 +221,6 @@ def _add_key(table: Name, reader: MysqlReader, start: int) -> Change:
 
 
 def _drop(delta: Delta, table: Name, reader: MysqlReader) -> Change:
-    on = on_mariadb("what is dropped")
     if reader.take("PRIMARY", "KEY"):
         counts = (
             f"information_schema.columns c WHERE {same_table(table, column='c.table_name')} AND c.column_key = 'PRI'"
@@ -216,19 +228,22 @@ def _drop(delta: Delta, table: Name, reader: MysqlReader) -> Change:
         )
         why = literal(f"a column of the primary key of {table.name} counts by itself, and can't be without it")
         asked = guard(f"CASE WHEN EXISTS (SELECT 1 FROM {counts}) THEN {why} END")
-        return Change(before=(on, asked), undo=definition.primary_key(table), turn=Turn.KEY)
+        return Change(before=(UNCUT, asked), undo=definition.primary_key(table), turn=Turn.KEY)
     if reader.take_one("INDEX", "KEY"):
         reader.take("IF", "EXISTS")
         name = reader.plain_name()
-        return Change(before=(on,), undo=definition.named_index(table, name), turn=Turn.INDEX, index=name)
+        fit = definition.fit_index(table, name)
+        return Change(before=fit, undo=definition.named_index(table, name), turn=Turn.INDEX, index=name)
     if reader.take("FOREIGN", "KEY"):
         reader.take("IF", "EXISTS")
-        return Change(before=(on,), undo=definition.foreign_key(table, reader.plain_name()), turn=Turn.KEY)
+        return Change(before=(UNCUT,), undo=definition.foreign_key(table, reader.plain_name()), turn=Turn.KEY)
     if reader.take_one("CONSTRAINT", "CHECK"):
         reader.take("IF", "EXISTS")
         name = reader.plain_name()
         held = [definition.check(table, name), definition.foreign_key(table, name), definition.named_index(table, name)]
-        return Change(before=(on,), undo=joined(held), turn=Turn.KEY, index=name)
+        unfit = guard(f"CASE WHEN {definition.unfit_checks(table)} THEN {literal(columns.BACKSLASH)} END")
+        before = (*definition.fit_index(table, name), unfit)
+        return Change(before=before, undo=joined(held), turn=Turn.KEY, index=name)
     if reader.word in {"PARTITION", "SYSTEM", "PERIOD"}:
         raise RefusedError(f"DROP {reader.word} is not derived")
     reader.take("COLUMN")

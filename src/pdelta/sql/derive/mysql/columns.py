@@ -7,7 +7,10 @@ from typing import Final
 from pdelta.sql.derive.mysql import definition
 from pdelta.sql.derive.mysql.draft import Change, Delta, Fresh, Turn, column_loss_guard
 from pdelta.sql.derive.mysql.text import (
+    CALCULATED,
     COLUMN,
+    MARIADB,
+    UNCUT,
     MysqlReader,
     Name,
     amount,
@@ -15,8 +18,9 @@ from pdelta.sql.derive.mysql.text import (
     column_row,
     guard,
     has_triggers,
+    joined,
+    listed,
     literal,
-    on_mariadb,
     one,
     said,
     same_key,
@@ -30,6 +34,9 @@ from pdelta.sql.token import Kind
 BACKSLASH: Final = "a comment or a default holds a backslash, which means one thing or another"
 _INTEGERS: Final = ("TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT")
 _SYNONYMS: Final = {"INTEGER": "INT", "BOOL": "TINYINT", "BOOLEAN": "TINYINT", "DEC": "DECIMAL", "NUMERIC": "DECIMAL"}
+_SPATIAL: Final = (
+    "'geometry', 'point', 'linestring', 'polygon', 'multipoint', 'multilinestring', 'multipolygon', 'geomcollection'"
+)
 _NUMBERS: Final = frozenset({*_INTEGERS, "DECIMAL", "FLOAT", "DOUBLE", "REAL", "BIT"})
 
 
@@ -94,18 +101,19 @@ def drop(delta: Delta, table: Name, reader: MysqlReader) -> Change:
     kept = Name(delta.names.kept())
     limit = delta.terms.rows_at_most
     first = Piece(
-        f"CREATE TABLE {kept} AS SELECT * FROM {table}",
+        said(f"CREATE TABLE {kept} AS SELECT ", listed(table, COLUMN, keys=True), f", {column} FROM {table}"),
         before=(
-            on_mariadb("a column that is dropped"),
+            UNCUT,
             guard(_drop_question(table, column)),
             at_most(table, limit, f"{table.name} has more than {limit} rows, and no more are kept"),
         ),
         undo=said(f"DROP TABLE {kept};"),
         alone=True,
+        calculated=True,
     )
     return Change(
         first=(first,),
-        undo=_values(table, column, kept),
+        undo=joined([_values(table, column, kept), definition.checks_about(table, column)]),
         turn=Turn.VALUE,
         guards=_ownerless(table, column, kept),
         clause=definition.column_clause(table, column, f"ADD COLUMN {column} "),
@@ -122,6 +130,11 @@ def _drop_question(table: Name, column: Name) -> str:
         f" WHEN NOT {keyed} THEN {literal(f'{table.name} has no primary key, by which values could be found again')}"
         f" WHEN c.extra LIKE '%auto_increment%' THEN {literal(f'{shown} counts by itself')}"
         f" WHEN {definition.UNFIT} THEN {literal(BACKSLASH)}"
+        f" WHEN NOT {MARIADB} AND c.data_type IN ({_SPATIAL}) THEN"
+        f" {literal(f'{shown} is spatial, and of which system is not brought back')}"
+        f" WHEN {definition.unfit_checks(table)} THEN {literal(BACKSLASH)}"
+        f" WHEN {definition.is_calculated(table, f's.index_name IN ({indexes_of(table, column)})')} THEN"
+        f" {literal(f'an index over an expression is of {column.name} too')}"
         f" WHEN {has_triggers(table)} THEN"
         f" {literal(f'{table.name} has triggers, and bringing values back would fire them')}"
         f" END FROM {column_row(table, column)}"
@@ -143,7 +156,7 @@ def _values(table: Name, column: Name, kept: Name) -> str:
         (selves,),
         ";",
     )
-    return one(text, f"{column_row(table, column)} AND c.is_generated = 'NEVER'")
+    return one(text, f"{column_row(table, column)} AND NOT ({CALCULATED.format('c')})")
 
 
 def _ownerless(table: Name, column: Name, kept: Name) -> str:
@@ -165,7 +178,7 @@ def _ownerless(table: Name, column: Name, kept: Name) -> str:
         same,
         ");",
     )
-    return one(text, f"{column_row(table, column)} AND c.is_generated = 'NEVER'")
+    return one(text, f"{column_row(table, column)} AND NOT ({CALCULATED.format('c')})")
 
 
 def indexes(table: Name, dropped: Sequence[Name]) -> str:
@@ -173,13 +186,14 @@ def indexes(table: Name, dropped: Sequence[Name]) -> str:
 
     Those of other columns too have lost these alone, and are there under their names.
     """
-    named = ", ".join(literal(column.name) for column in dropped)
-    return definition.indexes(
-        table,
-        "s.index_name IN (SELECT z.index_name FROM information_schema.statistics z WHERE"
-        f" {same_table(table, column='z.table_name')} AND z.column_name IN ({named}))",
-        replaces=True,
-    )
+    return definition.indexes(table, f"s.index_name IN ({indexes_of(table, *dropped)})", dropped=dropped)
+
+
+def indexes_of(table: Name, *columns: Name) -> str:
+    """Give the question for the names of the indexes that one of these columns is of."""
+    named = ", ".join(literal(column.name) for column in columns)
+    where = same_table(table, column="z.table_name")
+    return f"SELECT z.index_name FROM information_schema.statistics z WHERE {where} AND z.column_name IN ({named})"
 
 
 def modify(_delta: Delta, table: Name, reader: MysqlReader) -> Change:
@@ -201,13 +215,17 @@ def _redefined(table: Name, reader: MysqlReader, *, renames: bool) -> Change:
     new = reader.plain_name() if renames else old
     start = reader.at
     reader.skip_to_comma()
+    words = {token.word for token in reader.tokens[start : reader.at]}
+    why = literal(f"MySQL makes a check of {table.name} by itself of that in the new definition: add it by name")
+    checked = f"WHEN NOT {MARIADB} THEN {why} " if "CHECK" in words else ""
     question = (
-        f"CASE WHEN {definition.UNFIT} THEN {literal(BACKSLASH)} WHEN NOT ({_holds(reader, start)}) THEN concat("
+        f"CASE WHEN {definition.UNFIT} THEN {literal(BACKSLASH)} {checked}WHEN NOT ({_holds(reader, start)}) THEN"
+        " concat("
         f"{literal(f'{table.name}.{old.name} is ')}, c.column_type, {literal(', and values may not come back from ')},"
         f" {literal(reader.text(start, start + _type_length(reader, start)))}) END FROM {column_row(table, old)}"
     )
     return Change(
-        before=(on_mariadb("a column that is defined anew"), guard(question)),
+        before=(UNCUT, guard(question)),
         guards=_fits(table, old, new),
         clause=definition.column_clause(table, old, f"CHANGE COLUMN {new} {old} "),
         rows=True,
@@ -299,12 +317,14 @@ def change_default(_delta: Delta, table: Name, reader: MysqlReader) -> Change:
     reader.skip_to_comma()
     alter = f"ALTER TABLE {table} ALTER COLUMN {column} "
     text = (
-        f"CASE WHEN c.column_default IS NULL THEN {said(f'{alter}DROP DEFAULT;')}"
-        f" ELSE {said(f'{alter}SET DEFAULT ', ('c.column_default',), ';')} END"
+        f"CASE WHEN c.column_default IS NOT NULL THEN {said(f'{alter}SET DEFAULT ', (definition.DEFAULT,), ';')}"
+        # What MariaDB gives as a text, MySQL does not.
+        f" WHEN NOT {MARIADB} AND c.is_nullable = 'YES' THEN {said(f'{alter}SET DEFAULT NULL;')}"
+        f" ELSE {said(f'{alter}DROP DEFAULT;')} END"
     )
     unfit = f"CASE WHEN {definition.UNFIT} THEN {literal(BACKSLASH)} END FROM {column_row(table, column)}"
     undo = one(text, column_row(table, column))
-    return Change(before=(on_mariadb("a default"), guard(unfit)), undo=undo, turn=Turn.VALUE)
+    return Change(before=(guard(unfit),), undo=undo, turn=Turn.VALUE)
 
 
 def renamed(delta: Delta, table: Name, pairs: Sequence[tuple[Name, Name]]) -> None:

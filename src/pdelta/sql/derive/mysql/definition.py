@@ -1,11 +1,17 @@
-"""What MariaDB's catalogue says about a column, an index, a key or a view, as expressions of what brings it back."""
+"""What the catalogue says about a column, an index, a key or a view, as expressions of what brings it back."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from pdelta.sql.derive.mysql.text import (
+    CALCULATED,
+    MARIADB,
+    UNCUT,
     Name,
+    by_server,
     column_row,
     each,
+    guard,
     index_rows,
     literal,
     one,
@@ -13,21 +19,34 @@ from pdelta.sql.derive.mysql.text import (
     quoted_value,
     said,
     same_table,
+    when,
 )
 
-_CHECK: Final = (
+_QUOTE: Final = "replace({}, _utf8mb4 x'5c27', '''')"
+"""MySQL gives expressions of columns and checks with a backslash before each of their quotes."""
+_GENERATED: Final = by_server("c.generation_expression", _QUOTE.format("c.generation_expression"))
+_LATER: Final = f"(NOT {MARIADB} AND c.extra LIKE '%DEFAULT_GENERATED%')"
+_GIVEN: Final = f"CASE WHEN {_LATER} THEN {_QUOTE.format('c.column_default')} ELSE c.column_default END"
+DEFAULT: Final = (
+    f"CASE WHEN {MARIADB} OR c.data_type IN ('bit', 'binary', 'varbinary') OR ({_LATER}"
+    f" AND c.column_default LIKE 'CURRENT_TIMESTAMP%') THEN c.column_default WHEN {_LATER} THEN"
+    f" concat('(', {_GIVEN}, ')') ELSE {quoted_value('c.column_default')} END"
+)
+"""The expression of a column's default, where that is not NULL: MySQL gives values without their quotes."""
+_CHECK: Final = by_server(
     "coalesce((SELECT concat(' CHECK (', k.check_clause, ')') FROM information_schema.check_constraints k"
     " WHERE k.constraint_schema = database() AND k.table_name = c.table_name AND k.level = 'Column'"
-    " AND k.constraint_name = c.column_name), '')"
+    " AND k.constraint_name = c.column_name), '')",
+    "''",
 )
 COLUMN: Final = (
     "concat(c.column_type,"
     " CASE WHEN c.collation_name IS NULL THEN ''"
     " ELSE concat(' CHARACTER SET ', c.character_set_name, ' COLLATE ', c.collation_name) END,"
-    " CASE WHEN c.is_generated = 'ALWAYS' THEN concat(' GENERATED ALWAYS AS (', c.generation_expression, ') ',"
+    f" CASE WHEN {CALCULATED.format('c')} THEN concat(' GENERATED ALWAYS AS (', {_GENERATED}, ') ',"
     " CASE WHEN c.extra LIKE '%STORED%' THEN 'STORED' ELSE 'VIRTUAL' END)"
     " ELSE concat(CASE c.is_nullable WHEN 'NO' THEN ' NOT NULL' ELSE ' NULL' END,"
-    " CASE WHEN c.column_default IS NULL THEN '' ELSE concat(' DEFAULT ', c.column_default) END,"
+    f" CASE WHEN c.column_default IS NULL THEN '' ELSE concat(' DEFAULT ', {DEFAULT}) END,"
     " CASE WHEN c.extra LIKE '%auto_increment%' THEN ' AUTO_INCREMENT' ELSE '' END,"
     " CASE WHEN c.extra LIKE '%on update%' THEN concat(' ', substr(c.extra, locate('on update', c.extra),"
     " locate(')', concat(c.extra, ')'), locate('on update', c.extra)) - locate('on update', c.extra) + 1)) ELSE"
@@ -45,18 +64,29 @@ PLACE: Final = (
 )
 """The expression of where a column stands."""
 
-UNFIT: Final = "locate(_utf8mb4 x'5c', concat(c.column_comment, coalesce(c.column_default, ''))) > 0"
+_CHECKED: Final = (
+    " CHECK (",
+    (by_server("k.check_clause", _QUOTE.format("k.check_clause")),),
+    ")",
+    (by_server("''", "CASE t.enforced WHEN 'NO' THEN ' NOT ENFORCED' ELSE '' END"),),
+    ";",
+)
+UNFIT: Final = (
+    f"locate(_utf8mb4 x'5c', concat(c.column_comment, coalesce({_GIVEN}, ''), coalesce({_GENERATED}, ''))) > 0"
+)
 """The condition that a definition holds a backslash, which means one thing or another."""
 
 
-def index(table: Name, *, create: str = "CREATE ", extra: str = "") -> str:
-    """Give the expression of the statement that creates an index again; its rows, called ``s``, are grouped.
+class _Index(NamedTuple):
+    """The expressions of what an index is made of; its rows, called ``s``, are grouped."""
 
-    Args:
-        table: Whose.
-        create: What it begins with.
-        extra: What stands between INDEX and the name.
-    """
+    kind: str
+    name: str
+    columns: str
+    ending: str
+
+
+def _index() -> _Index:
     listed = (
         f"group_concat({quoted_name('s.column_name')}, CASE WHEN s.sub_part IS NULL THEN ''"
         " ELSE concat('(', s.sub_part, ')') END, CASE s.collation WHEN 'D' THEN ' DESC' ELSE '' END"
@@ -68,29 +98,83 @@ def index(table: Name, *, create: str = "CREATE ", extra: str = "") -> str:
     )
     said_of_it = quoted_value("max(s.index_comment)")
     comment = f"CASE max(s.index_comment) WHEN '' THEN '' ELSE concat(' COMMENT ', {said_of_it}) END"
+    unused = by_server(
+        "CASE max(s.ignored) WHEN 'YES' THEN ' IGNORED' ELSE '' END",
+        "CASE max(s.is_visible) WHEN 'NO' THEN ' INVISIBLE' ELSE '' END",
+    )
+    return _Index(kind, quoted_name("max(s.index_name)"), listed, f"concat(')', {comment}, {unused}, ';')")
+
+
+def _created(table: Name) -> str:
+    """Give the expression of the statement that creates an index again, on MariaDB where it is missing by then."""
+    index = _index()
+    missing = when(MARIADB, "'IF NOT EXISTS '")
     return said(
-        create,
-        (kind,),
-        f"INDEX {extra}",
-        (quoted_name("max(s.index_name)"),),
+        "CREATE ",
+        (index.kind,),
+        "INDEX ",
+        (missing,),
+        (index.name,),
         f" ON {table} (",
-        (listed,),
-        ")",
-        (comment,),
-        ";",
+        (index.columns,),
+        (index.ending,),
     )
 
 
-def indexes(table: Name, condition: str, *, replaces: bool = False) -> str:
+def _replaced(table: Name, dropped: Sequence[Name]) -> str:
+    """Give the expression of what puts an index in the place of what is left of it, in one step.
+
+    A foreign key may need it. Where all of its columns are among those that were dropped, nothing is left.
+    """
+    index = _index()
+    gone = f"s.column_name IN ({', '.join(literal(column.name) for column in dropped)})"
+    left = f"CASE WHEN min({gone}) THEN '' ELSE concat('DROP INDEX ', {index.name}, ', ') END"
+    mariadb = said(
+        "CREATE OR REPLACE ",
+        (index.kind,),
+        "INDEX ",
+        (index.name,),
+        f" ON {table} (",
+        (index.columns,),
+        (index.ending,),
+    )
+    mysql = said(
+        f"ALTER TABLE {table} ",
+        (left,),
+        "ADD ",
+        (index.kind,),
+        "INDEX ",
+        (index.name,),
+        " (",
+        (index.columns,),
+        (index.ending,),
+    )
+    return when(MARIADB, mariadb, mysql)
+
+
+def is_calculated(table: Name, *condition: str) -> str:
+    """Give the condition that an index of a table is made of expressions, which the catalogue gives as no column."""
+    where = " AND ".join((same_table(table, column="s.table_name"), "s.column_name IS NULL", *condition))
+    return f"EXISTS (SELECT 1 FROM information_schema.statistics s WHERE {where})"
+
+
+def fit_index(table: Name, name: Name) -> tuple[str, ...]:
+    """Give the guards before an index goes that is to come back."""
+    why = literal(f"{name.name} is an index of {table.name} over an expression")
+    over = is_calculated(table, f"s.index_name = {literal(name.name)}")
+    return UNCUT, guard(f"CASE WHEN {over} THEN {why} END")
+
+
+def indexes(table: Name, condition: str, *, dropped: Sequence[Name] = ()) -> str:
     """Give the expression of the statements that create those indexes of a table that are missing by then.
 
     Args:
         table: Whose.
         condition: On the rows of an index, called ``s``.
-        replaces: Whether what has the name by then gives way, in one step: a foreign key may need it.
+        dropped: Columns without which they are there by then, and which they get again.
     """
     where = same_table(table, column="s.table_name")
-    text = index(table, create="CREATE OR REPLACE ") if replaces else index(table, extra="IF NOT EXISTS ")
+    text = _replaced(table, dropped) if dropped else _created(table)
     inner = (
         f"(SELECT {text} AS text, max(s.index_name) AS name"
         f" FROM information_schema.statistics s WHERE {where} AND s.index_name <> 'PRIMARY' AND {condition}"
@@ -104,7 +188,7 @@ def named_index(table: Name, name: Name) -> str:
 
     A column that was dropped with it may have brought it back already.
     """
-    return one(index(table, extra="IF NOT EXISTS "), f"{index_rows(table, name)} HAVING count(*) > 0")
+    return one(_created(table), f"{index_rows(table, name)} HAVING count(*) > 0")
 
 
 def primary_key(table: Name) -> str:
@@ -149,9 +233,36 @@ def foreign_key(table: Name, name: Name) -> str:
 def check(table: Name, name: Name) -> str:
     """Give the expression of the statement that adds a check of a table again; nothing where there is none."""
     return one(
-        said(f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK (", ("k.check_clause",), ");"),
-        f"information_schema.check_constraints k WHERE k.constraint_schema = database()"
-        f" AND k.table_name = {literal(table.name)} AND k.constraint_name = {literal(name.name)} AND k.level = 'Table'",
+        said(f"ALTER TABLE {table} ADD CONSTRAINT {name}", *_CHECKED),
+        f"{checks_of(table)} AND k.constraint_name = {literal(name.name)}",
+    )
+
+
+def checks_about(table: Name, column: Name) -> str:
+    """Give the expression of the statements that add the checks again which go with a column.
+
+    MySQL lets a column go that a check is about where that is about nothing else; MariaDB never does.
+    """
+    rows = f"{checks_of(table)} AND locate({literal(str(column))}, k.check_clause) > 0"
+    added = said(f"ALTER TABLE {table} ADD CONSTRAINT ", (quoted_name("k.constraint_name"),), *_CHECKED)
+    return when(MARIADB, "''", each(added, rows, "k.constraint_name"))
+
+
+def unfit_checks(table: Name) -> str:
+    """Give the condition that a check of a table holds a backslash of its own, which means one thing or another."""
+    return (
+        f"NOT {MARIADB} AND EXISTS (SELECT 1 FROM {checks_of(table)} AND locate(_utf8mb4 x'5c5c', k.check_clause) > 0)"
+    )
+
+
+def checks_of(table: Name) -> str:
+    """Give the source of the checks of a table, called ``k``; those of a column alone, which MariaDB has, left out."""
+    own = by_server("AND t.table_name = k.table_name AND k.level = 'Table'", "")
+    return (
+        "information_schema.check_constraints k JOIN information_schema.table_constraints t"
+        f" ON t.constraint_schema = k.constraint_schema AND t.constraint_name = k.constraint_name {own}"
+        f" WHERE k.constraint_schema = database() AND {same_table(table, column='t.table_name')}"
+        " AND t.constraint_type = 'CHECK'"
     )
 
 
@@ -175,7 +286,7 @@ def view(name: Name) -> str:
     return one(
         said(
             "CREATE OR REPLACE ALGORITHM=",
-            ("v.algorithm",),
+            (by_server("v.algorithm", "'UNDEFINED'"),),
             " DEFINER=",
             (quoted_name(user),),
             "@",

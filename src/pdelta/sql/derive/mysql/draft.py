@@ -30,6 +30,7 @@ class Change(msgspec.Struct, frozen=True):
         undo: An expression, evaluated before the statement.
         late: An expression, evaluated after it.
         statement: What is executed in place of the statement; None for itself.
+        calculated: Whether that is an expression whose value is executed.
         after: What comes last in the same transaction, of a statement that shares one.
         first: Pieces that come before.
         last: Pieces that come after.
@@ -48,6 +49,7 @@ class Change(msgspec.Struct, frozen=True):
     undo: str = ""
     late: str = ""
     statement: str | None = None
+    calculated: bool = False
     after: tuple[str, ...] = ()
     first: tuple[Piece, ...] = ()
     last: tuple[Piece, ...] = ()
@@ -101,7 +103,17 @@ class Delta(Draft):
             if fresh.piece < 0:
                 fresh.piece = self.place
         text = statement if change.statement is None else change.statement
-        self.pieces.append(Piece(text, change.before, change.undo, change.late, change.after, alone=alone))
+        self.pieces.append(
+            Piece(
+                text,
+                change.before,
+                change.undo,
+                change.late,
+                change.after,
+                alone=alone,
+                calculated=change.calculated,
+            )
+        )
         self.pieces.extend(change.last)
 
     def renamed(self, table: Name, new: Name) -> None:
@@ -152,7 +164,7 @@ def _loss_guard(fresh: Fresh) -> str:
     """Give the expression of the guard; values that the delta itself gave are no loss."""
     if not fresh.filled and fresh.default is not None:
         return said(column_loss_guard(fresh))
-    value = f"conv(left(md5({fresh.column}), 15), 16, 10)"
+    value = f"conv(left(sha2({fresh.column}, 256), 15), 16, 10)"
     total = f"concat(count(*), ' ', coalesce(sum(CAST({value} AS DECIMAL(20))), 0))"
     where = _where(fresh)
     lost = f"a value in {fresh.column.name} that would be lost"

@@ -1,4 +1,4 @@
-"""What takes back INSERT, REPLACE, UPDATE and DELETE in MariaDB: triggers of ours keep each row as it was and became.
+"""What takes back INSERT, REPLACE, UPDATE and DELETE: triggers of ours keep each row as it was and as it became.
 
 They are made before the statement and dropped after it, for both commit by themselves, and do nothing for any other
 session. The statement itself shares its transaction with the row of the ledger that says so.
@@ -11,6 +11,8 @@ from typing import Final
 from pdelta.sql.derive.mysql.draft import Change, Delta
 from pdelta.sql.derive.mysql.text import (
     COLUMN,
+    MARIADB,
+    UNCUT,
     MysqlReader,
     Name,
     amount,
@@ -21,7 +23,6 @@ from pdelta.sql.derive.mysql.text import (
     joined,
     listed,
     literal,
-    on_mariadb,
     quoted_name,
     said,
     same_key,
@@ -167,7 +168,7 @@ class _Keeping:
             f" WHEN EXISTS (SELECT 1 FROM {called}) THEN"
             " 'it calls a function of the database, and what that changes is not kept' END"
         )
-        return on_mariadb("what rows were like"), guard(asked)
+        return UNCUT, guard(asked)
 
     def _reached(self) -> str:
         """Give the source of foreign keys by which rows are changed that nobody keeps."""
@@ -225,8 +226,8 @@ class _Keeping:
             "); ",
         )
         return said(
-            f"CREATE OR REPLACE TRIGGER {called} AFTER {verb} ON {self._table} FOR EACH ROW BEGIN"
-            f" IF {_KEEPING} <=> {literal(self._kept)} THEN ",
+            (when(MARIADB, "'CREATE OR REPLACE TRIGGER '", "'CREATE TRIGGER IF NOT EXISTS '"),),
+            f"{called} AFTER {verb} ON {self._table} FOR EACH ROW BEGIN IF {_KEEPING} <=> {literal(self._kept)} THEN ",
             *(went if verb != "INSERT" else ()),
             *(came if verb != "DELETE" else ()),
             "END IF; END",

@@ -13,15 +13,16 @@ from pdelta.sql.derive.mysql.text import (
     index_rows,
     joined,
     literal,
-    on_mariadb,
     said,
     same_table,
     table_exists,
     when,
 )
+from pdelta.sql.derive.reader import unquoted
 from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.split import Statement
 
+_DO_NOTHING: Final = "'DO 0'"
 SPECIAL_INDEXES: Final = ("UNIQUE", "FULLTEXT", "SPATIAL")
 
 
@@ -77,9 +78,7 @@ def _view(name: Name, *, replaces: bool, missing_ok: bool) -> Change:
     dropped = said(f"DROP VIEW {name};")
     there = f"EXISTS (SELECT 1 FROM information_schema.views WHERE {same_table(name)})"
     if replaces:
-        why = literal(f"the view {name.name} is brought back by MariaDB alone")
-        question = f"CASE WHEN NOT {MARIADB} AND {there} THEN {why} END"
-        return Change(before=(guard(question),), undo=when(there, definition.view(name), dropped))
+        return Change(undo=when(there, definition.view(name), dropped))
     return Change(undo=when(f"NOT {table_exists(name)}", dropped) if missing_ok else dropped)
 
 
@@ -88,20 +87,38 @@ def _index(reader: MysqlReader, *, missing_ok: bool) -> Change:
     while not reader.is_over and reader.word != "ON":
         reader.at += 1
     reader.expect("ON")
-    return add_index(reader.table(), name, missing_ok=missing_ok)
+    return add_index(reader.table(), name, first_column(reader), missing_ok=missing_ok)
 
 
-def add_index(table: Name, name: Name, *, missing_ok: bool) -> Change:
-    """Drop an index; and bring back that of a foreign key, which the server drops where a new one will do."""
+def first_column(reader: MysqlReader) -> Name | None:
+    """Give the column that an index begins with, whose columns come next; None for an expression."""
+    opening = next((at for at in range(reader.at, len(reader.tokens)) if reader.tokens[at].word == "("), None)
+    if opening is None or opening + 1 == len(reader.tokens):
+        return None
+    first = reader.tokens[opening + 1]
+    return Name(unquoted(first)) if first.kind in reader.names else None
+
+
+def add_index(table: Name, name: Name, first: Name | None, *, missing_ok: bool) -> Change:
+    """Drop an index; and bring back that of a foreign key, which the server drops where a new one will do.
+
+    Args:
+        table: Whose.
+        name: Of the index.
+        first: The column that it begins with; None for an expression.
+        missing_ok: Whether nothing happens where there is one of that name.
+    """
     own = (
         "EXISTS (SELECT 1 FROM information_schema.key_column_usage u WHERE u.table_schema = database()"
         " AND u.table_name = s.table_name AND u.constraint_name = s.index_name AND u.referenced_table_name IS NOT NULL)"
     )
     where = same_table(table, column="s.table_name")
     why = literal(f"an index of a foreign key of {table.name} may go, and is brought back by MariaDB alone")
-    found = f"EXISTS (SELECT 1 FROM information_schema.statistics s WHERE {where} AND {own})"
+    same = f"s.seq_in_index = 1 AND s.column_name = {literal(first.name)}" if first else "false"
+    found = f"EXISTS (SELECT 1 FROM information_schema.statistics s WHERE {where} AND {same} AND {own})"
     question = f"CASE WHEN NOT {MARIADB} AND {found} THEN {why} END"
-    text = joined([definition.indexes(table, own), said(f"DROP INDEX {name} ON {table};")])
+    own_before = when(MARIADB, definition.indexes(table, own))
+    text = joined([own_before, said(f"DROP INDEX {name} ON {table};")])
     if missing_ok:
         text = when(f"NOT EXISTS (SELECT 1 FROM {index_rows(table, name)})", text)
     return Change(before=(guard(question),), undo=text, turn=Turn.ADDED_INDEX)
@@ -125,10 +142,10 @@ def drop(delta: Delta, statement: Statement) -> list[Change]:
     if kind == "INDEX":
         reader.expect("ON")
         table = reader.table()
-        return [Change(before=(on_mariadb("an index that is dropped"),), undo=definition.named_index(table, names[0]))]
+        return [Change(before=definition.fit_index(table, names[0]), undo=definition.named_index(table, names[0]))]
     if kind == "VIEW":
         undo = joined(definition.view(name) for name in reversed(names))
-        return [Change(before=(on_mariadb("a view that is dropped"),), undo=undo)]
+        return [Change(undo=undo)]
     return [_parked(delta, name, missing_ok=missing_ok) for name in names]
 
 
@@ -149,11 +166,12 @@ def _parked(delta: Delta, name: Name, *, missing_ok: bool) -> Change:
         f" WHEN {keys} THEN {literal(f'foreign keys lead from {name.name} or to it: drop them first')}"
         f" WHEN {has_triggers(name)} THEN {literal(f'{name.name} has triggers: drop them first')} END"
     )
-    before = (guard(question), *((on_mariadb("DROP TABLE IF EXISTS"),) if missing_ok else ()))
-    how = " IF EXISTS" if missing_ok else ""
+    renamed = f"RENAME TABLE {name} TO {new}"
     return Change(
-        before=before,
-        statement=f"RENAME TABLE{how} {name} TO {new}",
+        before=(guard(question),),
+        # MySQL has no IF EXISTS here.
+        statement=f"concat({when(table_exists(name), literal(renamed), _DO_NOTHING)})" if missing_ok else renamed,
+        calculated=missing_ok,
         undo=when(table_exists(name), said(f"RENAME TABLE {new} TO {name};")),
     )
 

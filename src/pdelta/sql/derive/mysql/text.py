@@ -17,7 +17,7 @@ NOTHING: Final = "''"
 """The expression of no text."""
 
 MARIADB: Final = "version() LIKE '%MariaDB%'"
-"""The condition that the server is MariaDB, whose catalogue gives definitions as they are written."""
+"""The condition that the server is MariaDB, whose catalogue gives defaults as they are written."""
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -106,13 +106,25 @@ def guard(question: str) -> str:
     return f"{GUARD} SELECT {question}"
 
 
-def on_mariadb(what: str) -> str:
-    """Give the guard that refuses elsewhere, and where texts would be cut short."""
-    return guard(
-        f"CASE WHEN NOT {MARIADB} THEN {literal(f'{what} is asked of MariaDB alone, and this is another server')}"
-        " WHEN @@group_concat_max_len < 65536 THEN 'group_concat_max_len is below 65536, and definitions would be cut'"
-        " END"
-    )
+def by_server(mariadb: str, mysql: str) -> str:
+    """Give text of which each server reads its own part, for what names something that only one of them has.
+
+    Whom a comment is for, the servers agree upon: MariaDB passes over those of MySQL's versions from 5.7 on, and MySQL
+    over those with an M. The parts must hold no name of a tenant's: a server that passes over one ends it where it
+    could end, be that in quotes.
+    """
+    return f"/*M! {mariadb} *//*!80000 {mysql} */"
+
+
+UNCUT: Final = guard(
+    # MySQL is told with each question how long a text may be; its own setting is 1024.
+    f"CASE WHEN {MARIADB} AND @@group_concat_max_len < 65536 THEN"
+    " 'group_concat_max_len is below 65536, and definitions would be cut' END"
+)
+"""The guard that refuses where texts would be cut short."""
+
+CALCULATED: Final = "coalesce({}.generation_expression, '') <> ''"
+"""The condition that a column is calculated from others."""
 
 
 def same_table(table: Name, *, column: str = "table_name") -> str:
@@ -161,7 +173,7 @@ def listed(table: Name, item: str, between: str = ", ", *, keys: bool = False) -
         keys: Those of the primary key alone.
     """
     # What is calculated from others comes by itself.
-    where = f"{same_table(table, column='k.table_name')} AND k.is_generated = 'NEVER'"
+    where = f"{same_table(table, column='k.table_name')} AND NOT ({CALCULATED.format('k')})"
     only = " AND k.column_key = 'PRI'" if keys else ""
     order = f"ORDER BY k.ordinal_position SEPARATOR {literal(between)}"
     return (f"(SELECT group_concat({item} {order}) FROM information_schema.columns k WHERE {where}{only})",)
