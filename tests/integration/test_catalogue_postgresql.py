@@ -376,7 +376,8 @@ ASKED = """
 SELECT 'index', pg_get_indexdef(indexrelid, 0, true) FROM pg_index JOIN pg_class c ON c.oid = indexrelid
  WHERE relnamespace = 'one'::regnamespace AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
 UNION ALL
-SELECT 'constraint', pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'one'::regnamespace
+SELECT 'constraint', pg_get_constraintdef(oid) FROM pg_constraint
+ WHERE connamespace = 'one'::regnamespace AND contype <> 'n'
 """
 
 

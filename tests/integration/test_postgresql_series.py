@@ -201,7 +201,8 @@ def give_to(server: PostgreSQL, name: str, role: str, tenants: Sequence[str]) ->
 
 def give_to_ada(server: PostgreSQL, name: str) -> None:
     """Give the tenants to somebody who may write no message into the log."""
-    server.sql("REVOKE EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) FROM PUBLIC", name)
+    found = server.sql("SELECT oid::regprocedure FROM pg_proc WHERE proname = 'pg_logical_emit_message'", name)
+    server.sql("".join(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC;" for (function,) in found), name)
     give_to(server, name, "ada", TENANTS)
 
 

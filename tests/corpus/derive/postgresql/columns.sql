@@ -500,6 +500,14 @@ CREATE TABLE part_two_a PARTITION OF part_two FOR VALUES IN ('a');
 -- forward
 ALTER TABLE parts ALTER COLUMN kind DROP NOT NULL;
 
+-- case: not-null-dropped-with-a-name
+-- form: DROP NOT NULL
+-- states: rows
+-- setup
+CREATE TABLE guests (id int CONSTRAINT there NOT NULL, plain int NOT NULL);
+-- forward
+ALTER TABLE guests ALTER COLUMN id DROP NOT NULL, ALTER COLUMN plain DROP NOT NULL;
+
 -- case: statistics
 -- form: SET STATISTICS
 -- forward

@@ -194,6 +194,19 @@ DROP TABLE orders;
 CREATE TABLE orders (id bigserial PRIMARY KEY, user_id int REFERENCES users, note text);
 CREATE INDEX orders_user ON orders (user_id);
 
+-- case: drop-and-create-again-with-checks
+-- form: DROP TABLE
+-- states: empty
+-- setup
+CREATE TABLE visits (id int NOT NULL CHECK (id > 0), note text NOT NULL, CONSTRAINT told CHECK (note <> ''));
+CREATE TABLE halls (id int CHECK (id > 0), kind text NOT NULL) PARTITION BY LIST (id);
+CREATE TABLE hall_one PARTITION OF halls FOR VALUES IN (1);
+-- forward
+DROP TABLE visits, halls;
+CREATE TABLE visits (id int NOT NULL CHECK (id > 0), note text NOT NULL, CONSTRAINT told CHECK (note <> ''));
+CREATE TABLE halls (id int CHECK (id > 0), kind text NOT NULL) PARTITION BY LIST (id);
+CREATE TABLE hall_one PARTITION OF halls FOR VALUES IN (1);
+
 -- case: drop-with-all
 -- form: DROP TABLE
 -- setup

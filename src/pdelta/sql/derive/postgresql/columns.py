@@ -120,9 +120,24 @@ def _nullability(table: Table, column: str, *, wanted: str) -> Sql:
         Sql("CASE WHEN a.attnotnull THEN 'SET' ELSE 'DROP' END"),
         " NOT NULL;",
     )
+    # From PostgreSQL 18 on that is a constraint, with a name; a child may have it from its parent alone.
+    added = said(
+        "ALTER TABLE ",
+        _CHILD,
+        " ADD CONSTRAINT ",
+        Sql("quote_ident(n.conname)"),
+        " ",
+        Sql("pg_get_constraintdef(n.oid)"),
+        ";",
+    )
+    named = (
+        f"(SELECT CASE WHEN n.conislocal THEN {added} ELSE '' END FROM pg_constraint n"
+        " WHERE n.conrelid = f.oid AND n.contype = 'n' AND n.conkey = ARRAY[a.attnum])"
+    )
     joined = _columns(table, column)
     changed = f"EXISTS (SELECT FROM {joined} WHERE a.attnotnull <> {wanted})"
-    return Sql(f"CASE WHEN {changed} THEN {each(text, joined, order='f.depth, f.oid')} ELSE '' END")
+    back = each(Sql(f"coalesce({named}, {text})"), joined, order="f.depth, f.oid")
+    return Sql(f"CASE WHEN {changed} THEN {back} ELSE '' END")
 
 
 def set_statistics(_delta: Delta, table: Table, command: Node) -> Change:

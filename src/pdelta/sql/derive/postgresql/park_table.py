@@ -129,6 +129,7 @@ def _renamed(name: Name, new: str) -> tuple[str, ...]:
             numbered("t"),
             f"{tree} {catalogue.of_each('q', statistics)}",
         ),
+        _constraints(tree, numbered("c")),
         renamed_rows(
             7,
             "TABLE",
@@ -136,6 +137,15 @@ def _renamed(name: Name, new: str) -> tuple[str, ...]:
             f"{tree} {catalogue.of_each('q', 'SELECT x.* FROM pg_class x WHERE x.oid = f.oid')}",
         ),
     )
+
+
+def _constraints(tree: str, new: Sql) -> str:
+    """Those that have no index: a new table of the name is to give its own the names that it would give them."""
+    table, old = Sql("f.oid::regclass::text"), Sql("quote_ident(q.conname)")
+    found = "SELECT x.* FROM pg_constraint x WHERE x.conrelid = f.oid AND x.contype IN ('c', 'n') AND x.coninhcount = 0"
+    go = said("ALTER TABLE ", table, " RENAME CONSTRAINT ", old, " TO ", new, ";")
+    back = said("ALTER TABLE ", table, " RENAME CONSTRAINT ", new, " TO ", old, ";")
+    return f"SELECT 6, q.oid, {go}, {back} FROM {tree} {catalogue.of_each('q', found)}"
 
 
 def _question(names: Sequence[Name], array: str, *, cascade: bool) -> str:
