@@ -453,8 +453,8 @@ def test_connecting_when_it_fails_then_why_and_without_the_password(mariadb: Mar
             mariadb.url(password="geheim"): Cause.DENIED,
             mariadb.url(user="nobody"): Cause.DENIED,
         }
-        if not mariadb.is_mysql:
-            # MySQL makes itself a certificate.
+        # MySQL makes itself a certificate, and so does MariaDB from 11.4 on.
+        if mariadb.sql("SHOW VARIABLES LIKE 'have_ssl'") == [("have_ssl", "DISABLED")]:
             wrong[mariadb.url() + "?ssl_mode=REQUIRED"] = Cause.UNREACHABLE
         for url, cause in wrong.items():
             with MysqlDatabase(Settings("test", (Address(url),), patterns=(tenant,))) as tenants:
