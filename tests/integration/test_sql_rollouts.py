@@ -509,6 +509,17 @@ def test_rollback_when_a_repeatable_delta_has_a_derived_reverse_then_each_takes_
     assert desk.had() == {NAME: 12, "delta_20250320_names": 0}
 
 
+def test_rollback_when_some_tenants_went_back_before_then_they_stay_and_the_others_follow(desk: Desk) -> None:
+    """Whoever repeats a command that was killed half-way must not take some of the tenants back twice."""
+    names = desk.fleet.names
+    versions(desk, "delta_20250320_names", ["id", "name"])
+    desk.done("rollback", "--only", names[0])
+    assert {result["tenant"] for result in desk.done("rollback")["results"]} == set(names[1:])
+    assert [desk.fleet.columns(name, "names") for name in names] == [["id"]] * 12
+    assert len(desk.done("rollback")["results"]) == 12
+    assert desk.had() == {NAME: 12, "delta_20250320_names": 0}
+
+
 REPEATABLE = "-- pdelta: repeatable=yes\nDROP VIEW IF EXISTS names;\nCREATE VIEW names AS SELECT {0} FROM users;\n{1}"
 
 

@@ -1,5 +1,6 @@
 """Deltas that no transaction holds and that fail half-way: where the tenant is said to stand, why, and what goes on."""
 
+import itertools
 import re
 import signal
 import subprocess
@@ -429,6 +430,27 @@ def test_apply_when_killed_behind_a_statement_with_a_setting_of_its_own_then_it_
     assert (mysql.sql("SELECT id, c FROM t"), mysql.columns()) == ([("5", "2"), ("9", "3")], ["id", "c", "z"])
     mysql("rollback")
     assert (mysql.sql("SELECT id, c FROM t"), mysql.columns()) == ([("5", "1"), ("9", "2")], ["id", "c"])
+
+
+def test_rollback_when_killed_while_a_version_goes_then_the_one_before_comes_back(mysql: Desk) -> None:
+    def version(columns: str) -> None:
+        made = f"DROP VIEW IF EXISTS v; CREATE VIEW v AS SELECT {columns} FROM t;"  # noqa: S608
+        mysql.write(f"-- pdelta: repeatable=yes\n{made}", "DROP VIEW v; CREATE VIEW v AS SELECT id FROM t;")
+        mysql("apply")
+
+    version("id")
+    first = mysql.sql("SELECT digest, run FROM pdelta_applied")
+    for number in itertools.count(1):
+        version("id, c")
+        status, told = sql_child.die(mysql.cli, mysql.fleet.folder, f"record.before:{number}", "rollback")
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL, told
+        mysql("rollback")
+        assert mysql.sql("SELECT digest, run FROM pdelta_applied") == first, number
+        assert mysql.sql("SELECT count(*) FROM pdelta_history WHERE way = 'reverse'") == [(str(number),)]
+    assert number > 3
+    assert mysql.sql("SELECT digest, run FROM pdelta_applied") == first
 
 
 def test_apply_when_the_server_goes_on_with_the_step_of_a_killed_client_then_it_waits_for_the_end(

@@ -169,7 +169,8 @@ class Session(Protocol):
         """Write, change or remove one row of the ledger durably, outside any delta's transaction; give the new head.
 
         For deltas without a transaction: the row is their journal. Under the ledger's lock the former row must be as
-        given. An applied row in whose place the delta is begun anew is copied into the history too.
+        given. A row whose place another takes, and not the same further on, is copied into the history too:
+        an applied one whose delta is begun anew, and one that is taken back for the version before it.
 
         Args:
             tenant: Whose ledger.

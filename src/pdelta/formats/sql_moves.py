@@ -81,6 +81,7 @@ class SqlWish(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         begin: The id of the baseline that a tenant without any delta begins with; empty for none.
         dropped: Deltas that it should not have, the ones to be taken back first at the beginning.
         dropped_run: The only run whose deltas are to be taken back; empty for whichever applied them.
+        dropped_version: The only digest that a repeatable delta is to be taken back from; empty for whichever it has.
         dropped_after: A delta; those of which the wish knows nothing, and whose ids come after it, go too. Empty for
             all of which it knows nothing; None for none.
         staying: The ids of deltas that are known, and neither wanted nor dropped, in the order of application.
@@ -96,6 +97,7 @@ class SqlWish(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     begin: str = ""
     dropped: tuple[PlannedMove, ...] = ()
     dropped_run: str = ""
+    dropped_version: str = ""
     dropped_after: str | None = None
     staying: tuple[str, ...] = ()
     until: str | None = None

@@ -101,6 +101,19 @@ class Head(msgspec.Struct, frozen=True):
         return cls(int(count), digest)
 
 
+def way_out(former: Applied, row: Applied | None) -> Way | None:
+    """Give as what a former row goes into the history where this one takes its place; None for the same, further on."""
+    if row is None:
+        return Way.REVERSE
+    match former.state, row.state:
+        case State.APPLIED, State.APPLYING:
+            return Way.APPLY
+        case State.REVERSING, State.APPLIED if (row.run, row.digest) != (former.run, former.digest):
+            # The version that the former one had replaced.
+            return Way.REVERSE
+    return None
+
+
 def head_of(rows: Iterable[tuple[str, str, str]]) -> Head:
     """Give the head of these rows, each its id, its digest and its state."""
     return _head_of(tuple(rows))

@@ -379,6 +379,18 @@ class DatabaseContract(RehearsalContract):
             assert stage.left(stage.tenant) == [("run:back", "o'reilly@example")]
             assert stage.agrees(stage.tenant) == EMPTY_HEAD
 
+    def test_record_when_the_version_before_comes_back_then_the_one_that_goes_is_kept(self) -> None:
+        """Nobody sees a ledger that has neither of them."""
+        with self._stage() as stage:
+            leaving, before = at_step(State.REVERSING, 2), at_step(State.APPLIED, 2)
+            before = msgspec.structs.replace(before, digest="e" * 64, run="run:before")
+            stage.record(stage.tenant, at_step(State.APPLIED, 2), None)
+            stage.record(stage.tenant, leaving, at_step(State.APPLIED, 2))
+            stage.record(stage.tenant, before, leaving, "run:back", "o'reilly@example")
+            assert stage.history(stage.tenant) == [(Way.REVERSE, leaving)]
+            assert stage.left(stage.tenant) == [("run:back", "o'reilly@example")]
+            assert stage.ledger(stage.tenant) == [before]
+
     def test_record_when_an_applied_row_is_begun_anew_then_it_is_kept(self) -> None:
         """The reverse of the former one must not be lost."""
         with self._stage() as stage:

@@ -1,11 +1,14 @@
 """``pdelta sql rollback``: deltas are taken back, as each tenant's own ledger says."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
 from pdelta.app.context import Context
 from pdelta.app.runs import open_journal
 from pdelta.app.sql.across import Across
-from pdelta.app.sql.deltas import Deltas, Settled, read_deltas
+from pdelta.app.sql.deltas import Delta, Deltas, Settled, read_deltas
 from pdelta.app.sql.fleet import Fleet, Member, open_fleet
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
 from pdelta.app.sql.rollout import Wishing, operation_for, roll_out
@@ -13,7 +16,7 @@ from pdelta.app.sql.wishes import alike, members_of
 from pdelta.errors import PdeltaError, UsageError
 from pdelta.formats.sql_moves import PlannedMove, SqlWish
 from pdelta.model.run import RUN_PREFIX
-from pdelta.sql.ledger import Way
+from pdelta.sql.ledger import Applied, Way
 
 
 class RollbackOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +96,7 @@ def reversing(fleet: Fleet, deltas: Deltas, options: RollbackOptions, context: C
             until=cut.until,
             kept=tuple(msgspec.structs.replace(move, way=Way.REVERSE) for move in held),
             dropped_run=options.run,
+            dropped_version=cut.version,
             dropped_after=cut.after,
             # An id says nothing of the order where a header chose it, a requirement moved it, or another tool counts.
             staying=(*deltas.ids[: cut.first], *cut.staying),
@@ -111,6 +115,7 @@ class _Cut(msgspec.Struct, frozen=True):
         gone: Deltas without a file that go.
         staying: Those that stay.
         until: The last one that stays, empty for none; None where nobody named it.
+        version: The digest of the delta that goes, where that is repeatable: who has an older one was there already.
     """
 
     first: int
@@ -118,6 +123,7 @@ class _Cut(msgspec.Struct, frozen=True):
     gone: tuple[str, ...] = ()
     staying: tuple[str, ...] = ()
     until: str | None = None
+    version: str = ""
 
 
 def _cut(fleet: Fleet, deltas: Deltas, options: RollbackOptions, context: Context) -> _Cut:
@@ -131,12 +137,20 @@ def _cut(fleet: Fleet, deltas: Deltas, options: RollbackOptions, context: Contex
     # The row of a baseline that stands for others is no delta: it goes with the first of those.
     places = [place for place, delta in enumerate(deltas.all) if delta.script.id in had and not delta.holds]
     # Of a delta whose file is gone its id is all that tells when it came.
-    unknown = sorted(had - set(deltas.ids))
+    unknown = sorted(had.keys() - set(deltas.ids))
     if unknown and (not places or unknown[-1] > deltas.ids[places[-1]]):
         return _Cut(len(deltas.all), gone=(unknown[-1],), staying=tuple(unknown[:-1]))
     if not places:
         raise UsageError(f"no tenant of {fleet.section.name} has a delta that could be taken back")
-    return _Cut(places[-1], staying=tuple(unknown))
+    newest = deltas.all[places[-1]]
+    return _Cut(places[-1], staying=tuple(unknown), version=_newest(had[newest.script.id], newest))
+
+
+def _newest(rows: Sequence[Applied], delta: Delta) -> str:
+    """Give the digest of the newest version that there is of a repeatable delta; empty for any other delta."""
+    if not delta.script.repeatable:
+        return ""
+    return max(rows, key=lambda row: (row.at, row.digest == delta.digest)).digest
 
 
 def _cut_behind(name: str, fleet: Fleet, deltas: Deltas, context: Context) -> _Cut:
@@ -151,11 +165,17 @@ def _cut_behind(name: str, fleet: Fleet, deltas: Deltas, context: Context) -> _C
     return _Cut(place + 1, deltas.ids[place], until=deltas.ids[place])
 
 
-def _had(fleet: Fleet, context: Context) -> set[str]:
+def _had(fleet: Fleet, context: Context) -> Mapping[str, Sequence[Applied]]:
+    """Give the rows that tenants have, by their deltas."""
     fleet.look()
     operation = operation_for(fleet, "", RolloutOptions(), context)
     found = operation.survey(list(fleet.members))
-    return {row.id for one in found.values() if not isinstance(one, PdeltaError) for row in one[1]}
+    rows = defaultdict[str, list[Applied]](list)
+    # Nearly all tenants of a fleet have the very same ones.
+    for held in {id(one[1]): one[1] for one in found.values() if not isinstance(one, PdeltaError)}.values():
+        for row in held:
+            rows[row.id].append(row)
+    return rows
 
 
 def _is_known(run: str, fleet: Fleet, context: Context) -> bool:

@@ -32,7 +32,7 @@ from pdelta.errors import Cause, DatabaseError, GuardError, PdeltaError, StaleEr
 from pdelta.model.amount import counted
 from pdelta.model.failpoint import FailPoint
 from pdelta.sql.catalogue import Catalogue
-from pdelta.sql.ledger import Applied, Head, State, Way
+from pdelta.sql.ledger import Applied, Head, State, Way, way_out
 from pdelta.sql.piece import AT_LENGTH, GUARD, LOSS_GUARD, Piece, hint_of
 from pdelta.sql.token import Mode
 
@@ -262,7 +262,7 @@ class MysqlSession:
             _lock(connection, tenant)
             _expect(connection, tenant, id, former)
             if former is not None:
-                if way := _way_out(former, row):
+                if way := way_out(former, row):
                     connection.run(ledger.keep(tenant, id, way, run=by[0], who=by[1]), about=tenant)
                 connection.run(ledger.delete(tenant, id), about=tenant)
             if row is not None:
@@ -510,13 +510,6 @@ def _understood(tenant: str, read: Callable[[], Value]) -> Value:
         return read()
     except msgspec.ValidationError as error:
         raise failure.refused(tenant, f"its ledger holds what pdelta never writes: {error}") from error
-
-
-def _way_out(former: Applied, row: Applied | None) -> Way | None:
-    """Give as what the former row goes into the history; None where the new one is the same delta, further on."""
-    if row is None:
-        return Way.REVERSE
-    return Way.APPLY if former.state is State.APPLIED and row.state is State.APPLYING else None
 
 
 def _roll_back(connection: MysqlConnection) -> None:

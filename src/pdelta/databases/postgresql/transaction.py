@@ -14,7 +14,7 @@ from pdelta.databases.postgresql.quoting import literal
 from pdelta.databases.postgresql.script import Line, Role, Script, enter
 from pdelta.databases.postgresql.statement import Text, look_over, single
 from pdelta.errors import ScriptError
-from pdelta.sql.ledger import Applied, State, Way
+from pdelta.sql.ledger import Applied, Way, way_out
 from pdelta.sql.piece import GUARD, LOSS_GUARD
 
 MARK: Final = "pdelta.transaction"
@@ -139,7 +139,7 @@ def take(place: Place) -> list[Line]:
 def record_lines(place: Place, row: Applied | None, former: Applied | None, run: str = "", who: str = "") -> list[Line]:
     """Give what changes one row of the ledger and nothing else, and last what reads the new head.
 
-    An applied row in whose place the delta is begun anew goes into the history too, as does one that is removed.
+    A row whose place another takes goes into the history too, as does one that is removed.
 
     Args:
         place: Of the ledger.
@@ -157,12 +157,14 @@ def record_lines(place: Place, row: Applied | None, former: Applied | None, run:
             texts = ledger.take_out(place, Move(Way.REVERSE, former, (), run=run, who=who))
         case Applied(id=id), None:
             texts = (ledger.insert(place, (row,)),)
-        case Applied(id=id, state=State.APPLYING), Applied(id=same, state=State.APPLIED) if id == same:
-            # Begun anew: what takes the former one back must not be lost.
-            kept = ledger.take_out(place, Move(Way.APPLY, former, (), replaces=True, run=run, who=who))
-            texts = (*kept, ledger.insert(place, (row,)))
         case Applied(id=id), Applied(id=same) if id == same:
-            texts = (ledger.update(place, row),)
+            way = way_out(former, row)
+            if way is None:
+                texts = (ledger.update(place, row),)
+            else:
+                # What takes the former one back must not be lost.
+                gone = Move(way, former, (), replaces=way is Way.APPLY, run=run, who=who)
+                texts = (*ledger.take_out(place, gone), ledger.insert(place, (row,)))
         case _:
             raise ValueError("a record is about one row")
     return [

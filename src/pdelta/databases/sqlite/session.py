@@ -33,7 +33,7 @@ from pdelta.errors import DatabaseError, GuardError, PdeltaError
 from pdelta.model.amount import counted
 from pdelta.model.failpoint import FailPoint
 from pdelta.sql.catalogue import Catalogue
-from pdelta.sql.ledger import Applied, Head, State, Way
+from pdelta.sql.ledger import Applied, Head, Way, way_out
 from pdelta.sql.naming import plain
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece, hint_of
 
@@ -128,7 +128,7 @@ class SqliteSession:
             ledger.make(connection)
             ledger.expect(connection, subject.id, former)
             if former is not None:
-                if way := _way_out(former, row):
+                if way := way_out(former, row):
                     ledger.keep(connection, former.id, way, run=run, who=who)
                 ledger.remove(connection, former.id)
             if row is not None:
@@ -400,13 +400,6 @@ class _Mover:
             self._connection.run(text)
         elif (refusal := _value(self._connection, text)) not in {None, ""}:
             raise GuardError(str(refusal), hint=hint_of(text))
-
-
-def _way_out(former: Applied, row: Applied | None) -> Way | None:
-    """Give as what the former row goes into the history; None where the new one is the same delta, further on."""
-    if row is None:
-        return Way.REVERSE
-    return Way.APPLY if former.state is State.APPLIED and row.state is State.APPLYING else None
 
 
 class _OrphansError(Exception):

@@ -371,11 +371,7 @@ class Carrier:
         row = next((row for row in rows if row.id == move.id), None)
         if move.way is Way.REVERSE and (move.former or move.through) and row is not None:
             going, former = _versions(session, task.tenant, move, row)
-            left = stepwise.carry(move, going[1:])
-            if former is None:
-                return left
-            session.record(task.tenant, former, former=None, glance=Glance(managed=True, head=None))
-            return [*left, former]
+            return stepwise.carry(move, going[1:], former)
         return stepwise.carry(msgspec.structs.replace(move, check=()))
 
     def _execute(self, session: Session, works: Sequence[Work], wait_ms: int) -> None:

@@ -143,6 +143,8 @@ def _dropping(rows: Sequence[Applied], wish: SqlWish, histories: Histories) -> l
         row = had.get(drop.id)
         if row is None or wish.dropped_run not in {"", row.run}:
             continue
+        if drop.repeatable and wish.dropped_version not in {"", row.digest}:
+            continue
         while gone and gone[-1] > drop.id:
             drops.append(_gone(had[gone.pop()], wish))
         mark = decode_mark(row.captured)

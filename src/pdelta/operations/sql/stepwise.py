@@ -101,12 +101,15 @@ class Stepwise:
         self._lock_ms = lock_ms
         self._statement_ms = statement_ms
 
-    def carry(self, planned: PlannedMove, older: Sequence[Applied] = ()) -> list[Applied]:
+    def carry(
+        self, planned: PlannedMove, older: Sequence[Applied] = (), former: Applied | None = None
+    ) -> list[Applied]:
         """Make one move, or what is left of it; give the ledger's rows then.
 
         Args:
             planned: The move.
             older: Versions of a repeatable delta that are taken back with the one that the tenant has, newest first.
+            former: The version that comes back then; None for none.
 
         Raises:
             GuardError: A check refused a step; those before it are done.
@@ -116,7 +119,7 @@ class Stepwise:
         if planned.way is Way.APPLY:
             self._apply(planned)
         else:
-            self._reverse(planned, older)
+            self._reverse(planned, older, former)
         return list(self._rows.values())
 
     def _apply(self, planned: PlannedMove) -> None:
@@ -152,7 +155,7 @@ class Stepwise:
         )
         self._record(back)
 
-    def _reverse(self, planned: PlannedMove, older: Sequence[Applied]) -> None:
+    def _reverse(self, planned: PlannedMove, older: Sequence[Applied], former: Applied | None) -> None:
         row = self._rows[planned.id]
         untouched = row.state is State.APPLYING and not row.step and not self._happened(row, _decode(row))
         if row.irreversible and not untouched:
@@ -175,8 +178,10 @@ class Stepwise:
             )
         row = self._walk(row, self._workshop.reverse_pieces(row.reverse, accept_loss=planned.accept_loss))
         self._record(row)
-        self._write(None, row)
+        self._write(former, row)
         del self._rows[row.id]
+        if former is not None:
+            self._rows[former.id] = former
 
     def _refuse(self, planned: PlannedMove, row: Applied) -> None:
         """Say why a delta without a reverse can't be taken back, and raise."""
