@@ -1,10 +1,13 @@
 """``pdelta sql …`` in a process that kills itself: ``sql_child.py FAILPOINT WORD…``, in the folder of a project.
 
 The fail point is passed around everything that changes a tenant, and after each durable write of the journal. With
-``wait:COUNT`` the process stops there instead, says so in a line, and goes on after a line that it reads.
+``wait:COUNT`` the process stops there instead, says so in a line, and goes on after a line that it reads. With ``end``
+it kills itself where it would record that its run is over.
 """
 
 import itertools
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from pdelta.app.sql import compose, fleet, rollout
 from pdelta.cli.main import main
 from pdelta.engine.journal import Journal
+from pdelta.engine.runlog import RunLog
+from pdelta.model.failpoint import never
 from tests.fixtures.passing import PassingDatabase
 
 if TYPE_CHECKING:
@@ -38,10 +43,18 @@ class WaitAt:
             sys.__stdin__.readline()  # type: ignore[union-attr]
 
 
+def _die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def run() -> int:
     """Run the command with the fail point in its way."""
     kind, _, count = sys.argv[1].partition(":")
-    failpoint: FailPoint = WaitAt(int(count)) if kind == "wait" else parse_failpoint(sys.argv[1])
+    failpoint: FailPoint = never
+    if kind == "end":
+        RunLog.closed = _die  # type: ignore[assignment, method-assign]
+    else:
+        failpoint = WaitAt(int(count)) if kind == "wait" else parse_failpoint(sys.argv[1])
 
     def opened(*arguments: Any, **options: Any) -> PassingDatabase:
         return PassingDatabase(compose.open_database(*arguments, **options), failpoint)

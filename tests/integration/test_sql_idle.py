@@ -106,31 +106,12 @@ def test_apply_when_a_tenant_has_more_than_there_are_files_then_that_is_no_reaso
 
 def test_apply_when_a_run_died_before_its_end_was_recorded_then_it_is_ended_all_the_same(desk: Desk) -> None:
     desk.project.write("delta_20250316_visits", SECOND)
-    low, high = 1, 400
-    while high - low > 1:
-        # How often the fail point is passed depends on the engine: the last time is when the end is durable.
-        middle = (low + high) // 2
-        die(desk, middle)
-        low, high = (middle, high) if open_runs(desk) else (low, middle)
-        desk.touched()
-        desk.cli("sql", "rollback", cwd=desk.fleet.folder)
-    for count in range(low, 0, -1):
-        # A busy machine sends fewer tenants together, or records more steps at once.
-        die(desk, count)
-        if open_runs(desk) and desk.fleet.having("id", "visits") == desk.fleet.names:
-            break
-        desk.touched()
-        desk.cli("sql", "rollback", cwd=desk.fleet.folder)
+    sql_child.die(desk.cli, desk.fleet.folder, "end", "apply")
     assert len(open_runs(desk)) == 1
     assert desk.fleet.having("id", "visits") == desk.fleet.names
     assert desk.touched() == 0
     assert open_runs(desk) == []
     assert desk.imported() == set()
-
-
-def die(desk: Desk, count: int) -> None:
-    """Apply in a process that kills itself when it passes the fail point for this time."""
-    sql_child.die(desk.cli, desk.fleet.folder, f":{count}", "apply")
 
 
 def open_runs(desk: Desk) -> list[str]:
