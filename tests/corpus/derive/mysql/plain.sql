@@ -262,7 +262,7 @@ ALTER TABLE users DROP COLUMN note;
 ALTER TABLE users DROP COLUMN age;
 
 -- case: column-drop-with-its-index
--- mysql: what is dropped of users goes with a column
+-- mysql: an index of users goes with a column
 -- form: DROP COLUMN
 -- forward
 ALTER TABLE users DROP INDEX users_age, DROP INDEX users_email, DROP COLUMN age, ADD COLUMN born date AFTER email;
@@ -312,7 +312,6 @@ ALTER TABLE users ADD COLUMN changed timestamp NOT NULL DEFAULT '2020-01-01' ON 
 ALTER TABLE users DROP COLUMN note;
 
 -- case: column-drop-then-rows
--- mysql: what is dropped of users goes with a column
 -- form: DROP COLUMN
 -- forward
 ALTER TABLE users DROP COLUMN balance, DROP CONSTRAINT rich;
@@ -334,7 +333,6 @@ ALTER TABLE users RENAME COLUMN email TO mail, RENAME COLUMN note TO `no``te`;
 ALTER TABLE users DROP COLUMN email, DROP COLUMN age;
 
 -- case: clauses-drop-columns-beside-each-other
--- mysql: what is dropped of users goes with a column
 -- form: DROP COLUMN
 -- states: rows nulls
 -- setup

@@ -6,7 +6,7 @@ from typing import Final
 
 from pdelta.sql.derive.mysql import columns, definition
 from pdelta.sql.derive.mysql.draft import Change, Delta, Turn
-from pdelta.sql.derive.mysql.schema import SPECIAL_INDEXES, add_index, first_column
+from pdelta.sql.derive.mysql.schema import SPECIAL_INDEXES, add_index, first_column, refuse_key
 from pdelta.sql.derive.mysql.text import (
     MARIADB,
     UNCUT,
@@ -74,6 +74,8 @@ def _undo(table: Name, last_first: Sequence[Change]) -> str:
         parts.append((Turn.COLUMN, one(text, f"({' UNION ALL '.join(clauses)}) p")))
     if dropped := [change.drops for change in last_first if change.drops]:
         parts.insert(0, (Turn.INDEX, columns.indexes(table, dropped)))
+        others = [change.index for change in last_first if change.index]
+        parts.append((Turn.KEY, definition.checks_about(table, dropped, others)))
     return joined(text for _, text in sorted(parts, key=lambda part: part[0]))
 
 
@@ -114,15 +116,11 @@ def _asked(table: Name, changes: Sequence[Change]) -> Iterator[str]:
         )
         yield guard(f"CASE WHEN EXISTS (SELECT 1 FROM {lost}) THEN {why} END")
     if dropped and (gone := [change.drops for change in changes if change.drops]):
-        why = literal(f"what is dropped of {table.name} goes with a column that is dropped beside it: drop it before")
+        why = literal(f"an index of {table.name} goes with a column that is dropped beside it: drop it before")
         index = f"s.index_name IN ({', '.join(dropped)}) AND s.index_name IN ({columns.indexes_of(table, *gone)})"
         where = same_table(table, column="s.table_name")
-        check = " OR ".join(f"locate({literal(str(column))}, k.check_clause) > 0" for column in gone)
-        yield guard(
-            f"CASE WHEN NOT {MARIADB} AND (EXISTS (SELECT 1 FROM information_schema.statistics s WHERE {where}"
-            f" AND {index}) OR EXISTS (SELECT 1 FROM {definition.checks_of(table)} AND k.constraint_name IN"
-            f" ({', '.join(dropped)}) AND ({check}))) THEN {why} END"
-        )
+        found = f"SELECT 1 FROM information_schema.statistics s WHERE {where} AND {index}"
+        yield guard(f"CASE WHEN NOT {MARIADB} AND EXISTS ({found}) THEN {why} END")
     renamed = [literal(change.renames[0].name) for change in changes if change.renames]
     if not renamed:
         return
@@ -228,10 +226,12 @@ def _drop(delta: Delta, table: Name, reader: MysqlReader) -> Change:
         )
         why = literal(f"a column of the primary key of {table.name} counts by itself, and can't be without it")
         asked = guard(f"CASE WHEN EXISTS (SELECT 1 FROM {counts}) THEN {why} END")
-        return Change(before=(UNCUT, asked), undo=definition.primary_key(table), turn=Turn.KEY)
+        fit = definition.fit_index(table, Name("PRIMARY"))
+        return Change(before=(*fit, asked), undo=definition.primary_key(table), turn=Turn.KEY)
     if reader.take_one("INDEX", "KEY"):
         reader.take("IF", "EXISTS")
         name = reader.plain_name()
+        refuse_key(name)
         fit = definition.fit_index(table, name)
         return Change(before=fit, undo=definition.named_index(table, name), turn=Turn.INDEX, index=name)
     if reader.take("FOREIGN", "KEY"):
@@ -240,8 +240,9 @@ def _drop(delta: Delta, table: Name, reader: MysqlReader) -> Change:
     if reader.take_one("CONSTRAINT", "CHECK"):
         reader.take("IF", "EXISTS")
         name = reader.plain_name()
+        refuse_key(name)
         held = [definition.check(table, name), definition.foreign_key(table, name), definition.named_index(table, name)]
-        unfit = guard(f"CASE WHEN {definition.unfit_checks(table)} THEN {literal(columns.BACKSLASH)} END")
+        unfit = guard(f"CASE{definition.unfit_checks(table, f'k.constraint_name = {literal(name.name)}')} END")
         before = (*definition.fit_index(table, name), unfit)
         return Change(before=before, undo=joined(held), turn=Turn.KEY, index=name)
     if reader.word in {"PARTITION", "SYSTEM", "PERIOD"}:
@@ -273,7 +274,7 @@ def _comment(_delta: Delta, table: Name, reader: MysqlReader) -> Change:
     reader.at += 1
     text = said(f"ALTER TABLE {table} COMMENT = ", (quoted_value("t.table_comment"),), ";")
     row = f"information_schema.tables t WHERE {same_table(table, column='t.table_name')}"
-    unfit = f"CASE WHEN locate(_utf8mb4 x'5c', t.table_comment) > 0 THEN {literal(columns.BACKSLASH)} END FROM {row}"
+    unfit = f"CASE WHEN locate(_utf8mb4 x'5c', t.table_comment) > 0 THEN {literal(definition.BACKSLASH)} END FROM {row}"
     return Change(before=(guard(unfit),), undo=one(text, row))
 
 

@@ -19,9 +19,11 @@ from pdelta.sql.derive.mysql.text import (
     guard,
     has_triggers,
     joined,
+    key_is_calculated,
     listed,
     literal,
     one,
+    primary_parts,
     said,
     same_key,
     same_table,
@@ -31,7 +33,6 @@ from pdelta.sql.derive.result import RefusedError
 from pdelta.sql.piece import LOSS_GUARD, Piece
 from pdelta.sql.token import Kind
 
-BACKSLASH: Final = "a comment or a default holds a backslash, which means one thing or another"
 _INTEGERS: Final = ("TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT")
 _SYNONYMS: Final = {"INTEGER": "INT", "BOOL": "TINYINT", "BOOLEAN": "TINYINT", "DEC": "DECIMAL", "NUMERIC": "DECIMAL"}
 _SPATIAL: Final = (
@@ -101,7 +102,13 @@ def drop(delta: Delta, table: Name, reader: MysqlReader) -> Change:
     kept = Name(delta.names.kept())
     limit = delta.terms.rows_at_most
     first = Piece(
-        said(f"CREATE TABLE {kept} AS SELECT ", listed(table, COLUMN, keys=True), f", {column} FROM {table}"),
+        said(
+            f"CREATE TABLE {kept} (PRIMARY KEY (",
+            primary_parts(table),
+            ")) AS SELECT ",
+            listed(table, COLUMN, keys=True),
+            f", {column} FROM {table}",
+        ),
         before=(
             UNCUT,
             guard(_drop_question(table, column)),
@@ -111,12 +118,14 @@ def drop(delta: Delta, table: Name, reader: MysqlReader) -> Change:
         alone=True,
         calculated=True,
     )
+    rows = f"{column_row(table, column)} AND {definition.UNFILLED} AND NOT ({CALCULATED.format('c')})"
+    emptied = one(said(f"ALTER TABLE {table} ALTER COLUMN {column} DROP DEFAULT;"), rows)
     return Change(
         first=(first,),
-        undo=joined([_values(table, column, kept), definition.checks_about(table, column)]),
+        undo=joined([_values(table, column, kept), emptied]),
         turn=Turn.VALUE,
         guards=_ownerless(table, column, kept),
-        clause=definition.column_clause(table, column, f"ADD COLUMN {column} "),
+        clause=definition.column_clause(table, column, "ADD COLUMN ", filled=True),
         drops=column,
     )
 
@@ -125,15 +134,21 @@ def _drop_question(table: Name, column: Name) -> str:
     shown = f"{table.name}.{column.name}"
     where = same_table(table, column="c.table_name")
     keyed = f"EXISTS (SELECT 1 FROM information_schema.columns c WHERE {where} AND c.column_key = 'PRI')"
+    of_it = f"s.index_name IN ({indexes_of(table, column)})"
     return (
         f"CASE WHEN c.column_key = 'PRI' THEN {literal(f'{shown} is of the primary key')}"
         f" WHEN NOT {keyed} THEN {literal(f'{table.name} has no primary key, by which values could be found again')}"
         f" WHEN c.extra LIKE '%auto_increment%' THEN {literal(f'{shown} counts by itself')}"
-        f" WHEN {definition.UNFIT} THEN {literal(BACKSLASH)}"
+        f" WHEN {key_is_calculated(table)} THEN {literal(f'the primary key of {table.name} is calculated from others')}"
+        f"{definition.unfit(shown)}"
+        f" WHEN NOT {MARIADB} AND c.extra LIKE '%DEFAULT_GENERATED%' AND locate('`', c.column_default) > 0 THEN"
+        f" {literal(f'the default of {shown} is made of other columns')}"
         f" WHEN NOT {MARIADB} AND c.data_type IN ({_SPATIAL}) THEN"
         f" {literal(f'{shown} is spatial, and of which system is not brought back')}"
-        f" WHEN {definition.unfit_checks(table)} THEN {literal(BACKSLASH)}"
-        f" WHEN {definition.is_calculated(table, f's.index_name IN ({indexes_of(table, column)})')} THEN"
+        f"{definition.unfit_checks(table, definition.is_about(column))}"
+        f" WHEN {definition.is_unfit(table, of_it)} THEN"
+        f" {literal(f'the comment of an index of {shown} holds a backslash, which means one thing or another')}"
+        f" WHEN {definition.is_calculated(table, of_it)} THEN"
         f" {literal(f'an index over an expression is of {column.name} too')}"
         f" WHEN {has_triggers(table)} THEN"
         f" {literal(f'{table.name} has triggers, and bringing values back would fire them')}"
@@ -217,17 +232,23 @@ def _redefined(table: Name, reader: MysqlReader, *, renames: bool) -> Change:
     reader.skip_to_comma()
     words = {token.word for token in reader.tokens[start : reader.at]}
     why = literal(f"MySQL makes a check of {table.name} by itself of that in the new definition: add it by name")
-    checked = f"WHEN NOT {MARIADB} THEN {why} " if "CHECK" in words else ""
+    shown = f"{table.name}.{old.name}"
+    checked = f" WHEN NOT {MARIADB} THEN {why}" if "CHECK" in words else ""
+    if {"GENERATED", "AS"} & words:
+        gone = literal(f"the values of {shown} would be others, and calculated from then on")
+        checked += f" WHEN NOT ({CALCULATED.format('c')}) THEN {gone}"
+    if "AUTO_INCREMENT" in words:
+        counted = literal(f"values of {shown} may change where it counts by itself")
+        checked += f" WHEN c.extra NOT LIKE '%auto_increment%' THEN {counted}"
     question = (
-        f"CASE WHEN {definition.UNFIT} THEN {literal(BACKSLASH)} {checked}WHEN NOT ({_holds(reader, start)}) THEN"
-        " concat("
+        f"CASE{definition.unfit(shown)}{checked} WHEN NOT ({_holds(reader, start)}) THEN concat("
         f"{literal(f'{table.name}.{old.name} is ')}, c.column_type, {literal(', and values may not come back from ')},"
         f" {literal(reader.text(start, start + _type_length(reader, start)))}) END FROM {column_row(table, old)}"
     )
     return Change(
         before=(UNCUT, guard(question)),
         guards=_fits(table, old, new),
-        clause=definition.column_clause(table, old, f"CHANGE COLUMN {new} {old} "),
+        clause=definition.column_clause(table, old, f"CHANGE COLUMN {new} "),
         rows=True,
         renames=(old, new) if new != old else None,
     )
@@ -316,13 +337,16 @@ def change_default(_delta: Delta, table: Name, reader: MysqlReader) -> Change:
         raise RefusedError(f"ALTER COLUMN … {reader.next_text} is not derived")
     reader.skip_to_comma()
     alter = f"ALTER TABLE {table} ALTER COLUMN {column} "
+    whole = said(f"ALTER TABLE {table} MODIFY COLUMN {column} ", (definition.COLUMN,), ";")
     text = (
-        f"CASE WHEN c.column_default IS NOT NULL THEN {said(f'{alter}SET DEFAULT ', (definition.DEFAULT,), ';')}"
+        # What is set with an update may go with the default.
+        f"CASE WHEN c.data_type IN ('datetime', 'timestamp') THEN {whole}"
+        f" WHEN c.column_default IS NOT NULL THEN {said(f'{alter}SET DEFAULT ', (definition.DEFAULT,), ';')}"
         # What MariaDB gives as a text, MySQL does not.
         f" WHEN NOT {MARIADB} AND c.is_nullable = 'YES' THEN {said(f'{alter}SET DEFAULT NULL;')}"
         f" ELSE {said(f'{alter}DROP DEFAULT;')} END"
     )
-    unfit = f"CASE WHEN {definition.UNFIT} THEN {literal(BACKSLASH)} END FROM {column_row(table, column)}"
+    unfit = f"CASE{definition.unfit(f'{table.name}.{column.name}')} END FROM {column_row(table, column)}"
     undo = one(text, column_row(table, column))
     return Change(before=(guard(unfit),), undo=undo, turn=Turn.VALUE)
 

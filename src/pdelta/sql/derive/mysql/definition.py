@@ -22,8 +22,10 @@ from pdelta.sql.derive.mysql.text import (
     when,
 )
 
+_STRING: Final = "'[^']*'"
 _QUOTE: Final = "replace({}, _utf8mb4 x'5c27', '''')"
 """MySQL gives expressions of columns and checks with a backslash before each of their quotes."""
+_WIDE: Final = "length(coalesce({0}, '')) <> char_length(coalesce({0}, ''))"
 _GENERATED: Final = by_server("c.generation_expression", _QUOTE.format("c.generation_expression"))
 _LATER: Final = f"(NOT {MARIADB} AND c.extra LIKE '%DEFAULT_GENERATED%')"
 _GIVEN: Final = f"CASE WHEN {_LATER} THEN {_QUOTE.format('c.column_default')} ELSE c.column_default END"
@@ -39,23 +41,37 @@ _CHECK: Final = by_server(
     " AND k.constraint_name = c.column_name), '')",
     "''",
 )
-COLUMN: Final = (
-    "concat(c.column_type,"
-    " CASE WHEN c.collation_name IS NULL THEN ''"
-    " ELSE concat(' CHARACTER SET ', c.character_set_name, ' COLLATE ', c.collation_name) END,"
-    f" CASE WHEN {CALCULATED.format('c')} THEN concat(' GENERATED ALWAYS AS (', {_GENERATED}, ') ',"
-    " CASE WHEN c.extra LIKE '%STORED%' THEN 'STORED' ELSE 'VIRTUAL' END)"
-    " ELSE concat(CASE c.is_nullable WHEN 'NO' THEN ' NOT NULL' ELSE ' NULL' END,"
-    f" CASE WHEN c.column_default IS NULL THEN '' ELSE concat(' DEFAULT ', {DEFAULT}) END,"
-    " CASE WHEN c.extra LIKE '%auto_increment%' THEN ' AUTO_INCREMENT' ELSE '' END,"
-    " CASE WHEN c.extra LIKE '%on update%' THEN concat(' ', substr(c.extra, locate('on update', c.extra),"
-    " locate(')', concat(c.extra, ')'), locate('on update', c.extra)) - locate('on update', c.extra) + 1)) ELSE"
-    " '' END) END,"
-    " CASE WHEN c.extra LIKE '%INVISIBLE%' THEN ' INVISIBLE' ELSE '' END,"
-    f" CASE c.column_comment WHEN '' THEN '' ELSE concat(' COMMENT ', {quoted_value('c.column_comment')}) END,"
-    f" {_CHECK})"
-)
+BACKSLASH: Final = "a comment or a default holds a backslash, which means one thing or another"
+_GARBLED: Final = "holds letters that the catalogue does not give as they are"
+
+
+def _definition(default: str) -> str:
+    """Give the expression of a column's definition, whose default is this where it has none."""
+    return (
+        "concat(c.column_type,"
+        " CASE WHEN c.collation_name IS NULL THEN ''"
+        " ELSE concat(' CHARACTER SET ', c.character_set_name, ' COLLATE ', c.collation_name) END,"
+        f" CASE WHEN {CALCULATED.format('c')} THEN concat(' GENERATED ALWAYS AS (', {_GENERATED}, ') ',"
+        " CASE WHEN c.extra LIKE '%STORED%' THEN 'STORED' ELSE 'VIRTUAL' END,"
+        f" CASE WHEN NOT {MARIADB} AND c.is_nullable = 'NO' THEN ' NOT NULL' ELSE '' END)"
+        " ELSE concat(CASE c.is_nullable WHEN 'NO' THEN ' NOT NULL' ELSE ' NULL' END,"
+        f" CASE WHEN c.column_default IS NULL THEN {default} ELSE concat(' DEFAULT ', {DEFAULT}) END,"
+        " CASE WHEN c.extra LIKE '%auto_increment%' THEN ' AUTO_INCREMENT' ELSE '' END,"
+        " CASE WHEN c.extra LIKE '%on update%' THEN concat(' ', substr(c.extra, locate('on update', c.extra),"
+        " locate(')', concat(c.extra, ')'), locate('on update', c.extra)) - locate('on update', c.extra) + 1)) ELSE"
+        " '' END) END,"
+        " CASE WHEN c.extra LIKE '%INVISIBLE%' THEN ' INVISIBLE' ELSE '' END,"
+        f" CASE c.column_comment WHEN '' THEN '' ELSE concat(' COMMENT ', {quoted_value('c.column_comment')}) END,"
+        f" {_CHECK})"
+    )
+
+
+COLUMN: Final = _definition("''")
 """The expression of a column's definition; its row is called ``c``."""
+
+UNFILLED: Final = "c.is_nullable = 'NO' AND c.column_default IS NULL AND c.data_type IN ('date', 'datetime')"
+"""The condition that a column of rows can't be added without a default: the server would take one that it refuses."""
+_FILLED: Final = _definition(f"CASE WHEN {UNFILLED} THEN ' DEFAULT ''1970-01-01''' ELSE '' END")
 
 PLACE: Final = (
     "coalesce((SELECT concat(' AFTER ', " + quoted_name("p.column_name") + ") FROM information_schema.columns p"
@@ -64,17 +80,35 @@ PLACE: Final = (
 )
 """The expression of where a column stands."""
 
+_CLAUSE: Final = by_server("k.check_clause", _QUOTE.format("k.check_clause"))
 _CHECKED: Final = (
     " CHECK (",
-    (by_server("k.check_clause", _QUOTE.format("k.check_clause")),),
+    (_CLAUSE,),
     ")",
     (by_server("''", "CASE t.enforced WHEN 'NO' THEN ' NOT ENFORCED' ELSE '' END"),),
     ";",
 )
-UNFIT: Final = (
+_UNFIT: Final = (
     f"locate(_utf8mb4 x'5c', concat(c.column_comment, coalesce({_GIVEN}, ''), coalesce({_GENERATED}, ''))) > 0"
+    " OR (locate(_utf8mb4 x'5c', c.column_type) > 0 AND @@sql_mode LIKE '%NO_BACKSLASH_ESCAPES%')"
 )
-"""The condition that a definition holds a backslash, which means one thing or another."""
+_LOST: Final = (
+    # The catalogue knows no letters of four bytes, and MySQL's garbles all but ASCII's in expressions.
+    "locate('?', concat(c.column_type, coalesce(c.generation_expression, ''))) > 0"
+    f" OR (NOT {MARIADB} AND (locate('?', coalesce(c.column_default, '')) > 0"
+    f" OR {_WIDE.format('c.generation_expression')} OR ({_LATER} AND {_WIDE.format('c.column_default')})))"
+)
+_CUT: Final = (
+    f"NOT {MARIADB} AND c.data_type IN ('binary', 'varbinary') AND c.column_default IS NOT NULL AND NOT {_LATER}"
+)
+
+
+def unfit(column: str) -> str:
+    """Give what refuses, behind a CASE, where the definition of a column is not known as it is."""
+    return (
+        f" WHEN {_UNFIT} THEN {literal(BACKSLASH)} WHEN {_LOST} THEN {literal(f'{column} {_GARBLED}')}"
+        f" WHEN {_CUT} THEN {literal(f'{column} has a binary default, which the catalogue may cut')}"
+    )
 
 
 class _Index(NamedTuple):
@@ -88,7 +122,7 @@ class _Index(NamedTuple):
 
 def _index() -> _Index:
     listed = (
-        f"group_concat({quoted_name('s.column_name')}, CASE WHEN s.sub_part IS NULL THEN ''"
+        f"group_concat({quoted_name('s.column_name')}, CASE WHEN s.sub_part IS NULL OR s.index_type = 'SPATIAL' THEN ''"
         " ELSE concat('(', s.sub_part, ')') END, CASE s.collation WHEN 'D' THEN ' DESC' ELSE '' END"
         " ORDER BY s.seq_in_index SEPARATOR ', ')"
     )
@@ -161,8 +195,18 @@ def is_calculated(table: Name, *condition: str) -> str:
 def fit_index(table: Name, name: Name) -> tuple[str, ...]:
     """Give the guards before an index goes that is to come back."""
     why = literal(f"{name.name} is an index of {table.name} over an expression")
-    over = is_calculated(table, f"s.index_name = {literal(name.name)}")
-    return UNCUT, guard(f"CASE WHEN {over} THEN {why} END")
+    mine = f"s.index_name = {literal(name.name)}"
+    told = literal(f"the comment of {name.name} holds a backslash, which means one thing or another")
+    asked = f"CASE WHEN {is_calculated(table, mine)} THEN {why} WHEN {is_unfit(table, mine)} THEN {told} END"
+    return UNCUT, guard(asked)
+
+
+def is_unfit(table: Name, condition: str) -> str:
+    """Give the condition that the comment of an index holds a backslash."""
+    where = (
+        f"{same_table(table, column='s.table_name')} AND {condition} AND locate(_utf8mb4 x'5c', s.index_comment) > 0"
+    )
+    return f"EXISTS (SELECT 1 FROM information_schema.statistics s WHERE {where})"
 
 
 def indexes(table: Name, condition: str, *, dropped: Sequence[Name] = ()) -> str:
@@ -193,12 +237,9 @@ def named_index(table: Name, name: Name) -> str:
 
 def primary_key(table: Name) -> str:
     """Give the expression of the statement that adds the primary key again."""
-    listed = (
-        f"group_concat({quoted_name('s.column_name')}, CASE WHEN s.sub_part IS NULL THEN ''"
-        " ELSE concat('(', s.sub_part, ')') END ORDER BY s.seq_in_index SEPARATOR ', ')"
-    )
+    index = _index()
     return one(
-        said(f"ALTER TABLE {table} ADD PRIMARY KEY (", (listed,), ");"),
+        said(f"ALTER TABLE {table} ADD PRIMARY KEY (", (index.columns,), (index.ending,)),
         f"{index_rows(table, Name('PRIMARY'))} HAVING count(*) > 0",
     )
 
@@ -207,6 +248,7 @@ def foreign_key(table: Name, name: Name) -> str:
     """Give the expression of the statement that adds a foreign key again; nothing where there is none."""
     rows = f"information_schema.key_column_usage u WHERE {same_table(table, column='u.table_name')}"
     columns = f"group_concat({quoted_name('u.column_name')} ORDER BY u.ordinal_position SEPARATOR ', ')"
+    schema = "max(u.referenced_table_schema)"
     others = f"group_concat({quoted_name('u.referenced_column_name')} ORDER BY u.ordinal_position SEPARATOR ', ')"
     rules = (
         "(SELECT concat(' ON DELETE ', r.delete_rule, ' ON UPDATE ', r.update_rule)"
@@ -218,6 +260,7 @@ def foreign_key(table: Name, name: Name) -> str:
             f"ALTER TABLE {table} ADD CONSTRAINT {name} FOREIGN KEY (",
             (columns,),
             ") REFERENCES ",
+            (f"CASE WHEN {schema} = database() THEN '' ELSE concat({quoted_name(schema)}, '.') END",),
             (quoted_name("max(u.referenced_table_name)"),),
             " (",
             (others,),
@@ -238,21 +281,33 @@ def check(table: Name, name: Name) -> str:
     )
 
 
-def checks_about(table: Name, column: Name) -> str:
-    """Give the expression of the statements that add the checks again which go with a column.
+def checks_about(table: Name, columns: Sequence[Name], others: Sequence[Name]) -> str:
+    """Give the expression of the statements that add the checks again which go with columns.
 
-    MySQL lets a column go that a check is about where that is about nothing else; MariaDB never does.
+    Args:
+        table: Whose.
+        columns: That go; the servers let those go that a check is about where that is about nothing else.
+        others: Constraints that come back by themselves.
     """
-    rows = f"{checks_of(table)} AND locate({literal(str(column))}, k.check_clause) > 0"
+    rows = f"{checks_of(table)} AND ({' OR '.join(map(is_about, columns))})"
+    if others:
+        rows += f" AND k.constraint_name NOT IN ({', '.join(literal(one.name) for one in others)})"
     added = said(f"ALTER TABLE {table} ADD CONSTRAINT ", (quoted_name("k.constraint_name"),), *_CHECKED)
-    return when(MARIADB, "''", each(added, rows, "k.constraint_name"))
+    return each(added, rows, "k.constraint_name")
 
 
-def unfit_checks(table: Name) -> str:
-    """Give the condition that a check of a table holds a backslash of its own, which means one thing or another."""
-    return (
-        f"NOT {MARIADB} AND EXISTS (SELECT 1 FROM {checks_of(table)} AND locate(_utf8mb4 x'5c5c', k.check_clause) > 0)"
-    )
+def is_about(column: Name) -> str:
+    """Give the condition that a check names a column, be it in other letters; what stands in quotes is no name."""
+    return f"locate(lower({literal(str(column))}), lower(regexp_replace({_CLAUSE}, {literal(_STRING)}, ''))) > 0"
+
+
+def unfit_checks(table: Name, concerned: str) -> str:
+    """Give what refuses, behind a CASE, where such a check of a table is not known as it is."""
+    wide = _WIDE.format("k.check_clause")
+    unfit = f"locate(_utf8mb4 x'5c5c', k.check_clause) > 0 OR {wide} OR locate('?', k.check_clause) > 0"
+    why = literal(f"a check of {table.name} holds a backslash, or letters that the catalogue does not give as they are")
+    found = f"{checks_of(table)} AND ({concerned} OR {wide}) AND ({unfit})"
+    return f" WHEN NOT {MARIADB} AND EXISTS (SELECT 1 FROM {found}) THEN {why}"
 
 
 def checks_of(table: Name) -> str:
@@ -266,16 +321,37 @@ def checks_of(table: Name) -> str:
     )
 
 
-def column_clause(table: Name, name: Name, begin: str) -> str:
+def column_clause(table: Name, name: Name, begin: str, *, filled: bool = False) -> str:
     """Give the query of the clause that makes a column what it is at this moment; no row where there is none.
 
     Args:
         table: Whose.
         name: The column's, at this moment.
-        begin: What stands before its definition.
+        begin: What stands before its name.
+        filled: Whether it gets a default where rows can't do without.
     """
+    text = said(begin, (quoted_name("c.column_name"),), " ", (_FILLED if filled else COLUMN,), (PLACE,))
+    return f"SELECT c.ordinal_position AS place, {text} AS text FROM {column_row(table, name)}"
+
+
+def fit_view(name: Name, *others: Name) -> tuple[str, ...]:
+    """Give the guards before a view goes that is to come back, beside others that come back before it."""
+    # The one server tells it in the comment, the other knows no columns of it then.
+    broken = f"information_schema.tables b WHERE {same_table(name, column='b.table_name')}"
+    broken = f"EXISTS (SELECT 1 FROM {broken} AND b.table_comment LIKE '%references invalid%')"
+    columns = f"information_schema.columns q WHERE {same_table(name, column='q.table_name')}"
+    mine = f"information_schema.views v WHERE {same_table(name, column='v.table_name')}"
+    escaped = "locate(_utf8mb4 x'5c', v.view_definition) > 0 AND @@sql_mode LIKE '%NO_BACKSLASH_ESCAPES%'"
+    unknown = f"EXISTS (SELECT 1 FROM {mine} AND (locate('?', v.view_definition) > 0 OR ({escaped})))"
+    stands = " OR ".join(f"locate({literal(str(other))}, v.view_definition) > 0" for other in others) or "false"
     return (
-        f"SELECT c.ordinal_position AS place, {said(begin, (COLUMN,), (PLACE,))} AS text FROM {column_row(table, name)}"
+        guard(
+            f"CASE WHEN {broken} OR (EXISTS (SELECT 1 FROM {mine}) AND NOT EXISTS (SELECT 1 FROM {columns})) THEN"
+            f" {literal(f'what the view {name.name} stands on is gone by then: drop the view before that')}"
+            f" WHEN {unknown} THEN {literal(f'the view {name.name} {_GARBLED}')}"
+            f" WHEN EXISTS (SELECT 1 FROM {mine} AND ({stands})) THEN"
+            f" {literal(f'the view {name.name} stands on another that is dropped with it: drop each by itself')} END"
+        ),
     )
 
 
@@ -283,6 +359,10 @@ def view(name: Name) -> str:
     """Give the expression of the statement that creates a view again; nothing where there is none."""
     user = "substr(v.definer, 1, length(v.definer) - length(substring_index(v.definer, '@', -1)) - 1)"
     host = "substring_index(v.definer, '@', -1)"
+    # MySQL's definition has no names of its columns but those that they have by themselves.
+    found = f"information_schema.columns q WHERE {same_table(name, column='q.table_name')}"
+    names = f"group_concat({quoted_name('q.column_name')} ORDER BY q.ordinal_position SEPARATOR ', ')"
+    listed = f"coalesce((SELECT concat(' (', {names}, ')') FROM {found}), '')"
     return one(
         said(
             "CREATE OR REPLACE ALGORITHM=",
@@ -293,7 +373,9 @@ def view(name: Name) -> str:
             (quoted_name(host),),
             " SQL SECURITY ",
             ("v.security_type",),
-            f" VIEW {name} AS ",
+            f" VIEW {name}",
+            (when(MARIADB, "''", listed),),
+            " AS ",
             ("v.view_definition",),
             ("CASE v.check_option WHEN 'NONE' THEN '' ELSE concat(' WITH ', v.check_option, ' CHECK OPTION') END",),
             ";",

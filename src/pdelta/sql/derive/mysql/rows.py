@@ -21,8 +21,10 @@ from pdelta.sql.derive.mysql.text import (
     guard,
     has_triggers,
     joined,
+    key_is_calculated,
     listed,
     literal,
+    primary_parts,
     quoted_name,
     said,
     same_key,
@@ -162,6 +164,7 @@ class _Keeping:
             f"CASE WHEN NOT EXISTS (SELECT 1 FROM {plain}) THEN {literal(f'{shown} is no plain table')}"
             f" WHEN NOT EXISTS (SELECT 1 FROM {keyed}) THEN"
             f" {literal(f'{shown} has no primary key, by which rows could be found again')}"
+            f" WHEN {key_is_calculated(table)} THEN {literal(f'the primary key of {shown} is calculated from others')}"
             f" WHEN {has_triggers(table)} THEN {literal(f'{shown} has triggers, and what they change is not kept')}"
             f" WHEN EXISTS (SELECT 1 FROM {self._reached()}) THEN"
             f" {literal(f'foreign keys to {shown} may change other rows with its own, and those are not kept')}"
@@ -191,15 +194,15 @@ class _Keeping:
 
     def _like(self, kept: Name, how: str = "") -> str:
         """Give the expression of what makes a table for kept rows: the same columns, and the same primary key."""
-        where = same_table(self._table, column="s.table_name")
-        part = f"concat({quoted_name('s.column_name')}, coalesce(concat('(', s.sub_part, ')'), ''))"
-        key = (
-            f"(SELECT group_concat({part} ORDER BY s.seq_in_index SEPARATOR ', ') FROM information_schema.statistics s"
-            f" WHERE {where} AND s.index_name = 'PRIMARY')"
-        )
         columns = listed(self._table, COLUMN)
         begin = f"CREATE TABLE {how}{kept} (PRIMARY KEY ("
-        return said(begin, (key,), ")) ENGINE = InnoDB AS SELECT ", columns, f" FROM {self._table} WHERE false")
+        return said(
+            begin,
+            primary_parts(self._table),
+            ")) ENGINE = InnoDB AS SELECT ",
+            columns,
+            f" FROM {self._table} WHERE false",
+        )
 
     def _trigger(self, verb: str, called: Name) -> str:
         """Give the expression of what makes a trigger that sees what a statement does of this kind.

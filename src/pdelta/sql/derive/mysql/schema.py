@@ -78,7 +78,7 @@ def _view(name: Name, *, replaces: bool, missing_ok: bool) -> Change:
     dropped = said(f"DROP VIEW {name};")
     there = f"EXISTS (SELECT 1 FROM information_schema.views WHERE {same_table(name)})"
     if replaces:
-        return Change(undo=when(there, definition.view(name), dropped))
+        return Change(before=definition.fit_view(name), undo=when(there, definition.view(name), dropped))
     return Change(undo=when(f"NOT {table_exists(name)}", dropped) if missing_ok else dropped)
 
 
@@ -142,11 +142,23 @@ def drop(delta: Delta, statement: Statement) -> list[Change]:
     if kind == "INDEX":
         reader.expect("ON")
         table = reader.table()
+        refuse_key(names[0])
         return [Change(before=definition.fit_index(table, names[0]), undo=definition.named_index(table, names[0]))]
     if kind == "VIEW":
         undo = joined(definition.view(name) for name in reversed(names))
-        return [Change(undo=undo)]
+        before = [text for name in names for text in definition.fit_view(name, *(set(names) - {name}))]
+        return [Change(before=tuple(before), undo=undo)]
     return [_parked(delta, name, missing_ok=missing_ok) for name in names]
+
+
+def refuse_key(name: Name) -> None:
+    """Refuse the primary key by the name of its index.
+
+    Raises:
+        RefusedError: It is.
+    """
+    if name.folded == "primary":
+        raise RefusedError("the primary key by the name of its index is not derived", "write DROP PRIMARY KEY")
 
 
 def _parked(delta: Delta, name: Name, *, missing_ok: bool) -> Change:

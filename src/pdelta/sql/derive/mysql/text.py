@@ -179,6 +179,20 @@ def listed(table: Name, item: str, between: str = ", ", *, keys: bool = False) -
     return (f"(SELECT group_concat({item} {order}) FROM information_schema.columns k WHERE {where}{only})",)
 
 
+def primary_parts(table: Name) -> tuple[str]:
+    """Give the expression of the columns of a table's primary key, as they stand in its brackets."""
+    where = same_table(table, column="s.table_name")
+    part = f"concat({quoted_name('s.column_name')}, coalesce(concat('(', s.sub_part, ')'), ''))"
+    rows = f"information_schema.statistics s WHERE {where} AND s.index_name = 'PRIMARY'"
+    return (f"(SELECT group_concat({part} ORDER BY s.seq_in_index SEPARATOR ', ') FROM {rows})",)
+
+
+def key_is_calculated(table: Name) -> str:
+    """Give the condition that a column of the primary key is calculated: by the others rows can't be told apart."""
+    where = f"{same_table(table, column='g.table_name')} AND g.column_key = 'PRI' AND {CALCULATED.format('g')}"
+    return f"EXISTS (SELECT 1 FROM information_schema.columns g WHERE {where})"
+
+
 def same_key(table: Name, one: str, other: str) -> tuple[str]:
     """Give the expression of the condition that two rows have the same primary key, that of this table."""
     return listed(table, f"concat('{one}.', {COLUMN}, ' <=> {other}.', {COLUMN})", " AND ", keys=True)
