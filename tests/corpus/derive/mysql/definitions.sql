@@ -282,3 +282,59 @@ CREATE OR REPLACE VIEW cats AS SELECT id, told FROM users;
 CREATE VIEW cats AS SELECT id FROM users; CREATE VIEW cats_2 AS SELECT id FROM cats;
 -- forward
 DROP VIEW cats, cats_2;
+
+-- case: index-in-place-of-an-unnamed-keys
+-- form: CREATE INDEX
+-- mysql: an index of a foreign key of kids may go
+-- setup
+CREATE TABLE kids (id int PRIMARY KEY, o2 int, c int, FOREIGN KEY (o2) REFERENCES orgs (id));
+-- forward
+CREATE INDEX better ON kids (o2, c);
+
+-- case: key-beside-another
+-- form: ADD FOREIGN KEY
+-- expect: guarded an index of a foreign key of kids may go
+-- mysql: an index of a foreign key of kids may go
+-- setup
+CREATE TABLE kids (id int PRIMARY KEY, o2 int, c int, FOREIGN KEY (o2) REFERENCES orgs (id));
+-- forward
+ALTER TABLE kids ADD CONSTRAINT k2 FOREIGN KEY (o2) REFERENCES orgs (id);
+
+-- case: primary-key-of-a-keys-column
+-- form: ADD PRIMARY KEY
+-- expect: guarded an index of a foreign key of kids may go
+-- mysql: an index of a foreign key of kids may go
+-- setup
+CREATE TABLE kids (o2 int NOT NULL, c int NOT NULL, FOREIGN KEY (o2) REFERENCES orgs (id));
+-- forward
+ALTER TABLE kids ADD PRIMARY KEY (o2, c);
+
+-- case: foreign-key-drop-unnamed
+-- form: DROP FOREIGN KEY
+-- setup
+CREATE TABLE kids (id int PRIMARY KEY, o2 int, c int, FOREIGN KEY (o2) REFERENCES orgs (id));
+-- forward
+ALTER TABLE kids DROP FOREIGN KEY kids_ibfk_1;
+
+-- case: foreign-key-drop-with-its-index
+-- form: DROP FOREIGN KEY
+-- setup
+CREATE TABLE kids (id int PRIMARY KEY, o2 int, c int, FOREIGN KEY (o2) REFERENCES orgs (id));
+-- forward
+ALTER TABLE kids DROP FOREIGN KEY kids_ibfk_1, DROP INDEX o2;
+
+-- case: foreign-key-drop-with-its-column
+-- form: DROP FOREIGN KEY
+-- setup
+CREATE TABLE kids (id int PRIMARY KEY, o2 int, c int, FOREIGN KEY (o2) REFERENCES orgs (id));
+INSERT INTO kids SELECT id, id, 5 FROM orgs;
+-- forward
+ALTER TABLE kids DROP FOREIGN KEY kids_ibfk_1, DROP COLUMN o2;
+
+-- case: foreign-key-drop-then-its-index
+-- form: DROP FOREIGN KEY
+-- setup
+CREATE TABLE kids (id int PRIMARY KEY, o2 int, c int, CONSTRAINT named FOREIGN KEY (o2) REFERENCES orgs (id));
+-- forward
+ALTER TABLE kids DROP FOREIGN KEY named;
+ALTER TABLE kids DROP INDEX named;

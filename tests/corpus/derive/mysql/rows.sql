@@ -10,6 +10,20 @@ INSERT INTO users (id, email, name, age) VALUES (70, 'new@acme.example', 'Nëw',
 -- forward
 INSERT INTO users SET email = 'counted', org_id = (SELECT min(id) FROM orgs);
 
+-- case: delete-number-zero
+-- form: DELETE
+-- states: rows
+-- expect: held has the number 0
+-- setup
+SET sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO');
+CREATE TABLE counts (id int AUTO_INCREMENT PRIMARY KEY, note text);
+INSERT INTO counts VALUES (0, 'none'), (1, 'one');
+SET sql_mode = DEFAULT;
+-- forward
+DELETE FROM counts WHERE id = 0;
+-- since
+INSERT INTO counts (note) VALUES ('new');
+
 -- case: insert-select
 -- form: INSERT … SELECT
 -- states: rows nulls

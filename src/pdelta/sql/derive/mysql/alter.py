@@ -6,7 +6,7 @@ from typing import Final
 
 from pdelta.sql.derive.mysql import columns, definition
 from pdelta.sql.derive.mysql.draft import Change, Delta, Turn
-from pdelta.sql.derive.mysql.schema import SPECIAL_INDEXES, add_index, first_column, refuse_key
+from pdelta.sql.derive.mysql.schema import SPECIAL_INDEXES, add_index, first_column, own_index_goes, refuse_key
 from pdelta.sql.derive.mysql.text import (
     MARIADB,
     UNCUT,
@@ -76,6 +76,9 @@ def _undo(table: Name, last_first: Sequence[Change]) -> str:
         parts.insert(0, (Turn.INDEX, columns.indexes(table, dropped)))
         others = [change.index for change in last_first if change.index]
         parts.append((Turn.KEY, definition.checks_about(table, dropped, others)))
+    if keys := [change.key for change in last_first if change.key]:
+        gone = [change.index for change in last_first if change.index]
+        parts.append((Turn.INDEX, definition.own_again(table, keys, gone)))
     return joined(text for _, text in sorted(parts, key=lambda part: part[0]))
 
 
@@ -183,7 +186,7 @@ def _add_constraint(table: Name, reader: MysqlReader) -> Change:
     first = first_column(reader)
     reader.skip_to_comma()
     if kind == "PRIMARY":
-        return _add_key(table, reader, start)
+        return _add_key(table, reader, start, first)
     if name is None:
         raise RefusedError(_UNNAMED, _NAME_IT)
     if kind == "UNIQUE":
@@ -195,13 +198,24 @@ def _add_constraint(table: Name, reader: MysqlReader) -> Change:
     # The server makes an index of the key's name where there is none that will do.
     made = when(f"EXISTS (SELECT 1 FROM {index})", said(f"DROP INDEX {name} ON {table};"))
     return Change(
-        before=(guard(f"CASE WHEN EXISTS (SELECT 1 FROM {index}) THEN {taken} END"),),
+        before=(
+            guard(
+                f"CASE WHEN EXISTS (SELECT 1 FROM {index}) THEN {taken}"
+                f" WHEN {own_index_goes(table, first)} THEN {_gone(table)} END"
+            ),
+        ),
         late=joined([said(f"ALTER TABLE {table} DROP FOREIGN KEY {name};"), made]),
         turn=Turn.ADDED_KEY,
     )
 
 
-def _add_key(table: Name, reader: MysqlReader, start: int) -> Change:
+def _gone(table: Name) -> str:
+    return literal(
+        f"an index of a foreign key of {table.name} may go, and would not come back: make one by name before"
+    )
+
+
+def _add_key(table: Name, reader: MysqlReader, start: int, first: Name | None) -> Change:
     """Refused where a column can be NULL: the key forbids that, and dropping it does not allow it again."""
     names = [
         literal(token.text.strip('`"'))
@@ -212,7 +226,8 @@ def _add_key(table: Name, reader: MysqlReader, start: int) -> Change:
     why = literal(f"columns of the key of {table.name} can be NULL: make them NOT NULL first")
     question = (
         f"CASE WHEN EXISTS (SELECT 1 FROM information_schema.columns WHERE {same_table(table)} AND is_nullable = 'YES'"
-        f" AND column_name IN ({', '.join(names)})) THEN {why} END"
+        f" AND column_name IN ({', '.join(names)})) THEN {why}"
+        f" WHEN {own_index_goes(table, first)} THEN {_gone(table)} END"
     )
     dropped = said(f"ALTER TABLE {table} DROP PRIMARY KEY;")
     return Change(before=(guard(question),), undo=dropped, turn=Turn.ADDED_KEY)
@@ -236,7 +251,8 @@ def _drop(delta: Delta, table: Name, reader: MysqlReader) -> Change:
         return Change(before=fit, undo=definition.named_index(table, name), turn=Turn.INDEX, index=name)
     if reader.take("FOREIGN", "KEY"):
         reader.take("IF", "EXISTS")
-        return Change(before=(UNCUT,), undo=definition.foreign_key(table, reader.plain_name()), turn=Turn.KEY)
+        name = reader.plain_name()
+        return Change(before=(UNCUT,), undo=definition.foreign_key(table, name), turn=Turn.KEY, key=name)
     if reader.take_one("CONSTRAINT", "CHECK"):
         reader.take("IF", "EXISTS")
         name = reader.plain_name()
@@ -244,7 +260,7 @@ def _drop(delta: Delta, table: Name, reader: MysqlReader) -> Change:
         held = [definition.check(table, name), definition.foreign_key(table, name), definition.named_index(table, name)]
         unfit = guard(f"CASE{definition.unfit_checks(table, f'k.constraint_name = {literal(name.name)}')} END")
         before = (*definition.fit_index(table, name), unfit)
-        return Change(before=before, undo=joined(held), turn=Turn.KEY, index=name)
+        return Change(before=before, undo=joined(held), turn=Turn.KEY, index=name, key=name)
     if reader.word in {"PARTITION", "SYSTEM", "PERIOD"}:
         raise RefusedError(f"DROP {reader.word} is not derived")
     reader.take("COLUMN")

@@ -161,8 +161,8 @@ def _replaced(table: Name, dropped: Sequence[Name]) -> str:
     A foreign key may need it. Where all of its columns are among those that were dropped, nothing is left.
     """
     index = _index()
-    gone = f"s.column_name IN ({', '.join(literal(column.name) for column in dropped)})"
-    left = f"CASE WHEN min({gone}) THEN '' ELSE concat('DROP INDEX ', {index.name}, ', ') END"
+    gone = f"s.column_name IN ({', '.join(literal(column.name) for column in dropped) or 'NULL'})"
+    left = f"CASE WHEN coalesce(min({gone}), 0) THEN '' ELSE concat('DROP INDEX ', {index.name}, ', ') END"
     mariadb = said(
         "CREATE OR REPLACE ",
         (index.kind,),
@@ -223,6 +223,48 @@ def indexes(table: Name, condition: str, *, dropped: Sequence[Name] = ()) -> str
         f"(SELECT {text} AS text, max(s.index_name) AS name"
         f" FROM information_schema.statistics s WHERE {where} AND s.index_name <> 'PRIMARY' AND {condition}"
         " GROUP BY s.index_name) i"
+    )
+    return each("i.text", inner, "i.name")
+
+
+def is_of_a_key(table: Name, *names: Name) -> str:
+    """Give the condition that an index, whose rows are called ``s``, may be one that the server made for a foreign key.
+
+    It has just the columns of one. Such an index goes where a later one will do, and the catalogue does not tell it.
+
+    Args:
+        table: Whose.
+        names: The foreign keys that are meant; none for all of them.
+    """
+    keys = f"{same_table(table, column='u.table_name')} AND u.referenced_table_name IS NOT NULL"
+    if names:
+        keys += f" AND u.constraint_name IN ({', '.join(literal(name.name) for name in names)})"
+    mine = f"{same_table(table, column='y.table_name')} AND y.index_name = s.index_name"
+    columns = "group_concat({} ORDER BY {})"
+    of_key = columns.format("u.column_name", "u.ordinal_position")
+    of_index = columns.format("y.column_name", "y.seq_in_index")
+    return (
+        f"s.non_unique = 1 AND EXISTS (SELECT 1 FROM information_schema.key_column_usage u WHERE {keys}"
+        f" GROUP BY u.constraint_name HAVING {of_key} = (SELECT {of_index} FROM information_schema.statistics y"
+        f" WHERE {mine}))"
+    )
+
+
+def own_again(table: Name, keys: Sequence[Name], dropped: Sequence[Name]) -> str:
+    """Give the expression of what makes the indexes of foreign keys anew before these come back.
+
+    With them the server would make others in the place of those that it has made itself, of other names.
+
+    Args:
+        table: Whose.
+        keys: The foreign keys.
+        dropped: Indexes that are not there by then.
+    """
+    where = f"{same_table(table, column='s.table_name')} AND {is_of_a_key(table, *keys)}"
+    named = ", ".join(literal(name.name) for name in (*keys, *dropped))
+    inner = (
+        f"(SELECT {_replaced(table, ())} AS text, max(s.index_name) AS name FROM information_schema.statistics s"
+        f" WHERE {where} AND s.index_name NOT IN ({named}) GROUP BY s.index_name) i"
     )
     return each("i.text", inner, "i.name")
 

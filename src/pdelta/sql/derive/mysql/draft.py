@@ -43,6 +43,7 @@ class Change(msgspec.Struct, frozen=True):
         adds: A column that is added.
         drops: A column that is dropped.
         index: An index that is dropped.
+        key: A foreign key that is dropped.
     """
 
     before: tuple[str, ...] = ()
@@ -61,6 +62,7 @@ class Change(msgspec.Struct, frozen=True):
     adds: Name | None = None
     drops: Name | None = None
     index: Name | None = None
+    key: Name | None = None
 
 
 class Fresh(msgspec.Struct):

@@ -24,6 +24,7 @@ from pdelta.sql.derive.mysql.text import (
     key_is_calculated,
     listed,
     literal,
+    one,
     primary_parts,
     quoted_name,
     said,
@@ -288,12 +289,20 @@ class _Keeping:
         if self._only_adds:
             yield from (self._pointed_to(), went)
         elif self._verb == "DELETE":
-            yield from (again, came)
+            yield from (self._counted(), again, came)
         else:
             moves = self._moves() if self._verb == "UPDATE" else "true"
-            yield when(moves, joined([self._pointed_to(), again, went]))
+            yield when(moves, joined([self._counted(), self._pointed_to(), again, went]))
             yield became
             yield when(moves, came)
+
+    def _counted(self) -> str:
+        """Give the expression of the guard that no row comes back to which the server would give another number."""
+        table = self._table
+        why = literal(f"a row of {table.name} has the number 0, for which the server would take the next")
+        where = f"{same_table(table, column='k.table_name')} AND k.extra LIKE '%auto_increment%'"
+        zero = said(f"{GUARD} SELECT CASE WHEN EXISTS (SELECT 1 FROM {self._old} x WHERE x.", (COLUMN,), " = 0)")
+        return one(joined([zero, literal(f" THEN {why} END;")]), f"information_schema.columns k WHERE {where}")
 
     def _pointed_to(self) -> str:
         """Give the expression of guards: no other row goes with one that goes, or is changed with it."""

@@ -99,6 +99,15 @@ def first_column(reader: MysqlReader) -> Name | None:
     return Name(unquoted(first)) if first.kind in reader.names else None
 
 
+def own_index_goes(table: Name, first: Name | None) -> str:
+    """Give the condition that an index which begins with this column may take the place of a foreign key's own."""
+    if first is None:
+        return "false"
+    where = f"{same_table(table, column='s.table_name')} AND {definition.is_of_a_key(table)}"
+    same = f"s.seq_in_index = 1 AND s.column_name = {literal(first.name)}"
+    return f"EXISTS (SELECT 1 FROM information_schema.statistics s WHERE {where} AND {same})"
+
+
 def add_index(table: Name, name: Name, first: Name | None, *, missing_ok: bool) -> Change:
     """Drop an index; and bring back that of a foreign key, which the server drops where a new one will do.
 
@@ -108,16 +117,9 @@ def add_index(table: Name, name: Name, first: Name | None, *, missing_ok: bool) 
         first: The column that it begins with; None for an expression.
         missing_ok: Whether nothing happens where there is one of that name.
     """
-    own = (
-        "EXISTS (SELECT 1 FROM information_schema.key_column_usage u WHERE u.table_schema = database()"
-        " AND u.table_name = s.table_name AND u.constraint_name = s.index_name AND u.referenced_table_name IS NOT NULL)"
-    )
-    where = same_table(table, column="s.table_name")
     why = literal(f"an index of a foreign key of {table.name} may go, and is brought back by MariaDB alone")
-    same = f"s.seq_in_index = 1 AND s.column_name = {literal(first.name)}" if first else "false"
-    found = f"EXISTS (SELECT 1 FROM information_schema.statistics s WHERE {where} AND {same} AND {own})"
-    question = f"CASE WHEN NOT {MARIADB} AND {found} THEN {why} END"
-    own_before = when(MARIADB, definition.indexes(table, own))
+    question = f"CASE WHEN NOT {MARIADB} AND {own_index_goes(table, first)} THEN {why} END"
+    own_before = when(MARIADB, definition.indexes(table, definition.is_of_a_key(table)))
     text = joined([own_before, said(f"DROP INDEX {name} ON {table};")])
     if missing_ok:
         text = when(f"NOT EXISTS (SELECT 1 FROM {index_rows(table, name)})", text)
