@@ -1,5 +1,6 @@
 """What deriving a reverse says without any database: pieces, refusals, names."""
 
+import re
 import subprocess
 import sys
 
@@ -126,3 +127,11 @@ def test_derive_when_names_are_hostile_then_every_piece_and_its_undo_is_one_stat
                 assert len(list(split(one, dialect))) == 1
             for undo in filter(None, (piece.undo, piece.late_undo)):
                 assert len(list(split(f"SELECT ({undo}\n)", dialect))) == 1
+
+
+def test_derive_when_several_views_are_dropped_then_the_guards_name_them_in_their_order() -> None:
+    """In whatever order a set has them, the same delta would be another in the next process."""
+    names = [f"v_{number}" for number in range(8)]
+    (piece,) = derive(split(f"DROP VIEW {', '.join(names)}", Dialect.MYSQL), Dialect.MYSQL, delta="delta").pieces
+    for name, text in zip(names, piece.before, strict=True):
+        assert re.findall(r"locate\('`(v_\d)`'", text) == [other for other in names if other != name]

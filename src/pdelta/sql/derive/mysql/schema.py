@@ -148,7 +148,9 @@ def drop(delta: Delta, statement: Statement) -> list[Change]:
         return [Change(before=definition.fit_index(table, names[0]), undo=definition.named_index(table, names[0]))]
     if kind == "VIEW":
         undo = joined(definition.view(name) for name in reversed(names))
-        before = [text for name in names for text in definition.fit_view(name, *(set(names) - {name}))]
+        before = [
+            text for name in names for text in definition.fit_view(name, *(other for other in names if other != name))
+        ]
         return [Change(before=tuple(before), undo=undo)]
     return [_parked(delta, name, missing_ok=missing_ok) for name in names]
 
