@@ -141,7 +141,7 @@ def _drop_question(table: Name, column: Name) -> str:
         f" WHEN c.extra LIKE '%auto_increment%' THEN {literal(f'{shown} counts by itself')}"
         f" WHEN {key_is_calculated(table)} THEN {literal(f'the primary key of {table.name} is calculated from others')}"
         f"{definition.unfit(shown)}"
-        f" WHEN NOT {MARIADB} AND c.extra LIKE '%DEFAULT_GENERATED%' AND locate('`', c.column_default) > 0 THEN"
+        f" WHEN {definition.LATER} AND locate('`', c.column_default) > 0 THEN"
         f" {literal(f'the default of {shown} is made of other columns')}"
         f" WHEN NOT {MARIADB} AND c.data_type IN ({_SPATIAL}) THEN"
         f" {literal(f'{shown} is spatial, and of which system is not brought back')}"

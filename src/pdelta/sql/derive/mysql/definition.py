@@ -27,11 +27,12 @@ _QUOTE: Final = "replace({}, _utf8mb4 x'5c27', '''')"
 """MySQL gives expressions of columns and checks with a backslash before each of their quotes."""
 _WIDE: Final = "length(coalesce({0}, '')) <> char_length(coalesce({0}, ''))"
 _GENERATED: Final = by_server("c.generation_expression", _QUOTE.format("c.generation_expression"))
-_LATER: Final = f"(NOT {MARIADB} AND c.extra LIKE '%DEFAULT_GENERATED%')"
-_GIVEN: Final = f"CASE WHEN {_LATER} THEN {_QUOTE.format('c.column_default')} ELSE c.column_default END"
+LATER: Final = f"(NOT {MARIADB} AND c.extra LIKE '%DEFAULT_GENERATED%')"
+"""The condition that a column's default is an expression, which MySQL alone tells apart."""
+_GIVEN: Final = f"CASE WHEN {LATER} THEN {_QUOTE.format('c.column_default')} ELSE c.column_default END"
 DEFAULT: Final = (
-    f"CASE WHEN {MARIADB} OR c.data_type IN ('bit', 'binary', 'varbinary') OR ({_LATER}"
-    f" AND c.column_default LIKE 'CURRENT_TIMESTAMP%') THEN c.column_default WHEN {_LATER} THEN"
+    f"CASE WHEN {MARIADB} OR c.data_type IN ('bit', 'binary', 'varbinary') OR ({LATER}"
+    f" AND c.column_default LIKE 'CURRENT_TIMESTAMP%') THEN c.column_default WHEN {LATER} THEN"
     f" concat('(', {_GIVEN}, ')') ELSE {quoted_value('c.column_default')} END"
 )
 """The expression of a column's default, where that is not NULL: MySQL gives values without their quotes."""
@@ -96,10 +97,10 @@ _LOST: Final = (
     # The catalogue knows no letters of four bytes, and MySQL's garbles all but ASCII's in expressions.
     "locate('?', concat(c.column_type, coalesce(c.generation_expression, ''))) > 0"
     f" OR (NOT {MARIADB} AND (locate('?', coalesce(c.column_default, '')) > 0"
-    f" OR {_WIDE.format('c.generation_expression')} OR ({_LATER} AND {_WIDE.format('c.column_default')})))"
+    f" OR {_WIDE.format('c.generation_expression')} OR ({LATER} AND {_WIDE.format('c.column_default')})))"
 )
 _CUT: Final = (
-    f"NOT {MARIADB} AND c.data_type IN ('binary', 'varbinary') AND c.column_default IS NOT NULL AND NOT {_LATER}"
+    f"NOT {MARIADB} AND c.data_type IN ('binary', 'varbinary') AND c.column_default IS NOT NULL AND NOT {LATER}"
 )
 
 
@@ -139,15 +140,20 @@ def _index() -> _Index:
     return _Index(kind, quoted_name("max(s.index_name)"), listed, f"concat(')', {comment}, {unused}, ';')")
 
 
-def _created(table: Name) -> str:
-    """Give the expression of the statement that creates an index again, on MariaDB where it is missing by then."""
+def _created(table: Name, *, how: str = "", missing: Sequence[tuple[str]] = ()) -> str:
+    """Give the expression of the statement that creates an index again.
+
+    Args:
+        table: Whose.
+        how: What stands behind CREATE.
+        missing: What stands behind INDEX.
+    """
     index = _index()
-    missing = when(MARIADB, "'IF NOT EXISTS '")
     return said(
-        "CREATE ",
+        f"CREATE {how}",
         (index.kind,),
         "INDEX ",
-        (missing,),
+        *missing,
         (index.name,),
         f" ON {table} (",
         (index.columns,),
@@ -163,15 +169,6 @@ def _replaced(table: Name, dropped: Sequence[Name]) -> str:
     index = _index()
     gone = f"s.column_name IN ({', '.join(literal(column.name) for column in dropped) or 'NULL'})"
     left = f"CASE WHEN coalesce(min({gone}), 0) THEN '' ELSE concat('DROP INDEX ', {index.name}, ', ') END"
-    mariadb = said(
-        "CREATE OR REPLACE ",
-        (index.kind,),
-        "INDEX ",
-        (index.name,),
-        f" ON {table} (",
-        (index.columns,),
-        (index.ending,),
-    )
     mysql = said(
         f"ALTER TABLE {table} ",
         (left,),
@@ -183,13 +180,23 @@ def _replaced(table: Name, dropped: Sequence[Name]) -> str:
         (index.columns,),
         (index.ending,),
     )
-    return when(MARIADB, mariadb, mysql)
+    return when(MARIADB, _created(table, how="OR REPLACE "), mysql)
 
 
-def is_calculated(table: Name, *condition: str) -> str:
-    """Give the condition that an index of a table is made of expressions, which the catalogue gives as no column."""
-    where = " AND ".join((same_table(table, column="s.table_name"), "s.column_name IS NULL", *condition))
+def _created_where_missing(table: Name) -> str:
+    """Give the same for an index that on MariaDB may be there by then; MySQL can't be asked that."""
+    return _created(table, missing=[(when(MARIADB, "'IF NOT EXISTS '"),)])
+
+
+def has_index(table: Name, *conditions: str) -> str:
+    """Give the condition that a table has an index of which all of these are true; its rows are called ``s``."""
+    where = " AND ".join((same_table(table, column="s.table_name"), *conditions))
     return f"EXISTS (SELECT 1 FROM information_schema.statistics s WHERE {where})"
+
+
+def is_calculated(table: Name, condition: str) -> str:
+    """Give the condition that such an index is made of expressions, which the catalogue gives as no column."""
+    return has_index(table, "s.column_name IS NULL", condition)
 
 
 def fit_index(table: Name, name: Name) -> tuple[str, ...]:
@@ -202,11 +209,8 @@ def fit_index(table: Name, name: Name) -> tuple[str, ...]:
 
 
 def is_unfit(table: Name, condition: str) -> str:
-    """Give the condition that the comment of an index holds a backslash."""
-    where = (
-        f"{same_table(table, column='s.table_name')} AND {condition} AND locate(_utf8mb4 x'5c', s.index_comment) > 0"
-    )
-    return f"EXISTS (SELECT 1 FROM information_schema.statistics s WHERE {where})"
+    """Give the condition that the comment of such an index holds a backslash."""
+    return has_index(table, condition, "locate(_utf8mb4 x'5c', s.index_comment) > 0")
 
 
 def indexes(table: Name, condition: str, *, dropped: Sequence[Name] = ()) -> str:
@@ -218,7 +222,7 @@ def indexes(table: Name, condition: str, *, dropped: Sequence[Name] = ()) -> str
         dropped: Columns without which they are there by then, and which they get again.
     """
     where = same_table(table, column="s.table_name")
-    text = _replaced(table, dropped) if dropped else _created(table)
+    text = _replaced(table, dropped) if dropped else _created_where_missing(table)
     inner = (
         f"(SELECT {text} AS text, max(s.index_name) AS name"
         f" FROM information_schema.statistics s WHERE {where} AND s.index_name <> 'PRIMARY' AND {condition}"
@@ -274,7 +278,7 @@ def named_index(table: Name, name: Name) -> str:
 
     A column that was dropped with it may have brought it back already.
     """
-    return one(_created(table), f"{index_rows(table, name)} HAVING count(*) > 0")
+    return one(_created_where_missing(table), f"{index_rows(table, name)} HAVING count(*) > 0")
 
 
 def primary_key(table: Name) -> str:
@@ -376,25 +380,33 @@ def column_clause(table: Name, name: Name, begin: str, *, filled: bool = False) 
     return f"SELECT c.ordinal_position AS place, {text} AS text FROM {column_row(table, name)}"
 
 
-def fit_view(name: Name, *others: Name) -> tuple[str, ...]:
-    """Give the guards before a view goes that is to come back, beside others that come back before it."""
+def fit_view(name: Name, *others: Name) -> str:
+    """Give the guard before a view goes that is to come back, beside others that go with it."""
     # The one server tells it in the comment, the other knows no columns of it then.
-    broken = f"information_schema.tables b WHERE {same_table(name, column='b.table_name')}"
-    broken = f"EXISTS (SELECT 1 FROM {broken} AND b.table_comment LIKE '%references invalid%')"
-    columns = f"information_schema.columns q WHERE {same_table(name, column='q.table_name')}"
-    mine = f"information_schema.views v WHERE {same_table(name, column='v.table_name')}"
+    same = same_table(name, column="b.table_name")
+    told = f"information_schema.tables b WHERE {same} AND b.table_comment LIKE '%references invalid%'"
+    mine, columns = _view_row(name), _view_columns(name)
     escaped = "locate(_utf8mb4 x'5c', v.view_definition) > 0 AND @@sql_mode LIKE '%NO_BACKSLASH_ESCAPES%'"
     unknown = f"EXISTS (SELECT 1 FROM {mine} AND (locate('?', v.view_definition) > 0 OR ({escaped})))"
     stands = " OR ".join(f"locate({literal(str(other))}, v.view_definition) > 0" for other in others) or "false"
-    return (
-        guard(
-            f"CASE WHEN {broken} OR (EXISTS (SELECT 1 FROM {mine}) AND NOT EXISTS (SELECT 1 FROM {columns})) THEN"
-            f" {literal(f'what the view {name.name} stands on is gone by then: drop the view before that')}"
-            f" WHEN {unknown} THEN {literal(f'the view {name.name} {_GARBLED}')}"
-            f" WHEN EXISTS (SELECT 1 FROM {mine} AND ({stands})) THEN"
-            f" {literal(f'the view {name.name} stands on another that is dropped with it: drop each by itself')} END"
-        ),
+    broken = (
+        f"EXISTS (SELECT 1 FROM {told}) OR (EXISTS (SELECT 1 FROM {mine}) AND NOT EXISTS (SELECT 1 FROM {columns}))"
     )
+    return guard(
+        f"CASE WHEN {broken} THEN"
+        f" {literal(f'what the view {name.name} stands on is gone by then: drop the view before that')}"
+        f" WHEN {unknown} THEN {literal(f'the view {name.name} {_GARBLED}')}"
+        f" WHEN EXISTS (SELECT 1 FROM {mine} AND ({stands})) THEN"
+        f" {literal(f'the view {name.name} stands on another that is dropped with it: drop each by itself')} END"
+    )
+
+
+def _view_row(name: Name) -> str:
+    return f"information_schema.views v WHERE {same_table(name, column='v.table_name')}"
+
+
+def _view_columns(name: Name) -> str:
+    return f"information_schema.columns q WHERE {same_table(name, column='q.table_name')}"
 
 
 def view(name: Name) -> str:
@@ -402,9 +414,8 @@ def view(name: Name) -> str:
     user = "substr(v.definer, 1, length(v.definer) - length(substring_index(v.definer, '@', -1)) - 1)"
     host = "substring_index(v.definer, '@', -1)"
     # MySQL's definition has no names of its columns but those that they have by themselves.
-    found = f"information_schema.columns q WHERE {same_table(name, column='q.table_name')}"
     names = f"group_concat({quoted_name('q.column_name')} ORDER BY q.ordinal_position SEPARATOR ', ')"
-    listed = f"coalesce((SELECT concat(' (', {names}, ')') FROM {found}), '')"
+    listed = f"coalesce((SELECT concat(' (', {names}, ')') FROM {_view_columns(name)}), '')"
     return one(
         said(
             "CREATE OR REPLACE ALGORITHM=",
@@ -422,5 +433,5 @@ def view(name: Name) -> str:
             ("CASE v.check_option WHEN 'NONE' THEN '' ELSE concat(' WITH ', v.check_option, ' CHECK OPTION') END",),
             ";",
         ),
-        f"information_schema.views v WHERE {same_table(name, column='v.table_name')}",
+        _view_row(name),
     )

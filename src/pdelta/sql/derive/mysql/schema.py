@@ -78,7 +78,7 @@ def _view(name: Name, *, replaces: bool, missing_ok: bool) -> Change:
     dropped = said(f"DROP VIEW {name};")
     there = f"EXISTS (SELECT 1 FROM information_schema.views WHERE {same_table(name)})"
     if replaces:
-        return Change(before=definition.fit_view(name), undo=when(there, definition.view(name), dropped))
+        return Change(before=(definition.fit_view(name),), undo=when(there, definition.view(name), dropped))
     return Change(undo=when(f"NOT {table_exists(name)}", dropped) if missing_ok else dropped)
 
 
@@ -103,9 +103,8 @@ def own_index_goes(table: Name, first: Name | None) -> str:
     """Give the condition that an index which begins with this column may take the place of a foreign key's own."""
     if first is None:
         return "false"
-    where = f"{same_table(table, column='s.table_name')} AND {definition.is_of_a_key(table)}"
-    same = f"s.seq_in_index = 1 AND s.column_name = {literal(first.name)}"
-    return f"EXISTS (SELECT 1 FROM information_schema.statistics s WHERE {where} AND {same})"
+    begins = f"s.seq_in_index = 1 AND s.column_name = {literal(first.name)}"
+    return definition.has_index(table, definition.is_of_a_key(table), begins)
 
 
 def add_index(table: Name, name: Name, first: Name | None, *, missing_ok: bool) -> Change:
@@ -148,9 +147,7 @@ def drop(delta: Delta, statement: Statement) -> list[Change]:
         return [Change(before=definition.fit_index(table, names[0]), undo=definition.named_index(table, names[0]))]
     if kind == "VIEW":
         undo = joined(definition.view(name) for name in reversed(names))
-        before = [
-            text for name in names for text in definition.fit_view(name, *(other for other in names if other != name))
-        ]
+        before = (definition.fit_view(name, *(other for other in names if other != name)) for name in names)
         return [Change(before=tuple(before), undo=undo)]
     return [_parked(delta, name, missing_ok=missing_ok) for name in names]
 
@@ -185,7 +182,7 @@ def _parked(delta: Delta, name: Name, *, missing_ok: bool) -> Change:
     renamed = f"RENAME TABLE {name} TO {new}"
     return Change(
         before=(guard(question),),
-        # MySQL has no IF EXISTS here.
+        # MySQL has no IF EXISTS here; and a statement that begins with CASE would be read as a block.
         statement=f"concat({when(table_exists(name), literal(renamed), _DO_NOTHING)})" if missing_ok else renamed,
         calculated=missing_ok,
         undo=when(table_exists(name), said(f"RENAME TABLE {new} TO {name};")),
