@@ -20,9 +20,10 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
 }
 """What a file may call an engine."""
 
-_FIELD: Final = re.compile(r'[ \t]*([A-Za-z_]+)=(?:"([^"]*)"|([^\s"]+))(?=[ \t]|\Z)')
-_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
-_RULE: Final = re.compile(r"[a-z][a-z-]*")
+# Compiled with the first header that there is: most files have none.
+_FIELD: Final = r'[ \t]*([A-Za-z_]+)=(?:"([^"]*)"|([^\s"]+))(?=[ \t]|\Z)'
+_ID: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}"
+_RULE: Final = r"[a-z][a-z-]*"
 _ALLOW: Final = 'write allow="RULE,RULE: why", with rules as pdelta sql lint names them'
 _REPLACES: Final = 'write replaces="TOOL:VERSION; TOOL:VERSION", with versions as that tool\'s table has them'
 
@@ -80,7 +81,7 @@ def read_header(header: Header, text: str, line: int) -> Header:
     text = text.rstrip()
     said: dict[str, Any] = {}
     while at < len(text):
-        found = _FIELD.match(text, at)
+        found = re.compile(_FIELD).match(text, at)
         if found is None:
             raise ScriptError(
                 f"the header can't be read from {text[at:].strip()[:40]!r} on",
@@ -118,7 +119,7 @@ def _check(header: Header, line: int) -> None:
 
 
 def _id(value: str, key: str, line: int) -> str:
-    if not _ID.fullmatch(value):
+    if not re.fullmatch(_ID, value):
         raise ScriptError(
             f"the header's {key} has {value!r}, which is no id",
             line=line,
@@ -172,7 +173,7 @@ def _phase(value: str, key: str, line: int) -> Phase:
 def _allowance(value: str, key: str, line: int) -> tuple[Allowance]:
     rules, colon, reason = value.partition(":")
     names = tuple(name.strip() for name in rules.split(","))
-    if not all(_RULE.fullmatch(name) for name in names):
+    if not all(re.fullmatch(_RULE, name) for name in names):
         raise ScriptError(f"the header's {key} has {rules.strip()!r}, which names no rules", line=line, hint=_ALLOW)
     if not colon or not reason.strip():
         raise ScriptError(f"the header's {key} gives no reason", line=line, hint=_ALLOW)

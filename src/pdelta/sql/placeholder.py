@@ -17,7 +17,7 @@ from pdelta.sql.order import SUFFIX
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Dialect, Kind, Mode, Token
 
-_NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_NUMBER: Final = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _JOINS: Final = frozenset({Kind.WORD, Kind.NUMBER, Kind.STRING, Kind.QUOTED, Kind.PLACEHOLDER})
 """What would become one token with a value that it touches."""
 _CHANGES_WHAT_FOLLOWS: Final = frozenset("-&")
@@ -156,7 +156,7 @@ def quoted(value: str, form: Form, dialect: Dialect, *, modes: frozenset[Mode] =
         case Form.NAME:
             return _identifier(value, dialect)
         case Form.NUMBER:
-            if not _NUMBER.fullmatch(value):
+            if not re.fullmatch(_NUMBER, value):
                 raise ValueError(f"is {value!r}, which is no number")
             return value
         case _:

@@ -6,13 +6,15 @@ the end of that. Called by ``session``.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pdelta.databases.postgresql.connection import Connection, Result
 from pdelta.databases.postgresql.layout import Layout
 from pdelta.databases.postgresql.ledger import Place
 from pdelta.databases.postgresql.script import Line, Role, enter, roll_back
-from pdelta.sql.catalogue import Catalogue
+
+if TYPE_CHECKING:
+    from pdelta.sql.catalogue import Catalogue
 
 MEET: Final = "SELECT current_setting('server_version_num')::int, pg_backend_pid()"
 """What must be known of a connection before anything is asked about on it."""
@@ -56,7 +58,7 @@ class Inquiry:
         self._connection, self._version = connection, version
         self._is_ours, self.is_kept = backend == connection.backend, False
 
-    def about(self, tenants: Sequence[str]) -> tuple[str, Callable[[Any], Mapping[str, Catalogue]]]:
+    def about(self, tenants: Sequence[str]) -> "tuple[str, Callable[[Any], Mapping[str, Catalogue]]]":
         """Give the question about these tenants, of the connection that was met last, and what reads the answer."""
         from pdelta.databases.catalogue import postgresql
 

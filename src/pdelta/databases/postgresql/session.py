@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
-from zlib import crc32
 
 from pdelta.databases.base import Glance, Work
 from pdelta.databases.postgresql import catalogue, failure, ledger
@@ -27,11 +26,11 @@ from pdelta.databases.postgresql.transaction import Limits, Transaction, record_
 from pdelta.databases.postgresql.writing import Series, stamp_lines, write, written
 from pdelta.databases.series import one_by_one
 from pdelta.errors import Cause, DatabaseError, PdeltaError, ScriptError
-from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head
 
 if TYPE_CHECKING:
     from pdelta.databases.rows import RowsAsked
+    from pdelta.sql.catalogue import Catalogue
 
 TENANTS_A_CONNECTION: Final = 1000
 """A backend remembers every table that it has met: measured, 21 MB after 1,000 tenants. Then it is let go."""
@@ -360,7 +359,7 @@ class PostgresqlSession:
         ((text,),) = self.query(tenant, catalogue.versions(tenant if self._layout.by_schema else "", names))
         return str(text)
 
-    def made_of(self, tenants: Sequence[str]) -> tuple[str, Callable[[Any], Mapping[str, Catalogue]]]:
+    def made_of(self, tenants: Sequence[str]) -> "tuple[str, Callable[[Any], Mapping[str, Catalogue]]]":
         """Give a SELECT of all that schemas, or a database, hold, and what reads it.
 
         Raises:
@@ -533,6 +532,8 @@ class PostgresqlSession:
 
 def _number(tenant: str) -> int:
     """Give the number of a tenant that our advisory locks have."""
+    from zlib import crc32
+
     return crc32(tenant.encode()) - (1 << 31)
 
 

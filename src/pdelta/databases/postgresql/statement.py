@@ -21,10 +21,9 @@ _ENDS: Final = frozenset({"COMMIT", "END", "ABORT", "BEGIN", "START"})
 _NOT_FOR_THE_SESSION: Final = frozenset({"LOCAL", "CONSTRAINTS", "TRANSACTION"})
 _KEPT: Final = frozenset({"PREPARE", "LISTEN", "DECLARE", "LOAD", "RESET", "DISCARD"})
 _TEMPORARY: Final = frozenset({"TEMP", "TEMPORARY"})
-_IN_A_BODY: Final = re.compile(
-    r"\b(?:set|reset|prepare|listen|set_config|pg_(?:try_)?advisory_lock\w*)\b", re.IGNORECASE
-)
-_TEMPORARY_IN_A_BODY: Final = re.compile(r"\btemp(?:orary)?\b", re.IGNORECASE)
+# Compiled with the first body that there is.
+_IN_A_BODY: Final = r"(?i)\b(?:set|reset|prepare|listen|set_config|pg_(?:try_)?advisory_lock\w*)\b"
+_TEMPORARY_IN_A_BODY: Final = r"(?i)\btemp(?:orary)?\b"
 _SHORT: Final = 16_384
 _CALLS: Final = re.compile(r"SET_CONFIG|PG_(?:TRY_)?ADVISORY_LOCK\w*")
 
@@ -112,7 +111,7 @@ def _leaves(statement: "Statement") -> bool:
         (first == "SET" and second not in _NOT_FOR_THE_SESSION)
         or first in _KEPT
         or any(_CALLS.fullmatch(token.word) for token in statement.tokens)
-        or (first == "DO" and any(_IN_A_BODY.search(token.text) for token in statement.tokens))
+        or (first == "DO" and any(re.search(_IN_A_BODY, token.text) for token in statement.tokens))
     )
 
 
@@ -120,7 +119,7 @@ def _makes_temporary(statement: "Statement") -> bool:
     first, *_ = _words(statement)
     return any(token.word in _TEMPORARY or token.word.startswith("PG_TEMP") for token in statement.tokens) or (
         first == "DO"
-        and any(token.kind is Kind.STRING and _TEMPORARY_IN_A_BODY.search(token.text) for token in statement.tokens)
+        and any(token.kind is Kind.STRING and re.search(_TEMPORARY_IN_A_BODY, token.text) for token in statement.tokens)
     )
 
 

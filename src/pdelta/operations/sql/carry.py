@@ -15,7 +15,6 @@ from pdelta.model.operation import Standing
 from pdelta.operations.sql.lanes import Job, standing_of
 from pdelta.operations.sql.reckon import head_after, remaining, standing
 from pdelta.operations.sql.stamped import edited_by_hand, lacking
-from pdelta.operations.sql.stepwise import Stepwise
 from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.versions import along, history_of
 from pdelta.operations.sql.work import CHECK, Workshop, lock_timeout_ms, segments
@@ -359,6 +358,8 @@ class Carrier:
                 return [*rows, found]
             if failing:
                 raise GuardError(f"{task.tenant}: {move.id}: {CHECK}: {failing}; nothing was changed there")
+        from pdelta.operations.sql.stepwise import Stepwise  # few deltas are, and it brings what tells where they stand
+
         stepwise = Stepwise(
             self._database,
             self._workshop,

@@ -22,7 +22,7 @@ _TOLD_S: Final = 0.05
 """How old good news may become: to wake who waits for them at each tenant would cost a tenth of a roll-out."""
 _WORTH_A_SESSION: Final = 16
 """Jobs that one session does as fast as another connects; for fewer the others wait a moment, as they may be long."""
-_LATER_S: Final = 0.01
+_LATER_S: Final = 0.03
 _BRIEF_S: Final = 0.05
 """How long jobs may take that a session takes at once: for so long a roll-out does not stop where it is halted."""
 _GRACE_S: Final = 0.05

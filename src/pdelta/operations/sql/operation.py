@@ -1,7 +1,7 @@
 """The five verbs for SQL deltas, of one tenant or of a whole fleet."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -17,8 +17,7 @@ from pdelta.model.plan import Step
 from pdelta.model.run import Direction
 from pdelta.model.target import Target
 from pdelta.operations.sql.carry import Carrier
-from pdelta.operations.sql.lanes import Job, Lanes, Patience, Surroundings
-from pdelta.operations.sql.proof import Proof, prove, proved_before
+from pdelta.operations.sql.lanes import Handle, Job, Lanes, Patience, Surroundings
 from pdelta.operations.sql.reckon import (
     Reckoning,
     alone_where_needed,
@@ -28,7 +27,6 @@ from pdelta.operations.sql.reckon import (
     standing,
     versioned,
 )
-from pdelta.operations.sql.rehearsal import Rehearsal
 from pdelta.operations.sql.stamped import edited_by_hand, lacking
 from pdelta.operations.sql.target import KIND, tenant_of
 from pdelta.operations.sql.task import Task
@@ -36,6 +34,9 @@ from pdelta.operations.sql.versions import Histories, histories
 from pdelta.operations.sql.work import Imprint, Limits, Workshop
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way, head_of_rows
 from pdelta.sql.token import Dialect
+
+if TYPE_CHECKING:
+    from pdelta.operations.sql.proof import Proof
 
 RESUMED: Final = "resume"
 """What the change of a delta says that stopped half-way."""
@@ -266,10 +267,7 @@ class SqlOperation:
         standings: list[Standing | PdeltaError] = []
         for step in steps:
             found = read[step.target]
-            if isinstance(found, PdeltaError):
-                standings.append(found)
-            else:
-                standings.append(standing(found[1], self._body(step)[0].moves))
+            standings.append(found if isinstance(found, PdeltaError) else standing(found[1], self._body(step)[0].moves))
         return standings
 
     def compare_all(self, steps: Sequence[Step]) -> Sequence[Standing | PdeltaError]:
@@ -309,13 +307,15 @@ class SqlOperation:
             held = [by_target[target] for target in group]
             yield from self._carry(database, held, Direction.EXECUTE, lambda: False, rehearsing=True)
 
-    def prove_all(self, steps: Sequence[Step]) -> list[Proof]:
+    def prove_all(self, steps: Sequence[Step]) -> "list[Proof]":
         """Try the reverse of every distinct delta once, in the first target that is to get it, and roll it back.
 
         What another target's ledger says is proved is not tried again, as ``proved_before`` tells. What is proved, the
         rows of this run say: of what tenants are made of, in all of them; of their rows, in those in which it was
         tried.
         """
+        from pdelta.operations.sql.proof import prove, proved_before
+
         first: dict[int, Step] = {}
         for step in steps:
             if any(move.way is Way.APPLY for move in self._body(step)[0].moves):
@@ -367,9 +367,14 @@ class SqlOperation:
         def finish(job: Job, error: DatabaseError | None) -> Arrival:
             return _left(tasks[job.number], carrier, database, job.attempt, error)
 
+        handle: Handle = carrier.handle
+        if rehearsing:
+            from pdelta.operations.sql.rehearsal import Rehearsal
+
+            handle = Rehearsal(database, workshop, tasks, carrier, clock).handle
         lanes = Lanes(
             database,
-            handle=Rehearsal(database, workshop, tasks, carrier, clock).handle if rehearsing else carrier.handle,
+            handle=handle,
             finish=finish,
             patience=self._patience,
             batch=batch,

@@ -20,14 +20,10 @@ from pdelta.model.amount import counted
 from pdelta.operations.sql.reckon import head_after
 from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.work import Limits, Workshop
-from pdelta.sql.catalogue import Catalogue
-from pdelta.sql.difference import difference
 from pdelta.sql.ledger import Applied, Head, Way, head_of_rows
 
 LISTED: Final = 100_000
 """Rows that are told one by one where a table's differ; of more is only said that they do."""
-
-_NOTHING: Final = Catalogue.parse(())
 
 _REVERSE: Final = "SELECT reverse FROM pdelta_applied WHERE id = '{}'"
 """An id is letters, digits and a few signs that need no quoting."""
@@ -258,9 +254,13 @@ def _compared(session: Session, workshop: Workshop, parts: Sequence[_Part], limi
             works[place] = msgspec.structs.replace(works[place], asks=(*works[place].asks, text))
         values = session.rehearse(works, (), **limits._asdict())
         if values[0][-1] != values[-1][-1]:
+            from pdelta.sql.catalogue import Catalogue  # few reverses leave one
+            from pdelta.sql.difference import difference
+
+            nothing = Catalogue.parse(())
             held, returned = read(values[0][-1]), read(values[-1][-1])
             differences = {
-                tenant: tuple(one.words for one in difference(found, returned.get(tenant, _NOTHING)))
+                tenant: tuple(one.words for one in difference(found, returned.get(tenant, nothing)))
                 for tenant, found in held.items()
             }
     else:

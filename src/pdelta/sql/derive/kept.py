@@ -7,10 +7,10 @@ part of the name that it had.
 """
 
 import re
-from hashlib import sha256
 from itertools import pairwise
 from typing import Final
 
+from pdelta.sql.sha import sha256_of
 from pdelta.sql.split import Statement
 from pdelta.sql.token import Kind
 
@@ -26,7 +26,7 @@ _SHOWN: Final = 24
 
 def key_of(delta: str) -> str:
     """Give the digits by which a delta's parked and kept things are told from those of others."""
-    return sha256(delta.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    return sha256_of(delta.encode("utf-8", "surrogatepass"))[:10]
 
 
 def may_repeat(statement: Statement) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pdelta.app.sql import gates
+from pdelta.app.sql import gate_command
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -25,10 +25,10 @@ def test_command_when_we_are_stopped_while_it_begins_then_it_is_ended_all_the_sa
             begun.append(self)
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    monkeypatch.setattr(gate_command, "Popen", Interrupted)
     try:
         with pytest.raises(KeyboardInterrupt):
-            gates.command_holds("sleep 300", ["one"])
+            gate_command.command_holds("sleep 300", ["one"])
         assert signal.getsignal(number) is signal.default_int_handler
     finally:
         signal.signal(number, former)
@@ -44,14 +44,14 @@ def test_command_when_a_signal_is_ignored_then_it_stays_so(monkeypatch: pytest.M
             super().__init__(*arguments, **options)
             os.kill(os.getpid(), signal.SIGHUP)
 
-    monkeypatch.setattr(subprocess, "Popen", Hung)
+    monkeypatch.setattr(gate_command, "Popen", Hung)
     former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        assert gates.command_holds("cat > /dev/null", ["one"]) == ""
+        assert gate_command.command_holds("cat > /dev/null", ["one"]) == ""
     finally:
         signal.signal(signal.SIGHUP, former)
 
 
 def test_command_when_it_ends_then_its_words_and_status_tell() -> None:
-    assert gates.command_holds("cat > /dev/null", ["one"]) == ""
-    assert gates.command_holds("cat; exit 3", ["one", "two"]) == "cat; exit 3 ended with 3: two"
+    assert gate_command.command_holds("cat > /dev/null", ["one"]) == ""
+    assert gate_command.command_holds("cat; exit 3", ["one", "two"]) == "cat; exit 3 ended with 3: two"
