@@ -19,12 +19,20 @@ def new_run(context: Context) -> str:
 
 
 @contextmanager
-def open_journal(context: Context, *, durable: bool = True) -> "Iterator[Journal]":
+def open_journal(context: Context, kept: "Journal | None" = None, *, durable: bool = True) -> "Iterator[Journal]":
     """Give the operator's journal.
+
+    Args:
+        context: The command's surroundings.
+        kept: It, where it is open already, and to stay so: whoever opens it reads all that was written lately.
+        durable: Whether what is written survives power loss.
 
     Raises:
         FilesystemError: It can't be opened.
     """
+    if kept is not None:
+        yield kept
+        return
     from pdelta.engine.journal import Journal  # it brings SQLite
 
     with Journal(context.journal, clock=context.clock, durable=durable) as journal:

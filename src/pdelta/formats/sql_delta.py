@@ -14,7 +14,7 @@ from pdelta.formats.sql_header import DIALECTS, Header, read_header
 from pdelta.sql.order import SUFFIX, parse_name
 from pdelta.sql.script import Part, Script, Section
 from pdelta.sql.shape import looks_like_sql
-from pdelta.sql.split import split
+from pdelta.sql.split import statements_of
 from pdelta.sql.token import Dialect, Kind, Mode, Token
 from pdelta.sql.tokens import tokenize
 
@@ -268,7 +268,7 @@ class _Reading:
     def _holds_statements(self, section: Section) -> bool:
         dialect = section.dialect or self._dialect
         try:
-            return bool(list(split(section.text, dialect, modes=self._modes, line=section.line)))
+            return bool(statements_of(section.text, dialect, self._modes, section.line))
         except ScriptError as error:
             if section.part is Part.FORWARD:
                 raise

@@ -150,9 +150,9 @@ class Script(msgspec.Struct, frozen=True):
         section = self.section(part, dialect)
         if section is None:
             return ()
-        from pdelta.sql.split import split
+        from pdelta.sql.split import statements_of
 
-        return tuple(split(section.text, dialect, modes=modes, line=section.line))
+        return statements_of(section.text, dialect, modes, section.line)
 
 
 def digest(statements: "Iterable[Statement]", dialect: Dialect) -> str:

@@ -6,6 +6,7 @@ one statement.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import pairwise
 
 import msgspec
@@ -36,6 +37,16 @@ class Statement(msgspec.Struct, frozen=True):
     def line(self) -> int:
         """The line on which it begins, from 1."""
         return self.tokens[0].line
+
+
+@lru_cache(maxsize=4096)
+def statements_of(text: str, dialect: Dialect, modes: frozenset[Mode], line: int) -> tuple[Statement, ...]:
+    """Give the statements of a section of a delta file; the reader asks for them, and so does who executes them.
+
+    Raises:
+        ScriptError: As ``split``.
+    """
+    return tuple(split(text, dialect, modes=modes, line=line))
 
 
 def split(text: str, dialect: Dialect, *, modes: frozenset[Mode] = frozenset(), line: int = 1) -> Iterator[Statement]:

@@ -5,6 +5,7 @@ is not even imported.
 """
 
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,6 +20,7 @@ from pdelta.sql.ledger import Head
 
 if TYPE_CHECKING:
     from pdelta.app.sql.deltas import Deltas
+    from pdelta.engine.journal import Journal
 
 
 class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,15 +65,20 @@ def apply(options: ApplyOptions, rollout: RolloutOptions, context: Context) -> R
             )
         if not rollout.dry_run:
             fleet.database.prepare()
+        from pdelta.app.runs import open_journal
         from pdelta.app.sql.across import Across
         from pdelta.app.sql.rollout import roll_out
         from pdelta.app.sql.wishes import applying, members_of
 
         deltas = deltas or _learnt(memory, files, fleet, context)
-        with members_of(fleet, deltas, context, options.only):
-            requirements = Across(fleet, deltas, context)
-            outcome = roll_out(fleet, applying(deltas, options), rollout, context, across=requirements)
-        _is_ended(fleet, memory, context)
+        with ExitStack() as stack:
+            # Only what is to be written makes one.
+            journal = stack.enter_context(open_journal(context)) if context.journal.exists() else None
+            with members_of(fleet, deltas, context, options.only):
+                requirements = Across(fleet, deltas, context)
+                wishing = applying(deltas, options)
+                outcome = roll_out(fleet, wishing, rollout, context, across=requirements, journal=journal)
+            _is_ended(fleet, memory, context, journal)
         return outcome
 
 
@@ -102,7 +109,7 @@ def _is_at(glance: Glance | Exception | None, heads: tuple[Head, ...], *, trusti
     return trusting or not glance.advisory
 
 
-def _is_ended(fleet: Fleet, memory: Memory, context: Context) -> bool:
+def _is_ended(fleet: Fleet, memory: Memory, context: Context, kept: "Journal | None" = None) -> bool:
     """Say whether no run on the fleet is open in the journal, and remember it."""
     journal = context.journal
     states = states_of(journal)
@@ -110,7 +117,7 @@ def _is_ended(fleet: Fleet, memory: Memory, context: Context) -> bool:
         return True
     from pdelta.app.sql.rollout import has_open_runs
 
-    if has_open_runs(fleet, context):
+    if has_open_runs(fleet, context, kept):
         return False
     if states_of(journal) == states:
         memory.learn_ended(states)

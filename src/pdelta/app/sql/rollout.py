@@ -81,6 +81,7 @@ def roll_out(
     *,
     backwards: bool = False,
     across: Across | None = None,
+    journal: "Journal | None" = None,
 ) -> RolloutOutcome:
     """Bring every tenant of a fleet to its wish.
 
@@ -91,6 +92,7 @@ def roll_out(
         context: The command's surroundings.
         backwards: Whether servers come last.
         across: What deltas of servers and of tenants require of each other; None for nothing.
+        journal: The operator's, where it is open already.
 
     Raises:
         PreflightError: Something blocks; nothing was changed.
@@ -99,9 +101,9 @@ def roll_out(
     """
     began = time.monotonic()
     if not (options.dry_run or options.rehearse):
-        _end_open_runs(fleet, context)
+        _end_open_runs(fleet, context, journal)
     for _ in range(ATTEMPTS):
-        attempt = _Attempt(fleet, options, context, across)
+        attempt = _Attempt(fleet, options, context, across, journal)
         outcome = attempt.finish(attempt.draft(wishing, backwards=backwards))
         if not outcome.failures or not all(isinstance(result.error, StaleError) for result in outcome.failures):
             break
@@ -163,8 +165,16 @@ def carry_out(fleet: Fleet, planned: Plan, options: RolloutOptions, context: Con
 class _Attempt:
     """One calculation and its execution."""
 
-    def __init__(self, fleet: Fleet, options: RolloutOptions, context: Context, across: Across | None = None) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        options: RolloutOptions,
+        context: Context,
+        across: Across | None = None,
+        journal: "Journal | None" = None,
+    ) -> None:
         self._across = across
+        self._journal = journal
         self._fleet = fleet
         self._options = options
         self._context = context
@@ -385,7 +395,7 @@ class _Attempt:
         context = self._context
         conduct = conduct_for(self._fleet, context)
         try:
-            with open_journal(context) as journal:
+            with open_journal(context, self._journal) as journal:
                 report = execute(
                     planned,
                     {KIND: self._operation},
@@ -449,11 +459,11 @@ def _refuse_unknown_tags(rules: Iterable[WaveRule], section: DatabaseSection, me
             )
 
 
-def _end_open_runs(fleet: Fleet, context: Context) -> None:
+def _end_open_runs(fleet: Fleet, context: Context, kept: "Journal | None" = None) -> None:
     """Close the records of runs on this fleet whose process died; what they left half done is finished first."""
     if not context.journal.exists():
         return
-    with open_journal(context) as journal:
+    with open_journal(context, kept) as journal:
         for run in journal.open_runs():
             if _is_on(journal, run, fleet):
                 operation = operation_for(fleet, run, RolloutOptions(), context)
@@ -472,9 +482,9 @@ def _end_open_runs(fleet: Fleet, context: Context) -> None:
                     fleet.forget()
 
 
-def has_open_runs(fleet: Fleet, context: Context) -> bool:
-    """Say whether the journal holds a run on this fleet that has not ended."""
-    with open_journal(context) as journal:
+def has_open_runs(fleet: Fleet, context: Context, kept: "Journal | None" = None) -> bool:
+    """Say whether the journal, open already or not, holds a run on this fleet that has not ended."""
+    with open_journal(context, kept) as journal:
         return any(_is_on(journal, run, fleet) for run in journal.open_runs())
 
 
