@@ -18,6 +18,7 @@ from pdelta.testing.failpoints import parse_failpoint
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from pdelta.app import runs
 from pdelta.app.sql import compose, fleet, rollout
 from pdelta.cli.main import main
 from pdelta.engine.journal import Journal
@@ -60,13 +61,16 @@ def run() -> int:
         return PassingDatabase(compose.open_database(*arguments, **options), failpoint)
 
     @contextmanager
-    def journal(context: Any, *, durable: bool = True) -> Iterator[Journal]:
+    def journal(context: Any, kept: Journal | None = None, *, durable: bool = True) -> Iterator[Journal]:
+        if kept is not None:
+            yield kept
+            return
         path = context.journal
         with Journal(path, clock=context.clock, durable=durable, failpoint=failpoint) as one:
             yield one
 
     vars(fleet)["open_database"] = opened
-    vars(rollout)["open_journal"] = journal
+    vars(rollout)["open_journal"] = vars(runs)["open_journal"] = journal
     return main(["sql", *sys.argv[2:]])
 
 

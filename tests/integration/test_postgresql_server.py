@@ -23,8 +23,7 @@ def test_lend_when_connections_are_on_their_way_then_these_are_lent_and_only_the
     postgresql: PostgreSQL, pg_database: str
 ) -> None:
     with Server(Address(postgresql.url(pg_database)), application_name="prepared") as server:
-        server.prepare()
-        server.prepare()
+        server.prepare(2)
         lent = [server.lend("") for _ in range(2)]
         pids = [connection.run(SELF)[0].rows[0][0] for connection in lent]
         assert sorted(begun(postgresql, "prepared")) == sorted(pids)
@@ -46,8 +45,8 @@ def test_server_when_nobody_wanted_what_was_begun_then_it_is_closed_with_it(
 
     monkeypatch.setattr(Connection, "close", listen)
     with Server(Address(postgresql.url(pg_database)), application_name="prepared") as server:
-        server.prepare()
-    assert len(closed) == 1
+        server.prepare(3)
+    assert len(closed) == 3
     assert not any(connection.is_open for connection in closed)
 
 
@@ -57,7 +56,7 @@ def test_lend_when_what_was_begun_can_not_be_made_then_whoever_wants_one_is_told
     with Server(Address(postgresql.url(pg_database)), application_name="prepared") as server:
         postgresql.stop()
         try:
-            server.prepare()
+            server.prepare(2)
             with pytest.raises(DatabaseError) as caught:
                 server.lend("")
         finally:
@@ -75,7 +74,7 @@ def test_prepare_when_no_thread_can_be_had_then_whoever_needs_a_connection_makes
     with Server(Address(postgresql.url(pg_database)), application_name="prepared") as server:
         with monkeypatch.context() as without:
             without.setattr(threading.Thread, "start", refuse)
-            server.prepare()
+            server.prepare(1)
         server.lend("").close()
 
 
@@ -92,7 +91,7 @@ def test_lend_when_others_wait_for_what_is_coming_then_they_are_not_waited_for(
 
     monkeypatch.setattr(Server, "connect", slowly)
     with Server(Address(postgresql.url(pg_database)), application_name="prepared") as server:
-        server.prepare()
+        server.prepare(1)
         first: list[Connection] = []
         waiting = threading.Thread(target=lambda: first.append(server.lend("")))
         waiting.start()

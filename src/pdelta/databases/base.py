@@ -18,7 +18,7 @@ What an implementer must do:
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import msgspec
 
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from pdelta.sql.catalogue import Catalogue
     from pdelta.sql.lint.finding import TableSize
     from pdelta.sql.piece import Piece
+
+
+WORTH_A_SESSION: Final = 16
+"""Tenants that one session does as fast as another connects."""
 
 
 class Tenant(msgspec.Struct, frozen=True):
@@ -378,8 +382,8 @@ class Database(Protocol):
         """Give how many sessions a lane may have at once."""
         ...
 
-    def prepare(self) -> None:
-        """Be told that a session will be wanted soon: what it needs first may be made ready meanwhile."""
+    def prepare(self, tenants: int) -> None:
+        """Be told that so many tenants will be worked on soon: what sessions need may be made ready meanwhile."""
         ...
 
     def session(self, lane: str) -> Session:

@@ -139,7 +139,10 @@ class _Crew:
         return bool(self.reason)
 
     def carry(self, steps: Sequence[Step], direction: Direction, wave: Wave | None) -> None:
-        """Carry these steps out together, and record where each target was seen."""
+        """Carry these steps out together, and record where each target was seen.
+
+        What was recorded last is durable with what comes next: the beginning of the next wave, or the end.
+        """
         if not steps:
             return
         operation = fleet_for(self._operations, steps)
@@ -159,7 +162,6 @@ class _Crew:
         if tries_again:
             # Half-way in a failed attempt: back to where it came from, so that the run may end.
             self.carry(tries_again, Direction.REVERSE, wave)
-        self.log.flush()
 
     def finish_turning(self) -> None:
         """Take back what failed half-way before the process died, and was being taken back."""
@@ -184,7 +186,8 @@ class _Crew:
 
     def pass_gates(self, wave: Wave, steps: Sequence[Step]) -> bool:
         """Wait after a wave, then say whether its gates hold."""
-        self.log.flush()
+        if wave.soak_s or wave.gates:
+            self.log.flush()
         if wave.soak_s:
             self._conduct.observer(Event("soak", message=f"{wave.name}: waiting {wave.soak_s:g} s", level="info"))
             self._conduct.sleep(wave.soak_s)

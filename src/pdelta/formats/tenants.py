@@ -57,7 +57,7 @@ def tags_of(section: DatabaseSection, name: str, own: Iterable[str] = ()) -> tup
 
 def values_of(section: DatabaseSection, name: str, own: Mapping[str, str] | None = None) -> dict[str, str]:
     """Give what placeholders stand for in a tenant: its name, its own values, the section's; the later one wins."""
-    values = {NAME_VALUE: name, **(own or {})}
+    values = {NAME_VALUE: name, **own} if own else {NAME_VALUE: name}
     for pattern, given in section.values.items():
         if matches(name, (pattern,)):
             values.update(given)

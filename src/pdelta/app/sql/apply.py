@@ -54,7 +54,8 @@ def apply(options: ApplyOptions, rollout: RolloutOptions, context: Context) -> R
         deltas = None
         if memory.is_empty:
             deltas = _learnt(memory, files, fleet, context)
-        if _has_all(fleet, memory, options) and _is_ended(fleet, memory, context):
+        lacking = _lacking(fleet, memory, options)
+        if not lacking and _is_ended(fleet, memory, context):
             count = len(fleet.tenants)
             return RolloutOutcome(
                 database=fleet.section.name,
@@ -64,13 +65,14 @@ def apply(options: ApplyOptions, rollout: RolloutOptions, context: Context) -> R
                 dry_run=rollout.dry_run,
             )
         if not rollout.dry_run:
-            fleet.database.prepare()
+            fleet.database.prepare(lacking)
         from pdelta.app.runs import open_journal
         from pdelta.app.sql.across import Across
+        from pdelta.app.sql.deltas import deltas_in
         from pdelta.app.sql.rollout import roll_out
         from pdelta.app.sql.wishes import applying, members_of
 
-        deltas = deltas or _learnt(memory, files, fleet, context)
+        deltas = deltas or deltas_in(files, fleet, context)
         with ExitStack() as stack:
             # Only what is to be written makes one.
             journal = stack.enter_context(open_journal(context)) if context.journal.exists() else None
@@ -91,16 +93,20 @@ def _learnt(memory: Memory, files: Files, fleet: Fleet, context: Context) -> "De
     return deltas
 
 
-def _has_all(fleet: Fleet, memory: Memory, options: ApplyOptions) -> bool:
-    """Say whether the head of every tenant is one of those that lack no delta, and have nothing else."""
+def _lacking(fleet: Fleet, memory: Memory, options: ApplyOptions) -> int:
+    """Give of how many tenants the head is none of those that lack no delta, and have nothing else.
+
+    Where no head tells that, as deltas of servers stand in none, it is all of them, and never 0.
+    """
     heads = memory.heads(options.to)
     if not heads:
-        return False
+        return max(1, len(fleet.tenants))
     said = fleet.database.hearsay([tenant.name for tenant in fleet.tenants])
     behind = {name: one for name, one in said.items() if one.head not in heads}
     # Who is said to lack something is believed: its transaction will see. Nobody is believed to have all.
     glances = fleet.look(behind)
-    return all(_is_at(glances.get(tenant.name), heads, trusting=options.trust_stamps) for tenant in fleet.tenants)
+    trusting = options.trust_stamps
+    return sum(not _is_at(glances.get(tenant.name), heads, trusting=trusting) for tenant in fleet.tenants)
 
 
 def _is_at(glance: Glance | Exception | None, heads: tuple[Head, ...], *, trusting: bool) -> bool:

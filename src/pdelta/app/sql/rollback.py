@@ -47,7 +47,7 @@ def roll_back(options: RollbackOptions, rollout: RolloutOptions, context: Contex
     check(options)
     with open_fleet(context, options.database, options.only) as fleet:
         if not rollout.dry_run:
-            fleet.database.prepare()
+            fleet.database.prepare(len(fleet.tenants))
         deltas = read_deltas(fleet, context)
         if options.to or options.run:
             # Who is said to have something is believed: its transaction will see.

@@ -9,7 +9,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from pdelta.databases.base import Glance, Tenant
+from pdelta.databases.base import WORTH_A_SESSION, Glance, Tenant
 from pdelta.databases.postgresql import catalogue
 from pdelta.databases.postgresql.layout import Layout
 from pdelta.databases.postgresql.listing import covers, list_tenants
@@ -160,11 +160,12 @@ class PostgresqlDatabase:
         """Give how many sessions a server may have at once."""
         return self._settings.connections if lane in self._servers else 0
 
-    def prepare(self) -> None:
+    def prepare(self, tenants: int) -> None:
         """Begin to connect, where the tenants share a database."""
+        sessions = min(self._settings.connections, -(-tenants // WORTH_A_SESSION))
         if self._layout.by_schema or self._layout.is_single:
             for server in self._servers.values():
-                server.prepare()
+                server.prepare(sessions)
 
     def session(self, lane: str) -> "PostgresqlSession":
         """Open a session on a server; nothing is connected before it is used."""

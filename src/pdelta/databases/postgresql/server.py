@@ -62,22 +62,32 @@ class Server:
         except ConnectError as error:
             raise failure.unreachable(error, address, database) from error
 
-    def prepare(self) -> None:
-        """Begin to make a connection to the address's database, for who will want to be lent one first."""
-        thread = threading.Thread(target=self._prepare, name=f"connecting to {self.name}", daemon=True)
+    def prepare(self, connections: int) -> None:
+        """Begin to make connections to the address's database, one after the other, for who will want to be lent some.
+
+        The server works on them while we still find out what is to be done.
+        """
+        thread = threading.Thread(
+            target=self._prepare, args=(connections,), name=f"connecting to {self.name}", daemon=True
+        )
         # Where no thread can be had, whoever needs a connection makes it.
         with self._lending, suppress(RuntimeError):
             thread.start()
-            self._coming += 1
+            self._coming += connections
 
-    def _prepare(self) -> None:
+    def _prepare(self, connections: int) -> None:
+        left = connections
         try:
             # Whoever needs one tries again, and tells why there is none.
             with suppress(PdeltaError):
-                self.give_back(self.connect(), "")
+                for _ in range(connections):
+                    self.give_back(self.connect(), "")
+                    with self._lending:
+                        self._coming -= 1
+                    left -= 1
         finally:
             with self._lending:
-                self._coming -= 1
+                self._coming -= left
                 self._lending.notify_all()
 
     def lend(self, database: str) -> Connection:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from pdelta.databases.base import Database, Session
+from pdelta.databases.base import WORTH_A_SESSION, Database, Session
 from pdelta.errors import Cause, DatabaseError, PdeltaError
 from pdelta.model.fleet import Arrival
 from pdelta.model.operation import Standing
@@ -20,9 +20,8 @@ from pdelta.model.operation import Standing
 _AGAIN: Final = frozenset({Cause.BUSY, Cause.LOST})
 _TOLD_S: Final = 0.05
 """How old good news may become: to wake who waits for them at each tenant would cost a tenth of a roll-out."""
-_WORTH_A_SESSION: Final = 16
-"""Jobs that one session does as fast as another connects; for fewer the others wait a moment, as they may be long."""
 _LATER_S: Final = 0.03
+"""How long another session waits where there are few jobs: they may be long."""
 _BRIEF_S: Final = 0.05
 """How long jobs may take that a session takes at once: for so long a roll-out does not stop where it is halted."""
 _GRACE_S: Final = 0.05
@@ -143,7 +142,7 @@ class Lanes:
             self._deferred[lane] = []
             self._under_way[lane] = self._serving[lane] = 0
             for number in range(min(self._database.width(lane), len(waiting))):
-                pause_s = 0.0 if number * _WORTH_A_SESSION < len(waiting) else number * _LATER_S
+                pause_s = 0.0 if number * WORTH_A_SESSION < len(waiting) else number * _LATER_S
                 thread = threading.Thread(target=self._serve, args=(lane, pause_s), name=f"lane {lane}", daemon=True)
                 threads.append(thread)
                 thread.start()
