@@ -309,7 +309,7 @@ def test_step_when_killed_around_it_and_others_change_the_tenant_then_it_is_done
     assert "nothing to do" in desk("apply") if verb == "apply" else desk.states == []
 
 
-@pytest.mark.parametrize("name", ['"Äpfel"', "Äpfel", '"[x]"', '"`q"', '"CaSe"', "t_" + "x" * 70])
+@pytest.mark.parametrize("name", ['"Äpfel"', "Äpfel", '"[x]"', '"`q"', '"CaSe"', r'U&"\00C4pfel"', "t_" + "x" * 70])
 def test_step_when_killed_behind_it_then_it_is_known_by_its_very_name(postgres: Desk, name: str) -> None:
     postgres.write(f"CREATE INDEX CONCURRENTLY {name} ON t (c);", f"DROP INDEX CONCURRENTLY {name};")
     postgres.killed("alone.after:1", "apply")

@@ -3,6 +3,7 @@
 Called by whoever decides which rows of a tenant are worth comparing; what triggers and functions do is not seen.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -53,7 +54,8 @@ def concerned(statement: Statement, dialect: Dialect) -> frozenset[str]:
         if dialect is Dialect.MYSQL and words[place] == "INDEX" and "ON" in words:
             named.append(tokens[_past(words, words.index("ON") + 1)])
     if dialect is Dialect.POSTGRESQL:
-        return frozenset(name for token in named for name in _exact(token))
+        escape = tokens[words.index("UESCAPE") + 1].text[1:2] if "UESCAPE" in words[:-1] else "\\"
+        return frozenset(name for token in named for name in _exact(token, escape))
     names = frozenset(plain(token.text) for token in named)
     return names - {"rename"} if words[0] == "RENAME" and not _swaps(tokens) else names
 
@@ -77,11 +79,27 @@ def _may_name(token: Token) -> bool:
     return token.kind in _NAMES or token.text.startswith('"')
 
 
-def _exact(token: Token) -> tuple[str, ...]:
-    """Give the name that PostgreSQL knows by a token; of a word it folds letters outside ASCII in some encodings."""
+def _exact(token: Token, escape: str) -> tuple[str, ...]:
+    """Give the name that PostgreSQL knows by a token; of a word it folds letters outside ASCII in some encodings.
+
+    Args:
+        token: A name.
+        escape: What begins an escape in ``U&"…"``.
+    """
     if token.kind is not Kind.QUOTED:
         return (token.text.encode().lower().decode(), token.text.lower())
-    return (token.text[1:-1].replace('""', '"'),)
+    opening, _, rest = token.text.partition('"')
+    name = rest[:-1].replace('""', '"')
+    if not opening:
+        return (name,)
+    one = re.escape(escape)
+    # Two of UTF-16 make one letter.
+    found = re.sub(rf"{one}(?:([0-9A-Fa-f]{{4}})|\+([0-9A-Fa-f]{{6}})|({one}))", _letter, name)
+    return (found.encode("utf-16", "surrogatepass").decode("utf-16", "replace"),)
+
+
+def _letter(escaped: re.Match[str]) -> str:
+    return escaped[3] or chr(min(int(escaped[1] or escaped[2], 16), 0x10FFFF))
 
 
 def _past(words: Sequence[str], place: int) -> int:

@@ -51,6 +51,8 @@ def test_concerned_when_a_statement_makes_something_then_its_name_and_else_all(t
         ('"[x]"', {"[x]"}),
         ('"q""x"', {'q"x'}),
         ('"`q"', {"`q"}),
+        (r'U&"d\0061t\+000061""x\\y"', {'data"x\\y'}),
+        (r'u&"\D83D\DE00"', {"\U0001f600"}),
     ],
 )
 def test_concerned_when_it_is_postgresql_then_the_names_that_its_catalogue_has(name: str, expected: set[str]) -> None:
@@ -58,3 +60,8 @@ def test_concerned_when_it_is_postgresql_then_the_names_that_its_catalogue_has(n
     assert concerned(made, Dialect.POSTGRESQL) == {"index", *expected}
     (dropped,) = split(f"DROP INDEX CONCURRENTLY {name}", Dialect.POSTGRESQL)
     assert concerned(dropped, Dialect.POSTGRESQL) == {"drop", "index", "concurrently", *expected}
+
+
+def test_concerned_when_a_name_has_escapes_of_its_own_then_these_count() -> None:
+    (made,) = split("""CREATE TABLE U&"d!0061t\\0061!!" UESCAPE '!' (a int)""", Dialect.POSTGRESQL)
+    assert concerned(made, Dialect.POSTGRESQL) == {"table", r"dat\0061!"}
