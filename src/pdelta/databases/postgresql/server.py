@@ -63,31 +63,25 @@ class Server:
             raise failure.unreachable(error, address, database) from error
 
     def prepare(self, connections: int) -> None:
-        """Begin to make connections to the address's database, one after the other, for who will want to be lent some.
+        """Begin to make connections to the address's database, all at once, for who will want to be lent some.
 
         The server works on them while we still find out what is to be done.
         """
-        thread = threading.Thread(
-            target=self._prepare, args=(connections,), name=f"connecting to {self.name}", daemon=True
-        )
         # Where no thread can be had, whoever needs a connection makes it.
         with self._lending, suppress(RuntimeError):
-            thread.start()
-            self._coming += connections
+            for _ in range(connections):
+                name = f"connecting to {self.name}"
+                threading.Thread(target=self._prepare, name=name, daemon=True).start()
+                self._coming += 1
 
-    def _prepare(self, connections: int) -> None:
-        left = connections
+    def _prepare(self) -> None:
         try:
             # Whoever needs one tries again, and tells why there is none.
             with suppress(PdeltaError):
-                for _ in range(connections):
-                    self.give_back(self.connect(), "")
-                    with self._lending:
-                        self._coming -= 1
-                    left -= 1
+                self.give_back(self.connect(), "")
         finally:
             with self._lending:
-                self._coming -= left
+                self._coming -= 1
                 self._lending.notify_all()
 
     def lend(self, database: str) -> Connection:
