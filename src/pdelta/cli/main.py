@@ -55,7 +55,8 @@ def _leave(status: int) -> None:
     import atexit
 
     threading = sys.modules.get("threading")
-    if threading is not None and any(not one.daemon for one in {*threading.enumerate()} - {threading.main_thread()}):
+    own = threading.main_thread() if threading is not None else None
+    if threading is not None and any(one is not own and not one.daemon for one in threading.enumerate()):
         return
     atexit._run_exitfuncs()  # noqa: SLF001 - what Python does at its own end, and ``multiprocessing`` before it
     try:

@@ -33,8 +33,13 @@ if TYPE_CHECKING:
     from pdelta.sql.piece import Piece
 
 
-WORTH_A_SESSION: Final = 16
+_WORTH_A_SESSION: Final = 16
 """Tenants that one session does as fast as another connects."""
+
+
+def worth_sessions(tenants: int) -> int:
+    """Give on how many sessions so many tenants are worked on at once, where that is not limited."""
+    return -(-tenants // _WORTH_A_SESSION)
 
 
 class Tenant(msgspec.Struct, frozen=True):

@@ -51,6 +51,8 @@ def missing_names(section: DatabaseSection, found: Iterable[str]) -> tuple[str, 
 
 def tags_of(section: DatabaseSection, name: str, own: Iterable[str] = ()) -> tuple[str, ...]:
     """Give a tenant's tags: its own, then those that the section gives it, each once."""
+    if not section.tags and not own:
+        return ()
     given = (tag for tag, patterns in section.tags.items() if matches(name, patterns))
     return tuple(dict.fromkeys((*own, *given)))
 

@@ -5,7 +5,7 @@ is not even imported.
 """
 
 import time
-from contextlib import ExitStack
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -73,9 +73,8 @@ def apply(options: ApplyOptions, rollout: RolloutOptions, context: Context) -> R
         from pdelta.app.sql.wishes import applying, members_of
 
         deltas = deltas or deltas_in(files, fleet, context)
-        with ExitStack() as stack:
-            # Only what is to be written makes one.
-            journal = stack.enter_context(open_journal(context)) if context.journal.exists() else None
+        # Only what is to be written makes one.
+        with open_journal(context) if context.journal.exists() else nullcontext() as journal:
             with members_of(fleet, deltas, context, options.only):
                 requirements = Across(fleet, deltas, context)
                 wishing = applying(deltas, options)

@@ -177,8 +177,11 @@ def chosen(tenants: Sequence[Tenant], only: Sequence[str]) -> tuple[Tenant, ...]
 
 def _described(section: DatabaseSection, tenant: Tenant) -> Tenant:
     """Give a tenant with what the project file says of it."""
-    tags = tags_of(section, tenant.name, tenant.tags) if section.tags else tenant.tags
-    return Tenant(tenant.name, tags, tenant.size, values_of(section, tenant.name, tenant.values))
+    return msgspec.structs.replace(
+        tenant,
+        tags=tags_of(section, tenant.name, tenant.tags),
+        values=values_of(section, tenant.name, tenant.values),
+    )
 
 
 def _is_meant(tenant: Tenant, word: str) -> bool:

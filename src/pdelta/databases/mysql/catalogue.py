@@ -6,13 +6,13 @@ without a temporary table, of which ``information_schema`` takes one or more for
 
 import re
 from collections.abc import Collection, Iterator
-from hashlib import sha256
 from typing import Final
 
 from pdelta.databases.mysql.connection import MysqlConnection
 from pdelta.databases.mysql.quoting import literal, name
 from pdelta.errors import Cause, DatabaseError
 from pdelta.sql.naming import plain
+from pdelta.sql.sha import sha256_of
 
 _COUNTED: Final = re.compile(r" AUTO_INCREMENT=\d+")
 _QUOTED: Final = re.compile(r"`(?:[^`]|``)*`")
@@ -84,7 +84,7 @@ def fingerprint(connection: MysqlConnection, tenant: str, names: Collection[str]
     finally:
         if connection.is_open:
             connection.run(_AS_BEFORE, about=tenant)
-    return sha256(repr(told).encode()).hexdigest()
+    return sha256_of(repr(told).encode())
 
 
 def _made(connection: MysqlConnection, tenant: str, table: str, names: Collection[str]) -> Iterator[object]:

@@ -15,7 +15,6 @@ Between two deltas the connection forgets all that statements have set.
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -34,6 +33,7 @@ from pdelta.model.failpoint import FailPoint
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, State, Way, way_out
 from pdelta.sql.piece import AT_LENGTH, GUARD, LOSS_GUARD, Piece, hint_of
+from pdelta.sql.sha import sha256_of
 from pdelta.sql.token import Mode
 
 if TYPE_CHECKING:
@@ -439,7 +439,7 @@ class _Mover:
 
 def claim(tenant: str) -> str:
     """Give the name of the lock that a session holds a tenant by, as SQL; servers take at most 64 characters."""
-    return literal(f"pdelta {sha256(tenant.encode()).hexdigest()[:40]}")
+    return literal(f"pdelta {sha256_of(tenant.encode())[:40]}")
 
 
 def _check(connection: MysqlConnection, work: Work) -> None:

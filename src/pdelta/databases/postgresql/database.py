@@ -9,7 +9,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from pdelta.databases.base import WORTH_A_SESSION, Glance, Tenant
+from pdelta.databases.base import Glance, Tenant, worth_sessions
 from pdelta.databases.postgresql import catalogue
 from pdelta.databases.postgresql.layout import Layout
 from pdelta.databases.postgresql.listing import covers, list_tenants
@@ -162,7 +162,7 @@ class PostgresqlDatabase:
 
     def prepare(self, tenants: int) -> None:
         """Begin to connect, where the tenants share a database."""
-        sessions = min(self._settings.connections, -(-tenants // WORTH_A_SESSION))
+        sessions = min(self._settings.connections, worth_sessions(tenants))
         if self._layout.by_schema or self._layout.is_single:
             for server in self._servers.values():
                 server.prepare(sessions)

@@ -94,16 +94,20 @@ STEP: Final = f"SELECT pg_advisory_lock_shared({_STEPPING}, {{0}})"
 """Says that the session is at work on a step in the tenant with this number."""
 
 
+def number_of(name: str) -> int:
+    """Give the number that our advisory locks have for a schema, or for a tenant."""
+    from zlib import crc32
+
+    return crc32(name.encode()) - (1 << 31)
+
+
 def create(place: Place) -> tuple[str, ...]:
     """Give what makes the ledger if it is not there.
 
     Two transactions that made it at once would meet in the catalogue, and one would fail; so they take turns.
     """
-    from zlib import crc32
-
-    key = crc32(place.schema.encode()) - (1 << 31)
     return (
-        f"SELECT pg_advisory_xact_lock({_FAMILY}, {key})",
+        f"SELECT pg_advisory_xact_lock({_FAMILY}, {number_of(place.schema)})",
         f"CREATE TABLE IF NOT EXISTS {place.applied} ({_DEFINITIONS}, PRIMARY KEY (id))",
         # Rows only ever arrive, under the other table's lock: an index would cost more than it finds.
         f"CREATE TABLE IF NOT EXISTS {place.history} ({_LEAVING}, {_DEFINITIONS})",

@@ -222,7 +222,7 @@ class PostgresqlSession:
         try:
             if connection.run("SELECT pg_backend_pid()")[0].rows[0][0] != connection.backend:
                 raise _pooled(tenant)
-            while not connection.run(ledger.HOLD.format(_number(tenant)))[-1].rows[0][0]:
+            while not connection.run(ledger.HOLD.format(ledger.number_of(tenant)))[-1].rows[0][0]:
                 if time.monotonic() >= deadline_s:
                     reason = "another run is at work there, or a statement of one that was killed"
                     raise DatabaseError(f"{tenant}: {reason}; {_UNCHANGED}", cause=Cause.BUSY, reason=reason)
@@ -251,7 +251,7 @@ class PostgresqlSession:
         settings = [f"SET lock_timeout = {lock_timeout_ms}", f"SET statement_timeout = {statement_timeout_ms}"]
         settings += [f"SET search_path TO {', '.join(map(name, path))}"] if path else []
         try:
-            step = ledger.STEP.format(_number(tenant))
+            step = ledger.STEP.format(ledger.number_of(tenant))
             connection.run(";".join((step, *settings, "SET standard_conforming_strings = on")))
             connection.run(text)
         except StatementError as error:
@@ -528,13 +528,6 @@ class PostgresqlSession:
         # Of a connection that breaks now it is rolled back anyhow, and the next use connects again.
         with suppress(BrokenError):
             connection.run("; ".join(roll_back()))
-
-
-def _number(tenant: str) -> int:
-    """Give the number of a tenant that our advisory locks have."""
-    from zlib import crc32
-
-    return crc32(tenant.encode()) - (1 << 31)
 
 
 def _pooled(tenant: str) -> DatabaseError:

@@ -11,7 +11,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from hashlib import sha256
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -36,6 +35,7 @@ from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, Way, way_out
 from pdelta.sql.naming import plain
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece, hint_of
+from pdelta.sql.sha import sha256_of
 
 if TYPE_CHECKING:
     from pdelta.databases.rows import RowsAsked
@@ -200,7 +200,7 @@ class SqliteSession:
             DatabaseError: As its ``cause`` says.
         """
         rows = [row for row in self.query(tenant, _SCHEMA) if plain(row[1]) in names]
-        return sha256(repr(rows).encode()).hexdigest()
+        return sha256_of(repr(rows).encode())
 
     def made_of(self, tenants: Sequence[str]) -> tuple[str, Callable[[Any], Mapping[str, Catalogue]]]:
         """Give a SELECT of the file's schema, and what reads it."""

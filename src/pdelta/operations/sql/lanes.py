@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from pdelta.databases.base import WORTH_A_SESSION, Database, Session
+from pdelta.databases.base import Database, Session, worth_sessions
 from pdelta.errors import Cause, DatabaseError, PdeltaError
 from pdelta.model.fleet import Arrival
 from pdelta.model.operation import Standing
@@ -142,7 +142,7 @@ class Lanes:
             self._deferred[lane] = []
             self._under_way[lane] = self._serving[lane] = 0
             for number in range(min(self._database.width(lane), len(waiting))):
-                pause_s = 0.0 if number * WORTH_A_SESSION < len(waiting) else number * _LATER_S
+                pause_s = 0.0 if number < worth_sessions(len(waiting)) else number * _LATER_S
                 thread = threading.Thread(target=self._serve, args=(lane, pause_s), name=f"lane {lane}", daemon=True)
                 threads.append(thread)
                 thread.start()
