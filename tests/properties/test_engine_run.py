@@ -45,15 +45,16 @@ STEPS = ("1", "2")
 
 states = st.dictionaries(st.sampled_from([b"a", b"b", b"c", b"d"]), st.binary(max_size=3), max_size=4)
 steps = st.sampled_from(STEPS)
+many = st.lists(steps, min_size=1, max_size=2).map(tuple)
 directions = st.sampled_from(Direction)
 records: st.SearchStrategy[AnyRecord] = st.one_of(
     st.builds(Opened, at_ns=st.integers(0, 9), run=st.just("run:1"), plan=st.text(max_size=4), direction=directions),
-    st.builds(Started, at_ns=st.just(1), step=steps, direction=directions),
+    st.builds(Started, at_ns=st.just(1), steps=many, direction=directions),
     st.builds(Noted, at_ns=st.just(1), step=steps, note=st.binary(max_size=4)),
     st.builds(
         Finished,
         at_ns=st.just(1),
-        step=steps,
+        steps=many,
         standing=st.sampled_from([Standing.BEFORE, Standing.AFTER]),
         facts=st.dictionaries(st.text(max_size=3), st.integers(0, 9), max_size=2),
     ),

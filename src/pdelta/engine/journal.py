@@ -232,7 +232,8 @@ class Journal:
         version = execute("PRAGMA user_version").fetchone()[0]
         if version != VERSION:
             text = f"{self._path} is a journal of version {version}; this pdelta knows version {VERSION}"
-            raise FormatError(text, hint="use the pdelta that wrote it")
+            older = "let the pdelta that wrote it finish its runs, then move the file away"
+            raise FormatError(text, hint=older if version < VERSION else "use the pdelta that wrote it")
 
     def _create(self) -> None:
         try:

@@ -1,8 +1,10 @@
 """One run's records as the engine writes them: checked, buffered, then durable together."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
+
+import msgspec
 
 from pdelta.errors import PdeltaError
 from pdelta.formats.journal import encode_record, link
@@ -64,6 +66,7 @@ class RunLog:
         self._clock = clock
         self._earlier_notes = earlier_notes
         self._buffer: list[tuple[int, bytes, bytes]] = []
+        self._alike: list[Finished] = []
 
     def __enter__(self) -> Self:
         """Hold the claim."""
@@ -89,8 +92,19 @@ class RunLog:
         Raises:
             ValueError: It may not follow what is there.
         """
+        self._join()
         body = encode_record(record)
         self.state.advance(record)
+        self._add(body)
+
+    def _join(self) -> None:
+        """Add what finished alike as one record, of the time at which all of it had."""
+        if self._alike:
+            steps = tuple(step for record in self._alike for step in record.steps)
+            self._add(encode_record(msgspec.structs.replace(self._alike[-1], steps=steps)))
+            self._alike = []
+
+    def _add(self, body: bytes) -> None:
         self._previous = link(self._previous, body)
         self._buffer.append((self._position, body, self._previous))
         self._position += 1
@@ -102,6 +116,7 @@ class RunLog:
             LockedError: Another process has written to this run.
             FilesystemError: The journal could not be written.
         """
+        self._join()
         if self._buffer:
             self._write(self, self._buffer)
             self._buffer = []
@@ -112,19 +127,20 @@ class RunLog:
 
     def started(self, step: str, direction: Direction) -> None:
         """Record that a step is about to touch its target, durably."""
-        self.append(Started(at_ns=self._clock(), step=step, direction=direction))
-        self.flush()
+        self.started_all((step,), direction)
 
-    def started_all(self, steps: Iterable[str], direction: Direction) -> None:
+    def started_all(self, steps: Sequence[str], direction: Direction) -> None:
         """Record that these steps are about to touch their targets, durably and together."""
-        now = self._clock()
-        for step in steps:
-            self.append(Started(at_ns=now, step=step, direction=direction))
+        self.append(Started(at_ns=self._clock(), steps=tuple(steps), direction=direction))
         self.flush()
 
     def finished(self, step: str, standing: Standing, facts: dict[str, Any] | None = None) -> None:
         """Record where a step's target was seen, as it should be."""
-        self.append(Finished(at_ns=self._clock(), step=step, standing=standing, facts=facts or {}))
+        record = Finished(at_ns=self._clock(), steps=(step,), standing=standing, facts=facts or {})
+        self.state.advance(record)
+        if self._alike and (self._alike[0].standing, self._alike[0].facts) != (record.standing, record.facts):
+            self._join()
+        self._alike.append(record)
 
     def failed(self, step: str, standing: Standing | None, error: PdeltaError) -> None:
         """Record that a step ended elsewhere."""

@@ -16,7 +16,7 @@ from pdelta.model.run import AnyRecord
 APPLICATION_ID: Final = 0x70644A31
 """``pdJ1`` in the database header tells a journal from other SQLite files."""
 
-VERSION: Final = 1
+VERSION: Final = 2
 LINK_LENGTH_BYTES: Final = 16
 
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")

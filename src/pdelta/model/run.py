@@ -4,10 +4,10 @@ The engine appends the records and folds them back into a ``RunState``; nothing
 here reads a clock, a file or a target.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final, assert_never
+from typing import Annotated, Any, Final, assert_never
 
 import msgspec
 
@@ -64,6 +64,10 @@ class StepPhase(StrEnum):
     UNDONE = "undone"
 
 
+Steps = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+"""The ids of one step or more, none of them twice: what happens to a thousand together is said once."""
+
+
 class Record(msgspec.Struct, frozen=True, tag_field="record", omit_defaults=True):
     """One fact about a run, never changed once written.
 
@@ -95,9 +99,9 @@ class Opened(Record, frozen=True, tag="opened", kw_only=True):
 
 
 class Started(Record, frozen=True, tag="started", kw_only=True):
-    """A step is about to touch its target; durable before it does."""
+    """Steps are about to touch their targets; durable before they do."""
 
-    step: str
+    steps: Steps
     direction: Direction = Direction.EXECUTE
 
 
@@ -109,15 +113,15 @@ class Noted(Record, frozen=True, tag="noted", kw_only=True):
 
 
 class Finished(Record, frozen=True, tag="finished", kw_only=True):
-    """A step's target was seen where it belongs.
+    """The targets of steps were seen where they belong.
 
     Attributes:
-        step: Which.
-        standing: ``AFTER``, or ``BEFORE`` when it was taken back.
-        facts: What the operation said of its work.
+        steps: Which.
+        standing: ``AFTER``, or ``BEFORE`` when they were taken back.
+        facts: What the operation said of its work on each of them.
     """
 
-    step: str
+    steps: Steps
     standing: Standing
     facts: dict[str, Any] = {}
 
@@ -248,9 +252,12 @@ class RunState:
             case Opened():
                 self.phase = self._next_phase(f"opened {record.direction}")
                 self.opened = record
-            case Started() | Noted() | Finished() | Failed():
+            case Started() | Finished():
                 self._next_phase("step")
-                self._advance_step(record)
+                self._advance_steps(record.steps, record)
+            case Noted() | Failed():
+                self._next_phase("step")
+                self._advance_steps((record.step,), record)
             case Turned():
                 self.phase = self._next_phase("turned")
             case Closed():
@@ -267,29 +274,37 @@ class RunState:
             raise ValueError(text)
         return phase
 
-    def _advance_step(self, record: Started | Noted | Finished | Failed) -> None:
-        state = self.steps.get(record.step)
-        if state is None:
-            text = f"the plan has no step {record.step!r}"
-            raise ValueError(text)
+    def _advance_steps(self, steps: Sequence[str], record: Started | Noted | Finished | Failed) -> None:
         event = _step_event(record)
+        if len(set(steps)) < len(steps):
+            text = f"a step cannot be {event} twice at once"
+            raise ValueError(text)
+        advances = [(self._next_step_phase(step, event), self.steps[step]) for step in steps]
+        for phase, state in advances:
+            state.phase = phase
+            match record:
+                case Started():
+                    state.direction = record.direction
+                    state.touched = True
+                case Noted():
+                    state.notes.append(record.note)
+                case Finished():
+                    state.standing = record.standing
+                    state.facts = record.facts
+                case Failed():
+                    state.standing = record.standing
+                    state.failed = state.failed or state.direction is Direction.EXECUTE
+
+    def _next_step_phase(self, step: str, event: str) -> StepPhase:
+        state = self.steps.get(step)
+        if state is None:
+            text = f"the plan has no step {step!r}"
+            raise ValueError(text)
         phase = STEP_TRANSITIONS.get((state.phase, event))
         if phase is None or (self.phase is RunPhase.REVERSING and event == "started execute"):
-            text = f"step {record.step!r}, {state.phase} in a run that is {self.phase}, cannot be {event}"
+            text = f"step {step!r}, {state.phase} in a run that is {self.phase}, cannot be {event}"
             raise ValueError(text)
-        state.phase = phase
-        match record:
-            case Started():
-                state.direction = record.direction
-                state.touched = True
-            case Noted():
-                state.notes.append(record.note)
-            case Finished():
-                state.standing = record.standing
-                state.facts = record.facts
-            case Failed():
-                state.standing = record.standing
-                state.failed = state.failed or state.direction is Direction.EXECUTE
+        return phase
 
     def _check_end(self, phase: RunPhase) -> None:
         match phase:

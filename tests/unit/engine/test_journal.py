@@ -12,7 +12,7 @@ from pdelta.engine.journal import Journal
 from pdelta.engine.recovery import recover
 from pdelta.errors import FilesystemError, FormatError, IntegrityError, LockedError
 from pdelta.model.operation import Standing
-from pdelta.model.run import Direction, Noted, RunPhase
+from pdelta.model.run import Direction, Finished, Noted, RunPhase, Started, StepPhase
 from pdelta.testing.clock import FakeClock
 from tests.unit.engine.scripted import Scripted, operations, plan_of
 
@@ -65,6 +65,38 @@ def test_append_when_the_table_forbids_it_then_refused_and_unchanged(journal: Jo
             log.closed(RunPhase.DONE)
         log.started("1", Direction.EXECUTE)
     assert journal.open_runs() == [RUN]
+
+
+def test_records_when_steps_begin_and_finish_alike_then_one_tells_of_all(journal: Journal, kind: Scripted) -> None:
+    with journal.open_run(RUN, plan_of(kind, "a", "b", "c", "d")) as log:
+        log.started_all(("1", "2", "3"), Direction.EXECUTE)
+        log.finished("2", Standing.AFTER, {"batch": 2})
+        log.finished("1", Standing.AFTER, {"batch": 2})
+        assert {id for id, step in log.state.steps.items() if step.phase is StepPhase.DONE} == {"1", "2"}
+        log.finished("3", Standing.AFTER, {"batch": 1})
+        log.started("4", Direction.EXECUTE)
+        log.finished("4", Standing.BEFORE)
+        log.closed(RunPhase.STOPPED)
+    _, state, records = journal.read(RUN)
+    told = [(type(one), one.steps) for one in records if isinstance(one, Started | Finished)]
+    assert told == [
+        (Started, ("1", "2", "3")),
+        (Finished, ("2", "1")),
+        (Finished, ("3",)),
+        (Started, ("4",)),
+        (Finished, ("4",)),
+    ]
+    assert [step.facts for step in state.steps.values()] == [{"batch": 2}, {"batch": 2}, {"batch": 1}, {}]
+    assert [step.standing for step in state.steps.values()] == [Standing.AFTER] * 3 + [Standing.BEFORE]
+
+
+def test_record_when_one_of_its_steps_may_not_then_nothing_is_changed(journal: Journal, kind: Scripted) -> None:
+    with journal.open_run(RUN, plan_of(kind, "a", "b")) as log:
+        log.started("1", Direction.EXECUTE)
+        for steps in (("1", "2", "7"), ("2", "2")):
+            with pytest.raises(ValueError, match=r"no step '7'|twice"):
+                log.started_all(steps, Direction.REVERSE)
+        assert [step.phase for step in log.state.steps.values()] == [StepPhase.EXECUTING, StepPhase.PENDING]
 
 
 def test_flush_when_another_process_wrote_then_locked(path: Path, kind: Scripted) -> None:
@@ -175,8 +207,13 @@ def test_journal_when_another_application_s_then_refused(path: Path) -> None:
 def test_journal_when_of_another_version_then_refused_naming_both(path: Path, kind: Scripted) -> None:
     filled(path, kind)
     edit(path, "PRAGMA user_version = 7")
-    with pytest.raises(FormatError, match=r"version 7.*version 1"):
+    with pytest.raises(FormatError, match=r"version 7.*version 2") as later:
         reopen(path)
+    assert later.value.hint == "use the pdelta that wrote it"
+    edit(path, "PRAGMA user_version = 1")
+    with pytest.raises(FormatError, match=r"version 1;.*version 2") as earlier:
+        reopen(path)
+    assert "move the file away" in earlier.value.hint
 
 
 def test_journal_when_the_folder_is_a_file_then_filesystem_error(tmp_path: Path) -> None:
