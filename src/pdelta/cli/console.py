@@ -71,13 +71,13 @@ class Console:
         """Write a result: its JSON document, or its lines of text; nothing with ``-q`` unless JSON was asked for.
 
         Args:
-            value: What ``document.encode`` turns into JSON.
+            value: What ``document.encode`` turns into JSON, or what gives it where JSON is asked for.
             text: Gives the lines for people.
         """
         self.settle()
         if self.json:
             self._out.flush()
-            self._write_document(value)
+            self._write_document(value() if callable(value) else value)
         elif not self.quiet:
             for line in text():
                 self._out.write(self._coloured(line) + "\n")

@@ -271,7 +271,7 @@ def _given(names: Sequence[str]) -> list[str]:
 
 def tell(console: Console, outcome: RolloutOutcome) -> int:
     """Say what became of a roll-out, and give its exit status."""
-    console.result(render.fields(outcome), lambda: render.lines(outcome, verbose=console.verbosity > 0))
+    console.result(lambda: render.fields(outcome), lambda: render.lines(outcome, verbose=console.verbosity > 0))
     return object_to(console, outcome)
 
 

@@ -1,5 +1,7 @@
 """``pdelta sql status``."""
 
+from functools import partial
+
 import click
 
 from pdelta.app.context import Context
@@ -30,11 +32,12 @@ def command(
     if matrix and pending:
         raise UsageError("--matrix and --pending are two pictures", hint="ask for one of them")
     status = read_status(database, only, context)
+    fields = partial(fleet_status.fields, status)
     if matrix:
-        console.result(fleet_status.fields(status), lambda: fleet_status.matrix_lines(status, width=console.width))
+        console.result(fields, lambda: fleet_status.matrix_lines(status, width=console.width))
     elif pending:
-        console.result(fleet_status.fields(status), lambda: fleet_status.pending_lines(status))
+        console.result(fields, lambda: fleet_status.pending_lines(status))
     else:
         verbose = console.verbosity > 0
-        console.result(fleet_status.fields(status), lambda: fleet_status.summary_lines(status, verbose=verbose))
+        console.result(fields, lambda: fleet_status.summary_lines(status, verbose=verbose))
     return DriftError.exit_status if status.unread or not all(group.clean for group in status.groups) else 0
