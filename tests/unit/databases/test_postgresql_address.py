@@ -37,6 +37,18 @@ def test_address_when_read_then_server_and_database_are_what_the_client_library_
     assert (address.server, address.database) == (server, database)
 
 
+@pytest.mark.parametrize(
+    ("url", "is_here"),
+    [
+        ("postgresql:///app", True), ("postgresql://127.0.0.1:6432/app", True), ("postgresql://[::1]/app", True),
+        ("postgresql://me@/app?host=/run/socket", True), ("postgresql://%2Frun%2Fsocket/app", True), (URL, False),
+        ("postgresql://localhost,db.example/app", False), ("postgresql://localhost.example/app", False),
+    ],
+)  # fmt: skip
+def test_address_when_it_is_loopback_or_a_socket_then_the_server_is_here(url: str, is_here: bool) -> None:
+    assert Address(url).is_here is is_here
+
+
 def test_address_when_shown_then_it_has_no_password_and_no_user() -> None:
     settings = Settings("app", (Address(URL),))
     for shown in (repr(Address(URL)), str(Address(URL)), repr(settings), f"{settings}"):

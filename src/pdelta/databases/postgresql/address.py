@@ -13,6 +13,7 @@ _DEFAULT_PORT: Final = 5432
 _HINT: Final = "write it as postgresql://user:password@host:port/database, with special characters as %XX"
 _HOSTS: Final = r"(?:(?:\[[^\]@]*\]|[^:,@\[\]]*)(?::[0-9]*)?(?:,|\Z))*"
 _SECONDS: Final = r"[0-9]{1,6}(?:\.[0-9]{1,6})?"
+_HERE: Final = re.compile(r"(?:localhost|127\.[\d.]+|\[::1\]):|/|@|%2[Ff]")
 _PATIENCE: Final = (
     ("keepalives_idle", "30"),
     ("keepalives_interval", "10"),
@@ -31,6 +32,7 @@ class Address:
 
     Attributes:
         server: What people call the server: its host and port.
+        is_here: Whether it is reached on this machine: by its loopback network, or a socket.
         database: The one that the URL names; empty for none.
         connect_timeout_s: How long connecting may take.
         login: What is known of logging in there.
@@ -57,6 +59,7 @@ class Address:
             raise UsageError("the URL of a PostgreSQL server can't be read", hint=_HINT)
         hosts = hosts or query.get("host", [""])[-1] or "localhost"
         self.server = ",".join(_with_port(host, port) for host in hosts.split(","))
+        self.is_here = all(map(_HERE.match, self.server.split(",")))
         self.connect_timeout_s = float(timeout)
         self.database = _meant(path) or query.get("dbname", [""])[-1]
         password = login.partition(":")[2]

@@ -1,6 +1,5 @@
 """What is remembered of delta files: believed while nothing has changed, and lost where anything is wrong with it."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,18 +38,7 @@ class Mysql(SqliteDatabase):
 
 
 @pytest.fixture
-def remember(tmp_path: Path) -> Remember:
-    context = Context(
-        cache=tmp_path / "cache",
-        state=tmp_path,
-        runs=tmp_path / "runs",
-        control=tmp_path,
-        who="somebody@here",
-        host="here",
-        clock=time.time_ns,
-        folder=tmp_path,
-    )
-
+def remember(context: Context, tmp_path: Path) -> Remember:
     def made(files: Files = FILES, *, name: str = "app", database: Database | None = None) -> Memory:
         section = DatabaseSection(name=name, tenants=Tenants(Of.FILES, ("*.sqlite",)))
         return Memory(section, database or SqliteDatabase(name, tmp_path, ()), files, context)
