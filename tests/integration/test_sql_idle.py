@@ -3,9 +3,11 @@
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 import pytest
 
+from pdelta.app.sql.apply import IN_TIME
 from pdelta.engine.journal import Journal
 from tests.fixtures import sql_child
 from tests.fixtures.cli import Cli
@@ -40,18 +42,24 @@ class Desk:
         """Apply; give in how many tenants something was done."""
         return len(self.cli("sql", "apply", "--json", *words, cwd=self.fleet.folder, status=status).json()["results"])
 
-    def imported(self, *words: str) -> set[str]:
-        """Apply; give what it imported of what nothing to do needs not."""
-        unneeded = CARRYING if self.fleet.engine == "mysql" else (*CARRYING, *LARGE)
+    def imported(self, *words: str, of: Sequence[str] = (), said: str = "nothing to do in 12 tenants") -> set[str]:
+        """Apply, and import nothing while waiting; give what was imported of what nothing to do does not need.
+
+        Args:
+            words: Further ones of the command.
+            of: Give which of these modules it imported instead.
+            said: What it is to say.
+        """
+        asked = of or (CARRYING if self.fleet.engine == "mysql" else (*CARRYING, *LARGE))
         code = (
-            "import sys; from pdelta.cli.main import main; main(['sql', 'apply', *sys.argv[1:]]);"
-            f"print(*set({unneeded!r}) & set(sys.modules))"
+            "import sys, pdelta.idle; from pdelta.cli.main import main; pdelta.idle.expect = lambda modules: None;"
+            f"main(['sql', 'apply', *sys.argv[1:]]); print(*set({asked!r}) & set(sys.modules))"
         )
         words = (sys.executable, "-c", code, *words)
         done = subprocess.run(
             words, cwd=self.fleet.folder, env=self.cli.env, check=True, capture_output=True, text=True
         )
-        assert "nothing to do in 12 tenants" in done.stdout
+        assert said in done.stdout
         return set(done.stdout.splitlines()[-1].split())
 
 
@@ -64,6 +72,11 @@ def desk(fleet: Fleet, cli: Cli) -> Desk:
 def test_apply_when_nothing_is_to_do_then_nothing_is_imported_that_does_it(desk: Desk, words: tuple[str, ...]) -> None:
     # The head that stands for some of the deltas is calculated, that for all of them is remembered.
     assert desk.imported(*words) <= ({"hashlib"} if "--to" in words else set())
+
+
+def test_apply_when_something_is_to_do_then_it_needs_whatever_is_imported_while_it_waits(desk: Desk) -> None:
+    desk.project.write("delta_20250316_visits", SECOND)
+    assert desk.imported(of=IN_TIME, said="1 delta applied in 12 of 12 tenants") == set(IN_TIME)
 
 
 def test_apply_when_the_memory_is_lost_then_it_is_made_again(desk: Desk) -> None:

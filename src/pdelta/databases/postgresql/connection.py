@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from pdelta import idle
 from pdelta.databases.postgresql import libpq
 from pdelta.databases.postgresql.address import Address
 
@@ -261,7 +262,7 @@ class Connection:
         """Wait for the next result; 0 after the last."""
         pq, handle = self._pq, self._handle
         while pq.PQisBusy(handle):
-            self._poll.poll()
+            idle.wait(self._poll)
             if not pq.PQconsumeInput(handle):
                 raise BrokenError(self._words() or _LOST, results)
         return pq.PQgetResult(handle) or 0
