@@ -1,5 +1,6 @@
 """What a rehearsal asks: planned once where a connection is ours and left behind nowhere else, and rows of tables."""
 
+import pytest
 from msgspec.structs import replace
 
 from pdelta.databases.base import Session
@@ -7,9 +8,10 @@ from pdelta.databases.postgresql.connection import Connection
 from pdelta.databases.postgresql.database import PostgresqlDatabase
 from pdelta.databases.postgresql.session import PostgresqlSession
 from pdelta.databases.rows import Rows, RowsAsked
+from pdelta.errors import Cause, DatabaseError
 from tests.fixtures.pg_fleet import adds, make_schemas, plan, schemas, session_of
 from tests.fixtures.pgbouncer import PgBouncer
-from tests.fixtures.postgresql import PostgreSQL
+from tests.fixtures.postgresql import PostgreSQL, free_port
 
 PREPARED = "SELECT name, generic_plans::int, custom_plans::int FROM pg_prepared_statements"
 TENANTS = "t1", "t2", 't"3'
@@ -81,6 +83,58 @@ def test_made_of_when_a_pooler_hands_connections_on_then_nothing_stays_behind(
             assert rehearse(database, session, tenant, MORE)
             for _ in range(4):
                 assert own(session).run(PREPARED)[0].rows == []
+
+
+def test_prepare_when_something_will_be_proved_then_the_first_session_has_the_question_planned(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    make_schemas(postgresql, pg_database, *TENANTS)
+    with schemas(postgresql.url(pg_database)) as database:
+        database.prepare(len(TENANTS), proving=True)
+        with session_of(database) as session, session_of(database) as other:
+            assert own(session).run(PREPARED)[0].rows == [("pdelta_made", 1, 0)]
+            assert rehearse(database, session, "t1", MORE)
+            assert own(session).run(PREPARED)[0].rows == [("pdelta_made", 3, 0)]
+            assert rehearse(database, other, "t2", MORE)
+            assert own(other).run(PREPARED)[0].rows == [("pdelta_made", 2, 0)]
+
+
+def test_prepare_when_a_pooler_hands_connections_on_then_nothing_is_planned_ahead(
+    postgresql: PostgreSQL, pgbouncer: PgBouncer, pg_database: str
+) -> None:
+    make_schemas(postgresql, pg_database, *TENANTS)
+    with schemas(pgbouncer.url(pg_database)) as database:
+        database.prepare(len(TENANTS), proving=True)
+        with session_of(database) as session:
+            assert own(session).run(PREPARED)[0].rows == []
+            assert rehearse(database, session, "t1", MORE)
+
+
+def test_prepare_when_nobody_wants_the_session_then_it_goes_with_the_database(
+    postgresql: PostgreSQL, pg_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[Connection] = []
+    close = Connection.close
+
+    def listen(self: Connection) -> None:
+        closed.append(self)
+        close(self)
+
+    monkeypatch.setattr(Connection, "close", listen)
+    with schemas(postgresql.url(pg_database)) as database:
+        database.prepare(1, proving=True)
+    assert len(closed) == 1
+    assert not closed[0].is_open
+
+
+def test_prepare_when_the_server_can_not_be_reached_then_whoever_asks_is_told(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    with schemas(postgresql.url(pg_database).replace(f":{postgresql.port}/", f":{free_port()}/")) as database:
+        database.prepare(1, proving=True)
+        with session_of(database) as session, pytest.raises(DatabaseError) as caught:
+            session.made_of(["t1"])
+        assert caught.value.cause is Cause.UNREACHABLE
 
 
 def test_rehearse_when_a_table_has_no_page_then_it_has_no_rows_as_one_has_whose_rows_are_gone(

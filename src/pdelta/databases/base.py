@@ -387,8 +387,13 @@ class Database(Protocol):
         """Give how many sessions a lane may have at once."""
         ...
 
-    def prepare(self, tenants: int) -> None:
-        """Be told that so many tenants will be worked on soon: what sessions need may be made ready meanwhile."""
+    def prepare(self, tenants: int, *, proving: bool = False) -> None:
+        """Be told that so many tenants will be worked on soon: what sessions need may be made ready meanwhile.
+
+        Args:
+            tenants: How many.
+            proving: Whether the first session will be asked what a tenant is made of.
+        """
         ...
 
     def session(self, lane: str) -> Session:

@@ -81,7 +81,8 @@ def apply(options: ApplyOptions, rollout: RolloutOptions, context: Context) -> R
                 dry_run=rollout.dry_run,
             )
         if not rollout.dry_run:
-            fleet.database.prepare(lacking)
+            # Of who has it already a ledger tells that its reverse was proved.
+            fleet.database.prepare(lacking, proving=rollout.prove and lacking == len(fleet.tenants))
         from pdelta.app.runs import open_journal
         from pdelta.app.sql.across import Across
         from pdelta.app.sql.deltas import deltas_in

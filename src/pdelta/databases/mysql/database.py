@@ -159,7 +159,7 @@ class MysqlDatabase:
         """Give how many sessions a server may have at once."""
         return self._settings.connections if lane in self._servers else 0
 
-    def prepare(self, tenants: int) -> None:
+    def prepare(self, tenants: int, *, proving: bool = False) -> None:
         """Do nothing: each tenant is connected to when it is its turn."""
 
     def session(self, lane: str) -> Session:

@@ -3,8 +3,9 @@
 ``app.compose`` makes it from settings; ``operations.sql`` uses it through the port.
 """
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -62,6 +63,7 @@ class PostgresqlDatabase:
         }
         self._homes: dict[str, Server] = {}
         self._stack = ExitStack()
+        self._ahead: list[tuple[PostgresqlSession, threading.Thread]] = []
         self.batch_limit: int | None = None if self._layout.by_schema else 1
 
     def __enter__(self) -> Self:
@@ -74,6 +76,8 @@ class PostgresqlDatabase:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None, /
     ) -> None:
         """Close every connection but those of sessions."""
+        if session := self._prepared():
+            session.close()
         self._stack.close()
 
     def tenants(self) -> Sequence[Tenant]:
@@ -160,19 +164,34 @@ class PostgresqlDatabase:
         """Give how many sessions a server may have at once."""
         return self._settings.connections if lane in self._servers else 0
 
-    def prepare(self, tenants: int) -> None:
-        """Begin to connect, where the tenants share a database."""
+    def prepare(self, tenants: int, *, proving: bool = False) -> None:
+        """Begin to connect, where the tenants share a database, and to have planned what one is asked about itself."""
         sessions = min(self._settings.connections, worth_sessions(tenants))
         if self._layout.by_schema or self._layout.is_single:
             for server in self._servers.values():
                 server.prepare(sessions)
+        if proving and self._layout.by_schema and len(self._servers) == 1:
+            session = self.session(*self._servers)
+            # Where no thread can be had, whoever asks waits longer.
+            with suppress(RuntimeError):
+                thread = threading.Thread(target=session.prepare, name="asking ahead", daemon=True)
+                thread.start()
+                self._ahead.append((session, thread))
 
     def session(self, lane: str) -> "PostgresqlSession":
-        """Open a session on a server; nothing is connected before it is used."""
+        """Open a session on a server, or give the one that was prepared; another connects when it is used."""
         # Whoever only looks has no use for it, nor for the tokens of SQL behind it.
         from pdelta.databases.postgresql.session import PostgresqlSession
 
-        return PostgresqlSession(self._servers[lane], self._layout, self._patterns)
+        return self._prepared() or PostgresqlSession(self._servers[lane], self._layout, self._patterns)
+
+    def _prepared(self) -> "PostgresqlSession | None":
+        """Give the session that was prepared, once it is ready, to the first who asks."""
+        with suppress(IndexError):
+            session, thread = self._ahead.pop()
+            thread.join()
+            return session
+        return None
 
     @cached_property
     def _patterns(self) -> "Patterns":

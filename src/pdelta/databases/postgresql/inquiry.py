@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pdelta.databases.postgresql.connection import Connection, Result
 from pdelta.databases.postgresql.layout import Layout
 from pdelta.databases.postgresql.ledger import Place
-from pdelta.databases.postgresql.script import Line, Role, enter, roll_back
+from pdelta.databases.postgresql.script import UNCOMPILED, Line, Role, enter, roll_back
 
 if TYPE_CHECKING:
     from pdelta.sql.catalogue import Catalogue
@@ -70,6 +70,21 @@ class Inquiry:
         (tenant,) = tenants
         self._text = self._prepared = postgresql.database_statement(self._version)
         return self._text, lambda text: {tenant: postgresql.read_database(text)}
+
+    def prepare(self) -> None:
+        """Prepare it where it may stay prepared, and ask about no tenant: so the server knows how to answer.
+
+        Raises:
+            StatementError: The server does not take it.
+            BrokenError: The connection broke.
+        """
+        if self._is_ours and self._connection:
+            self.about(())
+            place = Place("", "")
+            begin = ("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", UNCOMPILED)
+            self.begin(self._connection)
+            texts = (*begin, *(line.text for line in self.lines(place)), *self.end(self._connection))
+            self.ended(self._connection, self._connection.run(";\n".join(texts))[-1])
 
     def is_(self, text: str) -> bool:
         """Say whether a text is the question that was given last."""

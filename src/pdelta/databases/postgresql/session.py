@@ -371,6 +371,18 @@ class PostgresqlSession:
             self._inquiry.meet(connection, *result.rows[0])
         return self._inquiry.about(tenants)
 
+    def prepare(self) -> None:
+        """Connect, and have the server plan what ``made_of`` gives, before anybody asks it.
+
+        What fails here fails again where it is asked, and is told there. Called before any other, by a thread of its
+        own; only where tenants are schemas.
+        """
+        with suppress(PdeltaError, StatementError, BrokenError):
+            connection = self._connection = self._server.lend("")
+            (met,) = connection.run(MEET)
+            self._inquiry.meet(connection, *met.rows[0])
+            self._inquiry.prepare()
+
     def broken(self, tenant: str) -> Sequence[str]:
         """Give what drops the indexes that were never finished, and what ends the detachment of partitions.
 

@@ -203,7 +203,7 @@ class SqliteDatabase:
         """Give how many files may be written at once."""
         return WIDTH
 
-    def prepare(self, tenants: int) -> None:
+    def prepare(self, tenants: int, *, proving: bool = False) -> None:
         """Do nothing: a file is opened when it is its turn."""
 
     def session(self, lane: str) -> Session:  # noqa: ARG002 - there is one
