@@ -8,23 +8,25 @@ import select
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from threading import get_ident
 
-_expected: list[str] = []
+_expected: dict[int, list[str]] = {}
 
 
 def expect(modules: Sequence[str]) -> None:
-    """Import these modules whenever somebody waits.
+    """Import these modules whenever this thread waits.
 
     Args:
         modules: Their names in the order of importing; none should take long, as the answer may be there meanwhile.
     """
-    _expected[:] = reversed(modules)
+    _expected[get_ident()] = list(reversed(modules))
 
 
 def wait(poll: select.poll) -> None:
     """Return once something has happened that this waits for."""
-    while _expected and not poll.poll(0):
-        name = _expected.pop()
+    modules = _expected.get(get_ident())
+    while modules and not poll.poll(0):
+        name = modules.pop()
         if name not in sys.modules:
             import_module(name)
     poll.poll()

@@ -1,6 +1,7 @@
 """What is imported while somebody waits, and when that stops."""
 
 import sys
+import threading
 
 import pytest
 
@@ -40,7 +41,7 @@ def imports(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     imported: list[str] = []
     monkeypatch.setattr(idle, "import_module", imported.append)
     monkeypatch.delitem(sys.modules, FIRST, raising=False)
-    monkeypatch.setattr(idle, "_expected", [])
+    monkeypatch.setattr(idle, "_expected", {})
     return imported
 
 
@@ -52,6 +53,14 @@ def test_wait_when_modules_are_expected_then_they_are_imported_until_there_is_an
     assert imports == [FIRST, SECOND]
     wait(5)
     assert imports == [FIRST, SECOND]
+
+
+def test_wait_when_another_thread_expects_them_then_nothing_is_imported(imports: list[str]) -> None:
+    idle.expect([FIRST])
+    waiting = threading.Thread(target=wait, args=(5,))
+    waiting.start()
+    waiting.join()
+    assert imports == []
 
 
 def test_wait_when_the_answer_is_there_then_nothing_is_imported(imports: list[str]) -> None:
