@@ -2,10 +2,16 @@
 
 import re
 import time
+from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
 from pdelta.databases.base import Database, Move, Session
+from pdelta.databases.postgresql import transaction
+from pdelta.databases.postgresql.connection import Result
+from pdelta.databases.postgresql.script import Line, Script
+from pdelta.databases.postgresql.writing import Together
 from pdelta.errors import Cause, DatabaseError, GuardError, StaleError
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, Way
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
@@ -202,6 +208,70 @@ def test_commit_when_another_run_has_applied_it_then_it_is_stale_and_nothing_is_
             commit(database, *works)
         assert postgresql.sql("SELECT count(*) FROM t1.users", pg_database) == [["1"]]
         assert ids(database, "t2") == []
+
+
+EDITS = {
+    "added": "INSERT INTO t2.pdelta_applied SELECT 'delta_0', digest, state, step, steps, reverse, captured,"
+    " irreversible, proof, run, who, at, tool FROM t2.pdelta_applied",
+    "removed": "DELETE FROM t2.pdelta_applied",
+    "changed": "UPDATE t2.pdelta_applied SET digest = repeat('0', 64)",
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize("is_met", [False, True], ids=["first", "met"])
+def test_commit_when_a_ledger_of_several_was_edited_by_hand_then_it_is_stale_and_nothing_lasts_anywhere(
+    postgresql: PostgreSQL, pg_database: str, edit: str, is_met: bool
+) -> None:
+    tenants = ("t1", "t2", "t3")
+    make_schemas(postgresql, pg_database, *tenants)
+    with schemas(postgresql.url(pg_database)) as database:
+        for tenant in tenants:
+            apply(database, tenant, adds("delta_a", "SELECT 1"))
+        move, way_back = adds("delta_b", ADD), takes_back(row("delta_b"), DROP)
+        if is_met:
+            commit(database, *(plan(database, tenant, move) for tenant in tenants))
+            commit(database, *(plan(database, tenant, way_back) for tenant in tenants))
+        works = [plan(database, tenant, move) for tenant in tenants]
+        postgresql.sql(EDITS[edit], pg_database)
+        with pytest.raises(StaleError, match=r"^t2: its ledger"):
+            commit(database, *works)
+        for tenant in tenants:
+            assert "last_login" not in columns(postgresql, pg_database, tenant)
+        assert ids(database, "t1") == ids(database, "t3") == ["delta_a"]
+        locks = "SELECT count(*) FROM pg_locks WHERE relation::regclass::text LIKE '%pdelta_applied'"
+        assert postgresql.sql(locks, pg_database) == [["0"]]
+
+
+def test_commit_when_a_delta_of_several_takes_the_mark_away_then_the_next_tenant_does_not_hide_it(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    make_schemas(postgresql, pg_database, "t1", "t2")
+    move = adds("delta_a", "SET LOCAL pdelta.transaction = 'gone'")
+    with schemas(postgresql.url(pg_database)) as database:
+        with pytest.raises(DatabaseError, match=r"^t1: .*ended the transaction"):
+            commit(database, plan(database, "t1", move), plan(database, "t2", adds("delta_a", "SELECT 1")))
+        assert not any(seen.managed for seen in map(partial(glance_of, database), ("t1", "t2")))
+
+
+def test_commit_when_the_client_is_gone_before_it_ends_what_several_share_then_the_server_ends_it(
+    postgresql: PostgreSQL, pg_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_schemas(postgresql, pg_database, "t1", "t2")
+
+    def last(_self: Together, _results: Sequence[Result]) -> Script:
+        time.sleep(1)
+        return Script([Line("COMMIT")])
+
+    monkeypatch.setattr(transaction, "_IDLE", "SET LOCAL idle_in_transaction_session_timeout = 200")
+    monkeypatch.setattr(Together, "last", last)
+    with schemas(postgresql.url(pg_database)) as database:
+        works = [plan(database, tenant, adds("delta_a", ADD)) for tenant in ("t1", "t2")]
+        with pytest.raises(DatabaseError) as caught:
+            commit(database, *works)
+        assert caught.value.cause is Cause.LOST
+        assert ids(database, "t1") == ids(database, "t2") == []
+        assert "last_login" not in columns(postgresql, pg_database, "t1")
 
 
 def test_commit_when_another_run_has_applied_something_else_then_it_is_stale(

@@ -78,6 +78,17 @@ def test_run_when_a_statement_fails_then_those_before_it_have_results_and_the_co
     connection.close()
 
 
+def test_run_when_rows_of_a_copy_are_wanted_then_it_has_them_and_no_other_has(connection: Connection) -> None:
+    text = "SELECT 7; COPY (VALUES (1, 'ü'), (2, NULL)) TO STDOUT; COPY (VALUES (3)) TO STDOUT; SELECT 4"
+    results = connection.run(text, copied=[0, 1])
+    assert [result.rows for result in results] == [[(7,)], [("1\tü",), ("2\t\\N",)], [], [(4,)]]
+    assert connection.run("COPY (SELECT 1 LIMIT 0) TO STDOUT", copied=[0])[0].rows == []
+    with pytest.raises(StatementError):
+        connection.run("COPY (SELECT 1 / (2 - g) FROM generate_series(1, 2) g) TO STDOUT", copied=[0])
+    assert connection.run("DO 'BEGIN END'")[0].rows == []
+    connection.close()
+
+
 def test_run_when_rows_are_copied_to_or_from_the_client_then_it_does_not_hang(connection: Connection) -> None:
     results = connection.run("COPY (SELECT g FROM generate_series(1, 10000) g) TO STDOUT; SELECT 1")
     assert [result.tag for result in results] == ["COPY 10000", "SELECT 1"]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,9 +102,9 @@ def test_series_when_tenants_are_alike_then_one_string_does_all_and_each_has_its
     sent: list[str] = []
     run = Connection.run
 
-    def listen(self: Connection, text: str) -> list[Result]:
+    def listen(self: Connection, text: str, **more: Any) -> list[Result]:
         sent.append(text)
-        return run(self, text)
+        return run(self, text, **more)
 
     with managed(postgresql, pg_database) as database, session_of(database) as session:
         works = works_of(database)

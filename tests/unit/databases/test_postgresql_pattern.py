@@ -5,8 +5,10 @@ import pytest
 from pdelta.databases.base import Glance, Move, Work
 from pdelta.databases.postgresql import ledger
 from pdelta.databases.postgresql.ledger import Place
-from pdelta.databases.postgresql.pattern import Patterns
+from pdelta.databases.postgresql.pattern import Filled, Patterns
+from pdelta.databases.postgresql.script import Role
 from pdelta.databases.postgresql.transaction import Limits, Transaction
+from pdelta.databases.postgresql.writing import written as writing_of
 from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, Way, head_of_rows
 from pdelta.sql.piece import Piece
 
@@ -42,6 +44,13 @@ def written(works: list[Work], places: list[Place]) -> str:
     return ";\n".join(line.text for line in (*writing.script.lines, *writing.commit()))
 
 
+def together(works: list[Work], places: list[Place]) -> Filled:
+    """Give what several works are written as."""
+    writing = writing_of(works, places, LIMITS)
+    told = [index for index, line in enumerate(writing.script.lines) if line.role is Role.TOLD]
+    return Filled(writing.script.text, tuple(line.text for line in writing.commit()), told)
+
+
 def alone(patterns: Patterns, one: Work, where: Place) -> str | None:
     """Give the whole string that does one work, filled in."""
     rest = patterns.fill_rest(one, where, LIMITS)
@@ -69,8 +78,10 @@ def test_fill_when_tenants_have_the_same_work_then_it_gives_what_would_be_writte
         names = NAMES[start : start + share]
         works = [work(name, moves) for name in names]
         places = [place(name, number) for number, name in enumerate(names, start + 1)]
-        text = patterns.fill(works, places, LIMITS) if share > 1 else alone(patterns, works[0], places[0])
-        if text is not None:
+        if share > 1:
+            assert patterns.fill(works, places, LIMITS) == together(works, places)
+            filled += 1
+        elif (text := alone(patterns, works[0], places[0])) is not None:
             assert text == written(works, places)
             filled += 1
     # Not the first where a transaction has one tenant: a pattern is made where a second needs it.

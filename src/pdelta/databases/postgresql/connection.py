@@ -10,7 +10,7 @@ import re
 import select
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -117,6 +117,7 @@ class Connection:
         self._closing = threading.Lock()
         self.is_open = False
         self.met = 0
+        self._lines: list[str] = []
         self._connect(address, database, application_name)
         self._poll = select.poll()
         self._poll.register(self._pq.PQsocket(self._handle), select.POLLIN)
@@ -134,8 +135,13 @@ class Connection:
         value = self._pq.PQparameterStatus(self._handle, name.encode())
         return value.decode() if value else ""
 
-    def run(self, text: str) -> list[Result]:
+    def run(self, text: str, *, copied: Collection[int] = ()) -> list[Result]:
         """Execute the statements of this string, and give a result for each.
+
+        Args:
+            text: The string.
+            copied: The places, from 0, of statements that are a COPY to the client whose rows are wanted: each has one
+                value then, its line without the line feed. Rows of any other COPY are passed over.
 
         Raises:
             StatementError: The server did not take one.
@@ -146,10 +152,11 @@ class Connection:
             raise ValueError("a NUL character ends the string before its end")
         results: list[Result] = []
         failure: StatementError | None = None
+        self._lines = []
         try:
             self._send(data)
             while result := self._next(results):
-                failure = self._take(result, results) or failure
+                failure = self._take(result, results, is_wanted=len(results) in copied) or failure
         except BrokenError:
             self.close()
             raise
@@ -267,8 +274,8 @@ class Connection:
                 raise BrokenError(self._words() or _LOST, results)
         return pq.PQgetResult(handle) or 0
 
-    def _take(self, result: int, results: list[Result]) -> StatementError | None:
-        """Keep what a statement gave; give what it failed of."""
+    def _take(self, result: int, results: list[Result], *, is_wanted: bool) -> StatementError | None:
+        """Keep what a statement gave; give what it failed of. The rows of a COPY come before its own result."""
         try:
             status = self._pq.PQresultStatus(result)
             if status == libpq.TUPLES_OK:
@@ -276,11 +283,14 @@ class Connection:
             elif status == libpq.FATAL_ERROR:
                 return self._failure(result, results)
             elif status == libpq.COPY_OUT:
-                self._drain(results)
+                self._read(results, is_wanted=is_wanted)
             elif status == libpq.COPY_IN:
                 self._pq.PQputCopyEnd(self._handle, b"there is no data")
             elif status != libpq.EMPTY_QUERY:
                 results.append(_done(self._pq.PQcmdStatus(result)))
+                if self._lines:
+                    results[-1] = results[-1]._replace(rows=[(line,) for line in self._lines])
+                    self._lines = []
             return None
         finally:
             self._pq.PQclear(result)
@@ -314,10 +324,12 @@ class Connection:
             results=list(results),
         )
 
-    def _drain(self, results: Sequence[Result]) -> None:
-        """Pass over the rows of a COPY to the client, whose result comes after them."""
+    def _read(self, results: Sequence[Result], *, is_wanted: bool) -> None:
+        """Take the rows of a COPY to the client; keep those that are wanted."""
         row = ctypes.c_void_p()
         while (size := self._pq.PQgetCopyData(self._handle, ctypes.byref(row), 0)) >= 0:
+            if is_wanted:
+                self._lines.append(ctypes.string_at(row, size).decode().removesuffix("\n"))
             self._pq.PQfreemem(row)
         if size < -1:
             raise BrokenError(self._words() or _LOST, results)

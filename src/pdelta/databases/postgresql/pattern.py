@@ -5,7 +5,7 @@ is filled in is, to the letter, what ``transaction`` would write; that is compar
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -13,7 +13,7 @@ from pdelta.databases.base import Move, Work
 from pdelta.databases.postgresql import ledger
 from pdelta.databases.postgresql.ledger import Place
 from pdelta.databases.postgresql.quoting import name
-from pdelta.databases.postgresql.transaction import Limits, Transaction, ending, fits
+from pdelta.databases.postgresql.transaction import Limits, Transaction, ending, fits, marked
 from pdelta.errors import ScriptError
 
 _HOLE: Final = "\x01"
@@ -30,17 +30,33 @@ class _Pattern(msgspec.Struct, frozen=True):
 
     Attributes:
         text: With holes.
+        count: How many statements it has.
         sets: As the transaction's is behind it.
         leaves: Likewise.
     """
 
     text: str
+    count: int
     sets: bool
     leaves: bool
 
 
-_UNMADE: Final = _Pattern("", sets=False, leaves=False)
+_UNMADE: Final = _Pattern("", 0, sets=False, leaves=False)
 """Stands for the pattern of what was met once."""
+
+
+class Filled(NamedTuple):
+    """A transaction as text.
+
+    Attributes:
+        text: All but what ends it.
+        ending: That.
+        told: The places, from 0, of the statements that tell what ledgers have.
+    """
+
+    text: str
+    ending: tuple[str, ...]
+    told: list[int]
 
 
 class Patterns:
@@ -49,45 +65,51 @@ class Patterns:
     def __init__(self) -> None:
         self._kept: dict[_Key, tuple[tuple[Move, ...], _Pattern | None]] = {}
 
-    def fill(self, works: Sequence[Work], places: Sequence[Place], limits: Limits) -> str | None:
-        """Give the string that does these works in one transaction; None where it has to be written.
+    def fill(self, works: Sequence[Work], places: Sequence[Place], limits: Limits) -> Filled | None:
+        """Give what does these works in one transaction; None where it has to be written.
 
         Args:
             works: All that the transaction does.
             places: Where their ledgers are.
             limits: Of the transaction.
         """
-        writing = Transaction(limits)
-        texts = [writing.script.text]
+        is_told = len(works) > 1
+        writing = Transaction(limits, is_told=is_told)
+        texts, told, count = [writing.script.text], [], len(writing.script.lines)
         for work, place in zip(works, places, strict=True):
-            is_last, pays = work is works[-1], len(works) > 1
-            pattern = self._find(work, place, limits, sets=writing.sets, is_last=is_last, pays=pays)
+            is_last = work is works[-1]
+            pattern = self._find(work, place, limits, sets=writing.sets, is_last=is_last, is_told=is_told)
             if pattern is None:
                 return None
-            texts += _filled(pattern, work, place)
+            filled = _filled(pattern, work, place)
+            texts += filled
+            count += pattern.count
+            told.append(count - 1)
+            count += len(filled) - 1
             writing.sets, writing.leaves = pattern.sets, writing.leaves or pattern.leaves
-        texts += (line.text for line in writing.commit())
-        return ";\n".join(texts)
+        if is_told:
+            texts.append(marked(works[-1].tenant).text)
+        return Filled(";\n".join(texts), ending(leaves=writing.leaves), told)
 
     def fill_rest(self, work: Work, place: Place, limits: Limits) -> str | None:
         """Give what stands behind the beginning of a transaction that does one work; None likewise."""
-        pattern = self._find(work, place, limits, sets=False, is_last=True, pays=False)
+        pattern = self._find(work, place, limits, sets=False, is_last=True, is_told=False)
         if pattern is None:
             return None
         return ";\n".join((*_filled(pattern, work, place), *ending(leaves=pattern.leaves)))
 
     def _find(
-        self, work: Work, place: Place, limits: Limits, *, sets: bool, is_last: bool, pays: bool
+        self, work: Work, place: Place, limits: Limits, *, sets: bool, is_last: bool, is_told: bool
     ) -> _Pattern | None:
         if not place.oid or place.database or place.path[:1] != (place.schema,):
             return None
-        key = (*map(id, work.moves), work.before, work.after, limits, sets, is_last)
+        key = (*map(id, work.moves), work.before, work.after, limits, sets, is_last, is_told)
         kept = self._kept.get(key)
-        if kept is None and not pays:
+        if kept is None and not is_told:
             # A second tenant is what makes it pay.
             pattern: _Pattern | None = _UNMADE
         elif kept is None or kept[1] is _UNMADE:
-            pattern = _make(work, place, limits, sets=sets, is_last=is_last)
+            pattern = _make(work, place, limits, sets=sets, is_last=is_last, is_told=is_told)
         else:
             return kept[1]
         if len(self._kept) >= _MOST:
@@ -101,13 +123,15 @@ def _filled(pattern: _Pattern, work: Work, place: Place) -> tuple[str, ...]:
     return (pattern.text.replace(_QUOTED, name(place.schema)), *ledger.stamp(place, work.after))
 
 
-def _make(work: Work, place: Place, limits: Limits, *, sets: bool, is_last: bool) -> _Pattern | None:
+def _make(work: Work, place: Place, limits: Limits, *, sets: bool, is_last: bool, is_told: bool) -> _Pattern | None:
     """Give the pattern of a work; None where there can be none."""
     hole = msgspec.structs.replace(place, tenant=_HOLE, schema=_HOLE, path=(_HOLE, *place.path[1:]))
     if not fits(work):
         return None
     try:
-        there, written = (_write(work, one, limits, sets=sets, is_last=is_last) for one in (place, hole))
+        there, written = (
+            _write(work, one, limits, sets=sets, is_last=is_last, is_told=is_told) for one in (place, hole)
+        )
     except ScriptError:
         # Whoever writes it for the tenant tells what is wrong, and where.
         return None
@@ -116,9 +140,11 @@ def _make(work: Work, place: Place, limits: Limits, *, sets: bool, is_last: bool
     return written
 
 
-def _write(work: Work, place: Place, limits: Limits, *, sets: bool, is_last: bool) -> _Pattern:
-    writing = Transaction(limits)
+def _write(work: Work, place: Place, limits: Limits, *, sets: bool, is_last: bool, is_told: bool) -> _Pattern:
+    writing = Transaction(limits, is_told=is_told)
     writing.sets = sets
-    frame = len(writing.script.text)
+    lines = writing.script.lines
+    frame, before = len(writing.script.text), len(lines)
     writing.work(work, place, is_last=is_last)
-    return _Pattern(writing.script.text[frame + 2 :], sets=writing.sets, leaves=writing.leaves)
+    text = writing.script.text[frame + 2 :]
+    return _Pattern(text, len(lines) - before, sets=writing.sets, leaves=writing.leaves)

@@ -23,9 +23,9 @@ from pdelta.databases.postgresql.script import UNCOMPILED, WAIT_MS, Line, Role, 
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.statement import single
 from pdelta.databases.postgresql.transaction import Limits, Transaction, record_lines
-from pdelta.databases.postgresql.writing import Series, stamp_lines, write, written
+from pdelta.databases.postgresql.writing import Series, Together, stamp_lines, write, written
 from pdelta.databases.series import one_by_one
-from pdelta.errors import Cause, DatabaseError, PdeltaError, ScriptError
+from pdelta.errors import Cause, DatabaseError, PdeltaError, ScriptError, StaleError
 from pdelta.sql.ledger import Applied, Head
 
 if TYPE_CHECKING:
@@ -99,23 +99,22 @@ class PostgresqlSession:
         limits = Limits(lock_timeout_ms, statement_timeout_ms)
         tenants, places = [work.tenant for work in works], self._places(works)
         before = _before(works, places)
-        unnumbered = [(work, place) for work, place in zip(works, places, strict=True) if not place.oid]
-        if not unnumbered:
+        if len(works) == 1 and places[0].oid:
+            filled = self._patterns.fill(works, places, limits)
 
             def whole() -> Script:
                 writing = written(works, places, limits)
                 return Script((*writing.script.lines, *writing.commit()))
 
-            self._execute(self._patterns.fill(works, places, limits), whole, tenants, before)
+            self._execute(filled and ";\n".join((filled.text, *filled.ending)), whole, tenants, before)
             return
-        writing = written(works, places, limits)
-        # A comment can't be calculated, and has the number of a table that is not there yet.
-        writing.script.lines += [Line(ledger.number(place), Role.LEDGER, place.tenant) for _work, place in unnumbered]
-        numbers = self._send(writing.script, tenants, before)[-len(unnumbered) :]
-        last = Script()
-        for (work, place), result in zip(unnumbered, numbers, strict=True):
-            last.lines += stamp_lines(ledger.numbered(place, result.rows[0][0]), work.after)
-        last.lines += writing.commit()
+        together = Together.of(works, places, self._patterns, limits)
+        results = self._execute(together.text, together.script, tenants, before, told=together.told)
+        try:
+            last = together.last(results)
+        except StaleError:
+            self._roll_back(self._connected())
+            raise
         self._send(last, tenants)
 
     def commit_each(
@@ -485,6 +484,8 @@ class PostgresqlSession:
         write: Callable[[], Script],
         tenants: Sequence[str],
         before: Mapping[str, tuple[Place, Head]] | None,
+        *,
+        told: Collection[int] = (),
     ) -> list[Result]:
         """Execute a string, and roll back what it leaves undone.
 
@@ -493,21 +494,19 @@ class PostgresqlSession:
             write: Gives its statements, to tell which failed.
             tenants: Whom an error names that is about all of them.
             before: The heads that ledgers must have; a failure may be one of a ledger that has another.
+            told: The places of statements that tell what ledgers have.
         """
-        connection = self._connection
-        if connection is None:
-            raise ValueError("a tenant is reached before anything is sent")
+        connection = self._connected()
         text = text or write().text
-        begun = 0
+        begun: list[Result] = []
         try:
             if connection.parameter("standard_conforming_strings") == "off" and text.startswith("BEGIN"):
                 # The whole string is read before any of it is executed: what it says of reading comes too late.
                 begin, _, text = text.partition(";\n")
-                connection.run(f"{begin}; SET LOCAL standard_conforming_strings = on")
-                begun = 1
-            results = connection.run(text)
+                begun = connection.run(f"{begin}; SET LOCAL standard_conforming_strings = on")[:1]
+            results = [*begun, *connection.run(text, copied=[place - len(begun) for place in told])]
         except StatementError as error:
-            script = Script(write().lines[begun:])
+            script = Script(write().lines[len(begun) :])
             refusal = failure.refused(error, script)
             tenant = script.lines[failure.index_of(error, script)].tenant
             self._roll_back(connection)
@@ -516,13 +515,18 @@ class PostgresqlSession:
                 refusal = failure.stale(tenant)
             raise refusal from error
         except BrokenError as error:
-            if len(error.results) == len(write().lines) - begun:
-                return list(error.results)
-            state = "whether it was committed is not known" if text.endswith("\nCOMMIT") else _UNCHANGED
+            if len(begun) + len(error.results) == len(write().lines):
+                return [*begun, *error.results]
+            state = "whether it was committed is not known" if _commits(text) else _UNCHANGED
             raise failure.lost(error, tenants, state=state) from error
-        if text.endswith("\nCOMMIT") and results[-1].tag != "COMMIT":
+        if _commits(text) and results[-1].tag != "COMMIT":
             raise DatabaseError(f"{tenants[0]}: the server rolled the transaction back; {_UNCHANGED}")
         return results
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            raise ValueError("a tenant is reached before anything is sent")
+        return self._connection
 
     def _is_stale(self, connection: Connection, place: Place, head: Head) -> bool:
         """Say whether a ledger has another head now."""
@@ -540,6 +544,11 @@ class PostgresqlSession:
         # Of a connection that breaks now it is rolled back anyhow, and the next use connects again.
         with suppress(BrokenError):
             connection.run("; ".join(roll_back()))
+
+
+def _commits(text: str) -> bool:
+    """Say whether a string ends with the end of its transaction."""
+    return text.rpartition("\n")[2] == "COMMIT"
 
 
 def _pooled(tenant: str) -> DatabaseError:

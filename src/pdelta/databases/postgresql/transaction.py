@@ -20,6 +20,9 @@ from pdelta.sql.piece import GUARD, LOSS_GUARD
 MARK: Final = "pdelta.transaction"
 """A setting of our own, which is gone when its transaction is: what is set no more was ended under us."""
 
+_IDLE: Final = "SET LOCAL idle_in_transaction_session_timeout = '1min'"
+"""Where the client compares before it commits: one that is gone without a word holds no lock for longer."""
+
 REFUSED: Final = "pdelta guard "
 """Begins what a guard fails with."""
 
@@ -42,6 +45,7 @@ class Transaction:
     Args:
         limits: For its statements.
         is_followed: Whether another comes behind it in the same string, whose COMMIT makes this one durable too.
+        is_told: Whether the ledgers are compared by the client, before it sends the COMMIT.
         is_steady: Whether it is not to see what others commit meanwhile.
         comes_to_nothing: Whether it is rolled back at the end, so that no COMMIT asks for deferred constraints.
 
@@ -52,7 +56,13 @@ class Transaction:
     """
 
     def __init__(
-        self, limits: Limits, *, is_followed: bool = False, is_steady: bool = False, comes_to_nothing: bool = False
+        self,
+        limits: Limits,
+        *,
+        is_followed: bool = False,
+        is_told: bool = False,
+        is_steady: bool = False,
+        comes_to_nothing: bool = False,
     ) -> None:
         level = "REPEATABLE READ" if is_steady else "READ COMMITTED"
         self.script = Script([Line(f"BEGIN ISOLATION LEVEL {level}")])
@@ -64,6 +74,9 @@ class Transaction:
         if is_followed:
             self.script.add("SET LOCAL synchronous_commit = off")
         self.script.add(*self._settings)
+        if is_told:
+            self.script.add(_IDLE)
+        self._is_told = is_told
         self._asks_each = comes_to_nothing
         self._tenants = 0
         self.sets = False
@@ -105,7 +118,13 @@ class Transaction:
         elif is_last:
             # Whose constraint it was nobody can say.
             lines.append(Line(_LOOK, Role.PIECE))
-        lines.append(Line(ledger.expect(place, work.after, ledger.WRONG, mark=MARK), Role.HEAD, place.tenant))
+        if self._is_told:
+            if any(text.sets for text in writing.texts):
+                # The next tenant's settings would hide that the mark is gone.
+                lines.append(marked(place.tenant))
+            lines.append(Line(ledger.tell(place), Role.TOLD, place.tenant))
+        else:
+            lines.append(Line(ledger.expect(place, work.after, ledger.WRONG, mark=MARK), Role.HEAD, place.tenant))
         self.sets |= any(text.sets for text in writing.texts)
         self.leaves |= any(text.leaves or text.role for text in writing.texts)
 
@@ -240,6 +259,11 @@ class _Writing:
         if expression and move.way is Way.APPLY:
             single(f"SELECT ({expression}\n)")
             self._line(ledger.prepend(self._place, move.row.id, expression), Role.PIECE)
+
+
+def marked(tenant: str) -> Line:
+    """Give what fails unless it is still the transaction that was begun, after what was done in this tenant."""
+    return Line(ledger.expect_mark(MARK), Role.HEAD, tenant)
 
 
 def _is_plain(move: Move) -> bool:

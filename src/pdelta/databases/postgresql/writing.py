@@ -8,13 +8,13 @@ from typing import Final, NamedTuple
 
 from pdelta.databases.base import Work
 from pdelta.databases.postgresql import failure, ledger
-from pdelta.databases.postgresql.connection import StatementError
+from pdelta.databases.postgresql.connection import Result, StatementError
 from pdelta.databases.postgresql.layout import Layout
 from pdelta.databases.postgresql.ledger import Place
 from pdelta.databases.postgresql.pattern import Patterns
 from pdelta.databases.postgresql.quoting import is_name
 from pdelta.databases.postgresql.script import Line, Role, Script
-from pdelta.databases.postgresql.transaction import Limits, Transaction, fits
+from pdelta.databases.postgresql.transaction import Limits, Transaction, fits, marked
 from pdelta.errors import PdeltaError, ScriptError
 from pdelta.sql.ledger import Head
 
@@ -26,12 +26,17 @@ _WAITS: Final = "SET LOCAL synchronous_commit TO DEFAULT"
 def written(works: Sequence[Work], places: Sequence[Place], limits: Limits) -> Transaction:
     """Give the transaction that does these works, without its end; ledgers that are there are stamped.
 
+    Of several the client compares the ledgers before it sends the end.
+
     Raises:
         StaleError: A work's heads can't be of one ledger.
         DatabaseError: A statement can't be read, or would end the transaction.
     """
-    writing = Transaction(limits)
+    is_told = len(works) > 1
+    writing = Transaction(limits, is_told=is_told)
     write(works, places, writing, lambda work, place: stamp_lines(place, work.after) if place.oid else [])
+    if is_told:
+        writing.script.lines.append(marked(works[-1].tenant))
     return writing
 
 
@@ -60,6 +65,70 @@ def write(
 def stamp_lines(place: Place, head: Head) -> list[Line]:
     """Give what writes a ledger's stamp."""
     return [Line(text, Role.LEDGER, place.tenant) for text in ledger.stamp(place, head)]
+
+
+class Together(NamedTuple):
+    """Works that one transaction does which is sent in two strings: all that it does, and what ends it.
+
+    Where there are several, the client compares between these what their ledgers have now with what they are to have:
+    that costs a round trip, and spares the server a quarter of what it does in a tenant. A new ledger gets its stamp in
+    the second string.
+
+    Attributes:
+        works: All of them.
+        places: Where their ledgers are.
+        limits: Of the transaction.
+        text: The first string; None for that of ``script``.
+        told: The places of its statements that tell what ledgers have; empty for a single work.
+        ending: What ends it.
+    """
+
+    works: Sequence[Work]
+    places: Sequence[Place]
+    limits: Limits
+    text: str | None
+    told: Sequence[int]
+    ending: Sequence[str]
+
+    @classmethod
+    def of(cls, works: Sequence[Work], places: Sequence[Place], patterns: Patterns, limits: Limits) -> "Together":
+        """Give what does these works.
+
+        Raises:
+            StaleError: As ``written``.
+            DatabaseError: Likewise.
+        """
+        if all(place.oid for place in places) and (filled := patterns.fill(works, places, limits)):
+            return cls(works, places, limits, filled.text, filled.told, filled.ending)
+        writing = written(works, places, limits)
+        told = [index for index, line in enumerate(writing.script.lines) if line.role is Role.TOLD]
+        return cls(works, places, limits, None, told, [line.text for line in writing.commit()])
+
+    def script(self) -> Script:
+        """Give the statements of the first string."""
+        script = written(self.works, self.places, self.limits).script
+        # A comment can't be calculated, and has the number of a table that is not there yet.
+        script.lines += [Line(ledger.number(one), Role.LEDGER, one.tenant) for one in self.places if not one.oid]
+        return script
+
+    def last(self, results: Sequence[Result]) -> Script:
+        """Give the second string.
+
+        Args:
+            results: Of the first.
+
+        Raises:
+            StaleError: A ledger is another than it is to be.
+        """
+        for index, work in zip(self.told, self.works, strict=False):
+            if ledger.read_told(results[index]) != work.after:
+                raise failure.stale(work.tenant)
+        new = [(work, place) for work, place in zip(self.works, self.places, strict=True) if not place.oid]
+        script = Script()
+        for (work, place), result in zip(new, results[len(results) - len(new) :], strict=True):
+            script.lines += stamp_lines(ledger.numbered(place, result.rows[0][0]), work.after)
+        script.add(*self.ending)
+        return script
 
 
 class Series(NamedTuple):
