@@ -1,9 +1,12 @@
 """What a rehearsal asks: planned once where a connection is ours and left behind nowhere else, and rows of tables."""
 
+from contextlib import closing
+
 import pytest
 from msgspec.structs import replace
 
 from pdelta.databases.base import Session
+from pdelta.databases.postgresql import inquiry
 from pdelta.databases.postgresql.connection import Connection
 from pdelta.databases.postgresql.database import PostgresqlDatabase
 from pdelta.databases.postgresql.session import PostgresqlSession
@@ -97,6 +100,30 @@ def test_prepare_when_something_will_be_proved_then_the_first_session_has_the_qu
             assert own(session).run(PREPARED)[0].rows == [("pdelta_made", 3, 0)]
             assert rehearse(database, other, "t2", MORE)
             assert own(other).run(PREPARED)[0].rows == [("pdelta_made", 2, 0)]
+
+
+def test_prepare_when_the_server_limits_how_long_statements_take_then_it_is_planned_all_the_same(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    make_schemas(postgresql, pg_database, *TENANTS)
+    postgresql.sql(f"ALTER DATABASE {pg_database} SET statement_timeout = '20ms'")
+    with schemas(postgresql.url(pg_database)) as database:
+        database.prepare(len(TENANTS), proving=True)
+        with session_of(database) as session:
+            assert own(session).run(PREPARED)[0].rows == [("pdelta_made", 1, 0)]
+
+
+def test_prepare_when_the_server_does_not_take_it_then_the_session_works_without(
+    postgresql: PostgreSQL, pg_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_schemas(postgresql, pg_database, *TENANTS)
+    with schemas(postgresql.url(pg_database)) as database:
+        with monkeypatch.context() as patch:
+            patch.setattr(inquiry, "UNCOMPILED", "SET LOCAL jit = perhaps")
+            database.prepare(len(TENANTS), proving=True)
+            session = database.session(database.lane("t1"))
+        with closing(session):
+            assert rehearse(database, session, "t1", MORE)
 
 
 def test_prepare_when_a_pooler_hands_connections_on_then_nothing_is_planned_ahead(

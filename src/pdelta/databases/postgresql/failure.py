@@ -1,7 +1,7 @@
 """What the server and the library say -> the errors of the port, with the tenant and the statement that failed."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import accumulate
 from typing import Final
 
@@ -105,7 +105,9 @@ def refused(error: StatementError, script: Script) -> PdeltaError:
         return stale(line.tenant)
     if line.role is Role.HEAD and WRONG in error.message:
         if MARKED not in error.message.rpartition(WRONG)[2]:
-            return ended([line.tenant])
+            return DatabaseError(
+                f"{line.tenant}: {_ENDED}; what was done before that lasts", reason=_ENDED, hint="look at the tenant"
+            )
         return DatabaseError(
             f"{line.tenant}: {_TAMPERED}; {_UNCHANGED}",
             reason=_TAMPERED,
@@ -138,13 +140,6 @@ def statement(error: StatementError, line: Line, position: int, *, state: str = 
         reason=_without_names(error.message, line.tenant),
         hint=error.hint or _HINTS.get(error.sqlstate, ""),
         place=", ".join(filter(None, (line.delta, _statement(line, position)))),
-    )
-
-
-def ended(tenants: Sequence[str]) -> DatabaseError:
-    """Give that the transaction around the deltas of these tenants is no longer the one that was begun."""
-    return DatabaseError(
-        f"{_named(tenants)}: {_ENDED}; what was done before that lasts", reason=_ENDED, hint="look at the tenant"
     )
 
 

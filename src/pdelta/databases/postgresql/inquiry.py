@@ -81,7 +81,7 @@ class Inquiry:
         if self._is_ours and self._connection:
             self.about(())
             place = Place("", "")
-            begin = ("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", UNCOMPILED)
+            begin = ("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", "SET LOCAL statement_timeout = 0", UNCOMPILED)
             self.begin(self._connection)
             texts = (*begin, *(line.text for line in self.lines(place)), *self.end(self._connection))
             self.ended(self._connection, self._connection.run(";\n".join(texts))[-1])

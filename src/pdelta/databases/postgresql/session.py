@@ -19,7 +19,17 @@ from pdelta.databases.postgresql.ledger import Place
 from pdelta.databases.postgresql.pattern import Patterns
 from pdelta.databases.postgresql.quoting import is_name, name
 from pdelta.databases.postgresql.reading import rows_of
-from pdelta.databases.postgresql.script import UNCOMPILED, WAIT_MS, Line, Role, Script, enter, read_only, roll_back
+from pdelta.databases.postgresql.script import (
+    UNCOMPILED,
+    WAIT_MS,
+    Line,
+    Role,
+    Script,
+    commits,
+    enter,
+    read_only,
+    roll_back,
+)
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.statement import single
 from pdelta.databases.postgresql.transaction import Limits, Transaction, record_lines
@@ -376,11 +386,14 @@ class PostgresqlSession:
         What fails here fails again where it is asked, and is told there. Called before any other, by a thread of its
         own; only where tenants are schemas.
         """
-        with suppress(PdeltaError, StatementError, BrokenError):
+        with suppress(PdeltaError):
             connection = self._connection = self._server.lend("")
-            (met,) = connection.run(MEET)
-            self._inquiry.meet(connection, *met.rows[0])
-            self._inquiry.prepare()
+            try:
+                (met,) = connection.run(MEET)
+                self._inquiry.meet(connection, *met.rows[0])
+                self._inquiry.prepare()
+            except (StatementError, BrokenError):
+                connection.close()
 
     def broken(self, tenant: str) -> Sequence[str]:
         """Give what drops the indexes that were never finished, and what ends the detachment of partitions.
@@ -517,9 +530,9 @@ class PostgresqlSession:
         except BrokenError as error:
             if len(begun) + len(error.results) == len(write().lines):
                 return [*begun, *error.results]
-            state = "whether it was committed is not known" if _commits(text) else _UNCHANGED
+            state = "whether it was committed is not known" if commits(text) else _UNCHANGED
             raise failure.lost(error, tenants, state=state) from error
-        if _commits(text) and results[-1].tag != "COMMIT":
+        if commits(text) and results[-1].tag != "COMMIT":
             raise DatabaseError(f"{tenants[0]}: the server rolled the transaction back; {_UNCHANGED}")
         return results
 
@@ -544,11 +557,6 @@ class PostgresqlSession:
         # Of a connection that breaks now it is rolled back anyhow, and the next use connects again.
         with suppress(BrokenError):
             connection.run("; ".join(roll_back()))
-
-
-def _commits(text: str) -> bool:
-    """Say whether a string ends with the end of its transaction."""
-    return text.rpartition("\n")[2] == "COMMIT"
 
 
 def _pooled(tenant: str) -> DatabaseError:
