@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from pdelta.databases.base import Session
 from pdelta.databases.postgresql import inquiry
+from pdelta.databases.postgresql.address import Address
 from pdelta.databases.postgresql.connection import Connection
 from pdelta.databases.postgresql.database import PostgresqlDatabase
 from pdelta.databases.postgresql.session import PostgresqlSession
@@ -122,6 +123,21 @@ def test_prepare_when_the_server_does_not_take_it_then_the_session_works_without
             patch.setattr(inquiry, "UNCOMPILED", "SET LOCAL jit = perhaps")
             database.prepare(len(TENANTS), proving=True)
             session = database.session(database.lane("t1"))
+        with closing(session):
+            assert rehearse(database, session, "t1", MORE)
+
+
+def test_prepare_when_somebody_holds_the_catalogue_then_whoever_asks_waits_and_nobody_else(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    make_schemas(postgresql, pg_database, *TENANTS)
+    with schemas(postgresql.url(pg_database)) as database:
+        holder = Connection(Address(postgresql.url(pg_database)), application_name="vacuum")
+        holder.run("BEGIN; LOCK TABLE pg_catalog.pg_policy IN ACCESS EXCLUSIVE MODE")
+        database.prepare(len(TENANTS), proving=True)
+        session = database.session(database.lane("t1"))
+        holder.run("ROLLBACK")
+        holder.close()
         with closing(session):
             assert rehearse(database, session, "t1", MORE)
 

@@ -1,6 +1,7 @@
 """Connections that are begun before anybody wants them."""
 
 import threading
+import time
 
 import pytest
 
@@ -76,6 +77,46 @@ def test_prepare_when_no_thread_can_be_had_then_whoever_needs_a_connection_makes
             without.setattr(threading.Thread, "start", refuse)
             server.prepare(1)
         server.lend("").close()
+
+
+def test_lend_when_no_pooler_is_in_between_then_what_is_idle_is_direct(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    address = Address(postgresql.url(pg_database))
+    with Server(address, application_name="prepared") as server:
+        server.prepare(1)
+        server.lend("", directly=True).close()
+        server.prepare(1)
+    with Server(address, direct=address, application_name="direct") as server:
+        server.prepare(1)
+        lent = [server.lend(""), server.lend("", directly=True)]
+        server.give_back(lent.pop(0), "")
+        lent.append(server.lend("", directly=True))
+        assert len(begun(postgresql, "direct")) == 3
+        for connection in lent:
+            connection.close()
+
+
+def test_prepare_when_it_is_interrupted_then_nobody_waits_for_what_was_not_counted(
+    postgresql: PostgreSQL, pg_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def interrupted(self: threading.Thread) -> None:
+        start(self)
+        if self.name.startswith("connecting"):
+            raise KeyboardInterrupt
+
+    with Server(Address(postgresql.url(pg_database)), application_name="prepared") as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                server.prepare(2)
+        deadline_s = time.monotonic() + 30
+        while not server._idle and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        server.lend("").close()
+        assert server._coming == -1
 
 
 def test_lend_when_others_wait_for_what_is_coming_then_they_are_not_waited_for(

@@ -223,9 +223,9 @@ class Journal:
         execute = self._database.execute
         _begin_wal(self._database)
         execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        if execute("PRAGMA application_id").fetchone()[0] == 0:
-            if execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-                raise _no_journal(self._path)
+        is_new = execute("PRAGMA application_id").fetchone()[0] == 0
+        # Another process may have made it since: what is there shows below.
+        if is_new and not execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             self._create()
         if execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             raise _no_journal(self._path)

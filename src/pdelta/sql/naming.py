@@ -54,8 +54,12 @@ def concerned(statement: Statement, dialect: Dialect) -> frozenset[str]:
         if dialect is Dialect.MYSQL and words[place] == "INDEX" and "ON" in words:
             named.append(tokens[_past(words, words.index("ON") + 1)])
     if dialect is Dialect.POSTGRESQL:
-        escape = tokens[words.index("UESCAPE") + 1].text[1:2] if "UESCAPE" in words[:-1] else "\\"
-        return frozenset(name for token in named for name in _exact(token, escape))
+        escapes = {
+            name: said.text[1:2]
+            for name, word, said in zip(tokens, tokens[1:], tokens[2:], strict=False)
+            if word.word == "UESCAPE" and said.kind is Kind.STRING
+        }
+        return frozenset(name for token in named for name in _exact(token, escapes.get(token, "\\")))
     names = frozenset(plain(token.text) for token in named)
     return names - {"rename"} if words[0] == "RENAME" and not _swaps(tokens) else names
 

@@ -2,7 +2,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -214,6 +216,23 @@ def test_journal_when_of_another_version_then_refused_naming_both(path: Path, ki
     with pytest.raises(FormatError, match=r"version 1;.*version 2") as earlier:
         reopen(path)
     assert "move the file away" in earlier.value.hint
+
+
+def test_journal_when_another_process_makes_it_at_the_same_moment_then_it_is_used(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(sqlite3.Connection):
+        """Looks what kind of file it is; before it looks closer, somebody makes the journal."""
+
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            if sql.startswith("SELECT count(*) FROM sqlite_schema"):
+                monkeypatch.undo()
+                reopen(path).close()
+            return super().execute(sql, *values)
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Slow))
+    with reopen(path) as journal:
+        assert journal.open_runs() == []
 
 
 def test_journal_when_the_folder_is_a_file_then_filesystem_error(tmp_path: Path) -> None:

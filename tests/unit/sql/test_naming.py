@@ -65,3 +65,14 @@ def test_concerned_when_it_is_postgresql_then_the_names_that_its_catalogue_has(n
 def test_concerned_when_a_name_has_escapes_of_its_own_then_these_count() -> None:
     (made,) = split("""CREATE TABLE U&"d!0061t\\0061!!" UESCAPE '!' (a int)""", Dialect.POSTGRESQL)
     assert concerned(made, Dialect.POSTGRESQL) == {"table", r"dat\0061!"}
+
+
+def test_concerned_when_something_is_called_uescape_then_it_says_nothing_of_escapes() -> None:
+    (made,) = split(r"""CREATE INDEX CONCURRENTLY U&"i\0061" ON uu (uescape)""", Dialect.POSTGRESQL)
+    assert concerned(made, Dialect.POSTGRESQL) == {"index", "ia"}
+
+
+def test_concerned_when_names_have_different_escapes_then_each_has_its_own() -> None:
+    text = r"""ALTER TABLE U&"a!0062" UESCAPE '!' RENAME TO U&"c\0064!0065" """
+    (made,) = split(text, Dialect.POSTGRESQL)
+    assert {"ab", "cd!0065"} <= concerned(made, Dialect.POSTGRESQL)

@@ -80,7 +80,7 @@ def apply(options: ApplyOptions, rollout: RolloutOptions, context: Context) -> R
                 duration_s=time.monotonic() - began,
                 dry_run=rollout.dry_run,
             )
-        if not rollout.dry_run:
+        if not rollout.dry_run and memory.heads(options.to):
             # Of who has it already a ledger tells that its reverse was proved.
             fleet.database.prepare(lacking, proving=rollout.prove and lacking == len(fleet.tenants))
         from pdelta.app.runs import open_journal

@@ -22,6 +22,8 @@ NOT_THERE: Final = "26000"
 """The server's code for a prepared statement that it does not have."""
 
 _NAME: Final = "pdelta_made"
+_AHEAD_MS: Final = 20
+"""How long it waits for a lock where nobody asks yet: whoever asks waits for that, and then as long as they may."""
 _END: Final = (
     "ROLLBACK",
     f"SELECT pg_advisory_unlock_all(), EXISTS (SELECT FROM pg_prepared_statements WHERE name <> '{_NAME}')",
@@ -81,7 +83,8 @@ class Inquiry:
         if self._is_ours and self._connection:
             self.about(())
             place = Place("", "")
-            begin = ("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", "SET LOCAL statement_timeout = 0", UNCOMPILED)
+            limits = (f"SET LOCAL lock_timeout = {_AHEAD_MS}", "SET LOCAL statement_timeout = 0")
+            begin = ("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", *limits, UNCOMPILED)
             self.begin(self._connection)
             texts = (*begin, *(line.text for line in self.lines(place)), *self.end(self._connection))
             self.ended(self._connection, self._connection.run(";\n".join(texts))[-1])

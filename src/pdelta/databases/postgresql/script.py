@@ -90,11 +90,6 @@ def read_only(place: Place, text: str, statement_timeout_ms: int = 0) -> Script:
     return script
 
 
-def commits(text: str) -> bool:
-    """Say whether a string ends with the end of its transaction."""
-    return text.rpartition("\n")[2] == "COMMIT"
-
-
 def roll_back() -> tuple[str, ...]:
     """Give what ends a transaction without a trace; these two things of a session would survive it.
 

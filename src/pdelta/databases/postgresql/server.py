@@ -70,6 +70,7 @@ class Server:
         # Where no thread can be had, whoever needs a connection makes it.
         with self._lending, suppress(RuntimeError):
             for _ in range(connections):
+                # Counted behind: who is interrupted here leaves none that nobody will ever count off.
                 name = f"connecting to {self.name}"
                 threading.Thread(target=self._prepare, name=name, daemon=True).start()
                 self._coming += 1
@@ -84,19 +85,21 @@ class Server:
                 self._coming -= 1
                 self._lending.notify_all()
 
-    def lend(self, database: str) -> Connection:
-        """Give a connection that is nobody else's until it is given back: one that was, or a new one.
+    def lend(self, database: str, *, directly: bool = False) -> Connection:
+        """Give a connection that is nobody else's until it is given back, or closed: one that was, or a new one.
 
         Args:
             database: To which; empty for the address's.
+            directly: As for ``connect``.
 
         Raises:
             DatabaseError: None can be made.
         """
-        while not database and (found := self._pop()):
-            if found.is_usable():
-                return found
-        return self.connect(database)
+        if not (directly and self.direct):
+            while not database and (found := self._pop()):
+                if found.is_usable():
+                    return found
+        return self.connect(database, directly=directly)
 
     def give_back(self, connection: Connection, database: str) -> None:
         """Take a connection back; it serves the next one, or is closed, and a transaction rolled back.
@@ -116,7 +119,7 @@ class Server:
         with self._lending:
             if self._coming > self._awaited:
                 self._awaited += 1
-                self._lending.wait_for(lambda: self._idle or not self._coming)
+                self._lending.wait_for(lambda: self._idle or self._coming <= 0)
                 self._awaited -= 1
             return self._idle.pop() if self._idle else None
 
@@ -205,7 +208,7 @@ class Server:
             self._asker.close()
             self._asker = None
         with self._lending:
-            self._lending.wait_for(lambda: not self._coming)
+            self._lending.wait_for(lambda: self._coming <= 0)
         for connection in self._idle:
             connection.close()
         self._idle = []

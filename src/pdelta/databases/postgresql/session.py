@@ -19,21 +19,11 @@ from pdelta.databases.postgresql.ledger import Place
 from pdelta.databases.postgresql.pattern import Patterns
 from pdelta.databases.postgresql.quoting import is_name, name
 from pdelta.databases.postgresql.reading import rows_of
-from pdelta.databases.postgresql.script import (
-    UNCOMPILED,
-    WAIT_MS,
-    Line,
-    Role,
-    Script,
-    commits,
-    enter,
-    read_only,
-    roll_back,
-)
+from pdelta.databases.postgresql.script import UNCOMPILED, WAIT_MS, Line, Role, Script, enter, read_only, roll_back
 from pdelta.databases.postgresql.server import Server
 from pdelta.databases.postgresql.statement import single
 from pdelta.databases.postgresql.transaction import Limits, Transaction, record_lines
-from pdelta.databases.postgresql.writing import Series, Together, stamp_lines, write, written
+from pdelta.databases.postgresql.writing import Series, Together, stamp_lines, whole, write
 from pdelta.databases.series import one_by_one
 from pdelta.errors import Cause, DatabaseError, PdeltaError, ScriptError, StaleError
 from pdelta.sql.ledger import Applied, Head
@@ -111,12 +101,8 @@ class PostgresqlSession:
         before = _before(works, places)
         if len(works) == 1 and places[0].oid:
             filled = self._patterns.fill(works, places, limits)
-
-            def whole() -> Script:
-                writing = written(works, places, limits)
-                return Script((*writing.script.lines, *writing.commit()))
-
-            self._execute(filled and ";\n".join((filled.text, *filled.ending)), whole, tenants, before)
+            text = filled and ";\n".join((filled.text, *filled.ending))
+            self._execute(text, lambda: whole(works, places, limits), tenants, before)
             return
         together = Together.of(works, places, self._patterns, limits)
         results = self._execute(together.text, together.script, tenants, before, told=together.told)
@@ -226,7 +212,7 @@ class PostgresqlSession:
         Raises:
             DatabaseError: As its ``cause`` says; ``BUSY`` where another run holds it.
         """
-        connection = self._server.connect(self._layout.database(tenant), directly=True)
+        connection = self._server.lend(self._layout.database(tenant), directly=True)
         deadline_s = time.monotonic() + lock_timeout_ms / 1000
         try:
             if connection.run("SELECT pg_backend_pid()")[0].rows[0][0] != connection.backend:
@@ -530,9 +516,9 @@ class PostgresqlSession:
         except BrokenError as error:
             if len(begun) + len(error.results) == len(write().lines):
                 return [*begun, *error.results]
-            state = "whether it was committed is not known" if commits(text) else _UNCHANGED
+            state = "whether it was committed is not known" if _commits(text) else _UNCHANGED
             raise failure.lost(error, tenants, state=state) from error
-        if commits(text) and results[-1].tag != "COMMIT":
+        if _commits(text) and results[-1].tag != "COMMIT":
             raise DatabaseError(f"{tenants[0]}: the server rolled the transaction back; {_UNCHANGED}")
         return results
 
@@ -557,6 +543,11 @@ class PostgresqlSession:
         # Of a connection that breaks now it is rolled back anyhow, and the next use connects again.
         with suppress(BrokenError):
             connection.run("; ".join(roll_back()))
+
+
+def _commits(text: str) -> bool:
+    """Say whether a string ends with the end of its transaction."""
+    return text.rpartition("\n")[2] == "COMMIT"
 
 
 def _pooled(tenant: str) -> DatabaseError:

@@ -40,6 +40,12 @@ def written(works: Sequence[Work], places: Sequence[Place], limits: Limits) -> T
     return writing
 
 
+def whole(works: Sequence[Work], places: Sequence[Place], limits: Limits) -> Script:
+    """Give the same with its end; arguments and errors as for ``written``."""
+    writing = written(works, places, limits)
+    return Script((*writing.script.lines, *writing.commit()))
+
+
 def write(
     works: Sequence[Work],
     places: Sequence[Place],
