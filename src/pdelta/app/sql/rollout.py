@@ -43,8 +43,9 @@ from pdelta.sql.scope import Scope
 if TYPE_CHECKING:
     from pdelta.engine.journal import Journal
 
-ATTEMPTS: Final = 3
-"""How often what another run changed meanwhile is calculated again."""
+ATTEMPTS: Final = 20
+"""How often what another run changed meanwhile is calculated again: each time it has brought some tenants further, so
+that this ends by itself, unless somebody goes back and forth."""
 DEFAULT_WAVES: Final = "canary=1,rest"
 _STOPPED: Final = 8
 """The exit status where some tenants are not where they should be, and none is in between."""
