@@ -13,7 +13,7 @@ from pdelta.databases.postgresql.database import PostgresqlDatabase
 from pdelta.databases.postgresql.session import PostgresqlSession
 from pdelta.databases.rows import Rows, RowsAsked
 from pdelta.errors import Cause, DatabaseError
-from tests.fixtures.pg_fleet import adds, make_schemas, plan, schemas, session_of
+from tests.fixtures.pg_fleet import adds, closed_from_now, make_schemas, plan, schemas, session_of
 from tests.fixtures.pgbouncer import PgBouncer
 from tests.fixtures.postgresql import PostgreSQL, free_port
 
@@ -156,14 +156,7 @@ def test_prepare_when_a_pooler_hands_connections_on_then_nothing_is_planned_ahea
 def test_prepare_when_nobody_wants_the_session_then_it_goes_with_the_database(
     postgresql: PostgreSQL, pg_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed: list[Connection] = []
-    close = Connection.close
-
-    def listen(self: Connection) -> None:
-        closed.append(self)
-        close(self)
-
-    monkeypatch.setattr(Connection, "close", listen)
+    closed = closed_from_now(monkeypatch)
     with schemas(postgresql.url(pg_database)) as database:
         database.prepare(1, proving=True)
     assert len(closed) == 1

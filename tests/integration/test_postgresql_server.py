@@ -9,6 +9,7 @@ from pdelta.databases.postgresql.address import Address
 from pdelta.databases.postgresql.connection import Connection
 from pdelta.databases.postgresql.server import Server
 from pdelta.errors import Cause, DatabaseError
+from tests.fixtures.pg_fleet import closed_from_now
 from tests.fixtures.postgresql import PostgreSQL
 
 SELF = "SELECT pg_backend_pid()"
@@ -37,14 +38,7 @@ def test_lend_when_connections_are_on_their_way_then_these_are_lent_and_only_the
 def test_server_when_nobody_wanted_what_was_begun_then_it_is_closed_with_it(
     postgresql: PostgreSQL, pg_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed: list[Connection] = []
-    close = Connection.close
-
-    def listen(self: Connection) -> None:
-        closed.append(self)
-        close(self)
-
-    monkeypatch.setattr(Connection, "close", listen)
+    closed = closed_from_now(monkeypatch)
     with Server(Address(postgresql.url(pg_database)), application_name="prepared") as server:
         server.prepare(3)
     assert len(closed) == 3
@@ -85,8 +79,9 @@ def test_lend_when_no_pooler_is_in_between_then_what_is_idle_is_direct(
     address = Address(postgresql.url(pg_database))
     with Server(address, application_name="prepared") as server:
         server.prepare(1)
-        server.lend("", directly=True).close()
-        server.prepare(1)
+        connection = server.lend("", directly=True)
+        assert [connection.backend] == begun(postgresql, "prepared")
+        connection.close()
     with Server(address, direct=address, application_name="direct") as server:
         server.prepare(1)
         lent = [server.lend(""), server.lend("", directly=True)]

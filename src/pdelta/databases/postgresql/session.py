@@ -1,4 +1,4 @@
-"""The work on one server, one transaction after the other, each as one string.
+"""The work on one server, one transaction after the other, each as one string, or two where several tenants share it.
 
 Behind a pooler that hands sessions on after each transaction nothing goes wrong, because nothing is kept in one; what
 ``inquiry`` keeps is kept only where there is none.
