@@ -30,6 +30,7 @@ def test_version_when_asked_then_hardly_anything_is_imported(cli: Cli) -> None:
         "pdelta.cli",
         "pdelta.cli.main",
         "pdelta.cli.place",
+        "pdelta.cli.streams",
         "pdelta.transports",
         "pdelta.transports.headstart",
     }
@@ -79,8 +80,8 @@ def test_output_when_its_reader_is_gone_then_nothing_is_complained_about(cli: Cl
     os.close(read)
     process = subprocess.run([*cli.command, "--help"], env=cli.env, stdout=write, stderr=subprocess.PIPE, check=False)
     os.close(write)
-    assert b"Traceback" not in process.stderr
-    assert b"Exception ignored" not in process.stderr
+    assert process.returncode == 0
+    assert process.stderr == b""
 
 
 def test_push_when_interrupted_then_exit_is_130_without_a_traceback(cli: Cli, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The command group, and what becomes of an error: one message, one exit status."""
 
-import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -57,7 +56,6 @@ def run(words: Sequence[str]) -> int:
     console = Console()
     try:
         status = group.main(args=list(words), prog_name="pdelta", standalone_mode=False, obj=console)
-        sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 2
@@ -72,10 +70,6 @@ def run(words: Sequence[str]) -> int:
     except PdeltaError as error:
         console.failure(error)
         return error.exit_status
-    except BrokenPipeError:
-        # The reader of our output is gone, for example `| head`; nothing is left to say to it.
-        console.give_up_output()
-        return 0
     except Exception as error:  # noqa: BLE001 - the last line before the user
         console.bug(error)
         return 1

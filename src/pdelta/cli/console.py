@@ -1,6 +1,5 @@
 """What a command says, and where: results on standard output, everything else on standard error."""
 
-import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import IO, Final
@@ -143,10 +142,6 @@ class Console:
     def close(self) -> None:
         """Leave the terminal as it was."""
         self.settle()
-
-    def give_up_output(self) -> None:
-        """Keep the interpreter from complaining about a closed pipe when it exits."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _write_document(self, value: object) -> None:
         from pdelta.cli.render import document

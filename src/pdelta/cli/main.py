@@ -11,11 +11,19 @@ import os
 import sys
 
 from pdelta.cli.place import control_folder
+from pdelta.cli.streams import Streams
 from pdelta.transports.headstart import HEADSTARTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
+
+_STOPS = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)
+"""The signals that ask a command to stop."""
+
+_ASK_AGAIN_S = 0.005
+"""A stop that can't be obeyed at this moment is tried again after this time."""
 
 
 def main(arguments: "Sequence[str] | None" = None) -> int:
@@ -25,8 +33,12 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         arguments: Without the program's name; the process's own when omitted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    streams = None
     if arguments is None:
         import gc
+
+        if words[:1] != ["agent"]:  # which speaks to a pdelta there, and must not go on where that is gone
+            streams = Streams()
 
         # Nothing that is imported is garbage before the process ends: looking for some takes 5 ms meanwhile.
         # ``lazy`` turns it on again, for what the command itself does.
@@ -38,9 +50,11 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         status = 130
     finally:
         # An interpreter that is ending would die of it, and lose the exit status.
-        for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
+        for number in (*_STOPS, _signal.SIGALRM):
             _signal.signal(number, _signal.SIG_IGN)
         HEADSTARTS.end()
+    if streams is not None:
+        status = streams.end(status)
     if arguments is None:
         _leave(status)
     return status
@@ -49,8 +63,7 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
 def _leave(status: int) -> None:
     """End the process, as everything is done: to take the interpreter apart takes another 5 to 10 ms.
 
-    It comes back where somebody still waits for that: a thread that is no daemon, or whoever hears that the last words
-    can't be written.
+    It comes back where somebody still waits for that: a thread that is no daemon.
     """
     import atexit
 
@@ -59,11 +72,8 @@ def _leave(status: int) -> None:
     if threading is not None and any(one is not own and not one.daemon for one in threading.enumerate()):
         return
     atexit._run_exitfuncs()  # noqa: SLF001 - what Python does at its own end, and ``multiprocessing`` before it
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except (OSError, ValueError, AttributeError):
-        return
+    sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(status)
 
 
@@ -85,10 +95,10 @@ def _run(words: list[str]) -> int:
     HEADSTARTS.begin(words, os.environ, control_folder(os.environ))
     if words[:1] != ["agent"]:
         # Whoever ends a command so wants it to stop as Ctrl-C does, and to hear where it stopped. He whose terminal is
-        # gone hears nothing, but what was started is ended; with nohup it goes on.
-        _signal.signal(_signal.SIGTERM, _signal.default_int_handler)
-        if _signal.getsignal(_signal.SIGHUP) is _signal.SIG_DFL:
-            _signal.signal(_signal.SIGHUP, _signal.default_int_handler)
+        # gone hears nothing, but what was started is ended; with nohup, or behind a script's `&`, it goes on.
+        for number in (*_STOPS, _signal.SIGALRM):
+            if number == _signal.SIGTERM or _signal.getsignal(number) is not _signal.SIG_IGN:
+                _signal.signal(number, _stop)
     try:
         from pdelta.cli.late import import_late
 
@@ -98,6 +108,21 @@ def _run(words: list[str]) -> int:
         sys.stderr.write("error: stopped on request before anything began; nothing was changed\n")
         return 130
     return run(words)
+
+
+def _stop(number: int, frame: "FrameType | None") -> None:  # noqa: ARG001 - a handler's signature
+    """Stop what is being done; a little later where a module is being imported.
+
+    There the exception would be lost in the callback of a module's lock, or end the process: msgspec, which makes a
+    class of each message, does not survive it (a segmentation fault, in one of fifty interrupts in the first tenth of
+    a second).
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            _signal.setitimer(_signal.ITIMER_REAL, _ASK_AGAIN_S)
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 def _agent_roots(words: "Sequence[str]") -> list[bytes] | None:

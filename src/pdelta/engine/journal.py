@@ -270,8 +270,8 @@ class Journal:
     def _write(self, log: RunLog, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
         execute = self._database.execute
         with _translated(self._path):
-            execute("BEGIN IMMEDIATE")
             try:
+                execute("BEGIN IMMEDIATE")
                 if rows[0][0] == 0:
                     execute("INSERT OR IGNORE INTO plans VALUES (?, ?)", (log.plan.id, encode_plan(log.plan)))
                     execute("INSERT INTO runs (id, plan) VALUES (?, ?)", (log.run, log.plan.id))

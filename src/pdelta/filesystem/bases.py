@@ -7,8 +7,8 @@ ones in files of their own, which share blocks with the source where the file sy
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from blake3 import blake3
 
 from pdelta.filesystem.copy import copy_range
 from pdelta.filesystem.patching import read_range
+from pdelta.filesystem.transaction import transaction
 
 LARGE_BYTES: Final = 1 << 20
 """A content of at least this length is a file of its own."""
@@ -110,7 +111,7 @@ class BaseCache:
             connection = self._open()
             if connection is None:
                 return 0
-            with _exclusive(connection):
+            with transaction(connection):
                 copied = self._keep(connection, files, open_file)
                 now = self._clock()
                 connection.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (snapshot, now))
@@ -230,18 +231,6 @@ class _Writer:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         self._fd = os.open(self._place(self._number), flags, 0o600)
         self._length = 0
-
-
-@contextmanager
-def _exclusive(connection: sqlite3.Connection) -> Iterator[None]:
-    with closing(connection.cursor()) as cursor:
-        cursor.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            cursor.execute("ROLLBACK")
-            raise
-        cursor.execute("COMMIT")
 
 
 def _key(content: bytes) -> bytes:

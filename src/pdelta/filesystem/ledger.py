@@ -17,6 +17,7 @@ import msgspec
 from pdelta.errors import FilesystemError, FormatError, IntegrityError
 from pdelta.filesystem.index import Index
 from pdelta.filesystem.pages import SqlitePages
+from pdelta.filesystem.transaction import transaction
 from pdelta.formats.history import HistoryEntry, UndoState, decode_history_entry, encode_history_entry
 from pdelta.model.snapshot import Entry
 
@@ -75,32 +76,41 @@ class Ledger:
             self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10, cached_statements=64)
         except sqlite3.Error as error:
             raise self._translated(error) from error
-        with self._translating():
-            connection = self._connection
-            connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
-            # Ends a transaction by a synced write; the default would remove a file and leave that to the next sync.
-            connection.execute("PRAGMA journal_mode=TRUNCATE")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:  # new, or one whose making was cut off
-                connection.execute("BEGIN IMMEDIATE")
-                for statement in _SCHEMA.split(";"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version={VERSION}")
+        try:
+            with self._translating():
+                self._bring_up(durable)
                 self._open_parts()
-                connection.execute("COMMIT")
-                return
-            if version == _WITHOUT_RANGES:
-                connection.execute("BEGIN IMMEDIATE")
-                # Another process may have been here first.
-                if connection.execute("PRAGMA user_version").fetchone()[0] == _WITHOUT_RANGES:
-                    connection.execute(_ADD_RANGES)
-                    connection.execute(f"PRAGMA user_version={VERSION}")
-                connection.execute("COMMIT")
-                version = VERSION
-            if version != VERSION:
-                text = f"the ledger of this tree has version {version}; this pdelta reads versions 1 to {VERSION}"
-                raise FormatError(text, hint="use the pdelta that wrote it, or a newer one")
+        except BaseException:
+            # A traceback would keep it, and a transaction that was stopped in here would keep out this process itself.
+            self._connection.close()
+            raise
+
+    def _bring_up(self, durable: bool) -> None:  # noqa: FBT001 - the caller's own word
+        """Make the tables, or bring those of an older version up to this one."""
+        connection = self._connection
+        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+        # Ends a transaction by a synced write; the default would remove a file and leave that to the next sync.
+        connection.execute("PRAGMA journal_mode=TRUNCATE")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:  # new, or one whose making was cut off
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={VERSION}")
             self._open_parts()
+            connection.execute("COMMIT")
+            return
+        if version == _WITHOUT_RANGES:
+            connection.execute("BEGIN IMMEDIATE")
+            # Another process may have been here first.
+            if connection.execute("PRAGMA user_version").fetchone()[0] == _WITHOUT_RANGES:
+                connection.execute(_ADD_RANGES)
+                connection.execute(f"PRAGMA user_version={VERSION}")
+            connection.execute("COMMIT")
+            version = VERSION
+        if version != VERSION:
+            text = f"the ledger of this tree has version {version}; this pdelta reads versions 1 to {VERSION}"
+            raise FormatError(text, hint="use the pdelta that wrote it, or a newer one")
 
     def _open_parts(self) -> None:
         self.pages = SqlitePages(self._connection)
@@ -134,14 +144,8 @@ class Ledger:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make everything written inside durable at once, or not at all."""
-        with self._translating():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+        with self._translating(), transaction(self._connection):
+            yield
 
     def newest(self) -> HistoryEntry | None:
         """Give the newest entry, or None where nothing has happened yet."""

@@ -95,24 +95,30 @@ class StateFolder:
             return
         with translated("lock the tree"):
             fd = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self.folder.fd)
-        deadline = time.monotonic() + wait_s
+        try:
+            self._await_lock(fd, time.monotonic() + wait_s)
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, b"process %d\n" % os.getpid(), 0)
+        except BaseException:
+            # Left open, it would keep out this process itself where that was stopped in here.
+            os.close(fd)
+            raise
+        self._lock_fd = fd
+
+    def _await_lock(self, fd: int, deadline: float) -> None:
         while True:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     holder = os.pread(fd, 200, 0).decode(errors="replace").strip()
-                    os.close(fd)
                     text = f"another run holds {os.fsdecode(self.root.path)!r}" + (f" ({holder})" if holder else "")
                     raise LockedError(
                         text + "; nothing was changed", hint="wait for it, or give --wait SECONDS"
                     ) from None
                 time.sleep(_POLL_S)
             else:
-                break
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, b"process %d\n" % os.getpid(), 0)
-        self._lock_fd = fd
+                return
 
     def lock_at_once(self, name: str) -> None:
         """Hold the tree alone as ``lock`` does, without waiting, for work that no pre-flight precedes.

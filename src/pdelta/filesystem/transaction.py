@@ -1,8 +1,28 @@
-"""One SQLite transaction around a batch of writes, unless the caller has one open already."""
+"""Transactions of the databases beside a tree."""
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    """Commit what this block writes; undo it when the block fails, or is stopped at any moment.
+
+    Args:
+        connection: In no transaction.
+        begin: The statement that begins one.
+    """
+    try:
+        connection.execute(begin)
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # Closed meanwhile is undone as well.
+        with suppress(sqlite3.ProgrammingError):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        raise
 
 
 @contextmanager
@@ -11,10 +31,5 @@ def joined_transaction(connection: sqlite3.Connection) -> Iterator[None]:
     if connection.in_transaction:
         yield
         return
-    connection.execute("BEGIN")
-    try:
+    with transaction(connection, "BEGIN"):
         yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")

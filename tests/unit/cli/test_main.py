@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,12 @@ def ended(body: str, *words: str, stdout: int | None = subprocess.PIPE) -> subpr
     )
 
 
+def without(descriptors: Iterable[int], *words: str) -> str:
+    """Give the program that starts Python with these words, and without these descriptors."""
+    command = [sys.executable, *words]
+    return f"import os; [os.close(n) for n in {list(descriptors)!r}]; os.execv({sys.executable!r}, {command!r})"
+
+
 @pytest.mark.parametrize(("words", "status"), [(["--version"], 0), (["nonsense"], 2), (["sql", "lint", "/nowhere"], 2)])
 def test_main_when_it_ends_then_status_and_words_arrive(words: list[str], status: int) -> None:
     done = ended("", *words)
@@ -46,9 +53,102 @@ def test_main_when_a_thread_is_at_work_then_it_is_waited_for() -> None:
     assert "ready" in ended(body, "--version").stdout
 
 
-def test_main_when_its_last_words_cannot_be_written_then_that_is_told() -> None:
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["history", "."], ["history", ".", "--json"]])
+def test_main_when_its_words_cannot_be_written_then_that_is_told(words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
-        done = ended("", "--version", stdout=full.fileno())
+        done = ended("", *words, stdout=full.fileno())
 
-    assert done.returncode == 120
-    assert "No space left" in done.stderr
+    assert done.returncode == 69
+    assert done.stderr == (
+        "error: what this command says could not be written: No space left on device\n"
+        "hint: what it did is done, and stands in its history\n"
+    )
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["history", "."], ["history", ".", "--json"]])
+def test_main_when_its_reader_is_gone_then_it_goes_on(words: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = ended("", *words, stdout=write)
+    os.close(write)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "status"), [(["--version"], 0), (["nonsense"], 2), (["verify", "/nowhere", "--json"], 2)]
+)
+@pytest.mark.parametrize("gone", [(0,), (1,), (2,), (0, 1, 2)])
+def test_main_when_a_standard_stream_is_closed_then_its_status_is_the_same(
+    words: list[str], status: int, gone: tuple[int, ...]
+) -> None:
+    program = without(gone, "-m", "pdelta", *words)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_main_when_a_standard_stream_is_closed_then_nothing_else_gets_its_number() -> None:
+    body = """
+import os
+import pdelta.cli.command_line
+def run(words):
+    number = os.open("/dev/zero", os.O_RDONLY)
+    os.write(int(os.environ["SAID"]), b"%d" % number)
+    return 0
+pdelta.cli.command_line.run = run
+"""
+    read, write = os.pipe()
+    program = f"{BEGIN}sys.argv[1:] = ['history', 'x']\n{body}\nsys.exit(main())"
+    closing = without(range(3), "-c", program)
+    surroundings = {**os.environ, "SAID": str(write)}
+    done = subprocess.run([sys.executable, "-c", closing], check=False, timeout=60, pass_fds=[write], env=surroundings)
+    os.close(write)
+    with open(read, "rb") as said:
+        assert int(said.read()) > 2
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_main_when_stopped_while_importing_then_the_module_is_there_whole_before_it_stops(
+    tmp_path: Path, sent: str
+) -> None:
+    # The exception itself would come in the midst of the module, which in one with messages ends the process.
+    (tmp_path / "halfway.py").write_text(
+        f"import signal\nsignal.raise_signal(signal.{sent})\nwhole = sum(range(1000))\n", "ascii"
+    )
+    body = f"""
+sys.path.insert(0, {str(tmp_path)!r})
+import pdelta.cli.main
+def run(words):
+    import pdelta.cli.command_line
+    try:
+        import halfway
+        while True:
+            time.sleep(0.001)
+    except KeyboardInterrupt:
+        print(halfway.whole)
+        return 130
+import pdelta.cli.command_line
+pdelta.cli.command_line.run = run
+"""
+    done = ended(body, "history", "x")
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "499500\n", "")
+
+
+def test_main_when_interrupts_are_ignored_then_they_still_are() -> None:
+    body = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+import pdelta.cli.command_line
+def run(words):
+    signal.raise_signal(signal.SIGINT)
+    print("went on")
+    return 0
+pdelta.cli.command_line.run = run
+"""
+    done = ended(body, "history", "x")
+
+    assert (done.returncode, done.stdout) == (0, "went on\n")
