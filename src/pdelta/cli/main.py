@@ -117,7 +117,8 @@ def _stop(number: int, frame: "FrameType | None") -> None:  # noqa: ARG001 - a h
     class of each message, does not survive it (a segmentation fault, in one of fifty interrupts in the first tenth of
     a second).
     """
-    while frame is not None:
+    # Who called us may be importing something himself, for as long as this lasts.
+    while frame is not None and frame.f_code is not _run.__code__:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             _signal.setitimer(_signal.ITIMER_REAL, _ASK_AGAIN_S)
             return

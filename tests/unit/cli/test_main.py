@@ -138,6 +138,25 @@ pdelta.cli.command_line.run = run
     assert (done.returncode, done.stdout, done.stderr) == (130, "499500\n", "")
 
 
+def test_main_when_a_module_calls_it_while_it_is_imported_then_it_stops_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "caller.py").write_text("import pdelta.cli.main\nstatus = pdelta.cli.main.main()\n", "ascii")
+    body = f"""
+sys.path.insert(0, {str(tmp_path)!r})
+import signal
+import pdelta.cli.command_line
+def run(words):
+    try:
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(30)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+pdelta.cli.command_line.run = run
+import caller
+"""
+    assert ended(body, "history", "x").returncode == 130
+
+
 def test_main_when_interrupts_are_ignored_then_they_still_are() -> None:
     body = """
 import signal
