@@ -269,4 +269,8 @@ def test_calls_when_the_library_is_not_the_right_one_then_those_in_python(
         case _:
             pass
     monkeypatch.setattr(native, "FILE", str(file))
-    assert isinstance(batch_calls(), PureCalls)
+    native.load.cache_clear()
+    try:
+        assert isinstance(batch_calls(), PureCalls)
+    finally:
+        native.load.cache_clear()

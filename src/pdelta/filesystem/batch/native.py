@@ -7,6 +7,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Sequence
+from functools import cache
 
 from pdelta.filesystem.batch.port import MORE, Listing, Looks
 from pdelta.filesystem.fingerprint import FINGERPRINT_BYTES
@@ -93,6 +94,7 @@ class NativeCalls:
         return struct.unpack(f"<{count}Q", inodes.raw)
 
 
+@cache
 def load() -> NativeCalls | None:
     """Give the calls in C; None where they were not built, or for another machine or version."""
     try:
