@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -73,6 +74,26 @@ def test_main_when_its_reader_is_gone_then_it_goes_on(words: list[str]) -> None:
     os.close(write)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_main_when_its_reader_is_slow_and_its_pipe_does_not_block_then_everything_arrives() -> None:
+    body = """
+import pdelta.cli.command_line
+def run(words):
+    sys.stdout.write("x" * 1_000_000 + "end")
+    return 0
+pdelta.cli.command_line.run = run
+"""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    program = f"{BEGIN}sys.argv[1:] = ['history', 'x']\n{body}\nsys.exit(main())"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=write, stderr=subprocess.PIPE) as process:
+        os.close(write)
+        time.sleep(0.3)
+        with open(read, "rb") as said:
+            assert said.read() == b"x" * 1_000_000 + b"end"
+        _, complaint = process.communicate(timeout=60)
+    assert (process.returncode, complaint) == (0, b"")
 
 
 @pytest.mark.parametrize(
