@@ -65,6 +65,8 @@ def run(words: Sequence[str]) -> int:
         console.refuse_usage(error)
         return 2
     except (KeyboardInterrupt, click.Abort):
+        # As above: it may have come before anybody had told the console.
+        console.json = console.json or "--json" in words
         console.failure(CancelledError("stopped on request", hint="the same command goes on where this one stopped"))
         return CancelledError.exit_status
     except PdeltaError as error:

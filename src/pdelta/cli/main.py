@@ -11,7 +11,7 @@ import os
 import sys
 
 from pdelta.cli.place import control_folder
-from pdelta.cli.streams import Streams
+from pdelta.cli.streams import Output, Streams
 from pdelta.transports.headstart import HEADSTARTS
 
 TYPE_CHECKING = False
@@ -37,24 +37,30 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
     if arguments is None:
         import gc
 
-        if words[:1] != ["agent"]:  # which speaks to a pdelta there, and must not go on where that is gone
-            streams = Streams()
-
         # Nothing that is imported is garbage before the process ends: looking for some takes 5 ms meanwhile.
         # ``lazy`` turns it on again, for what the command itself does.
         gc.disable()
+        if words[:1] != ["agent"] or _agent_roots(words[1:]) is None:
+            # An agent speaks to a pdelta there, and must not go on where that is gone.
+            streams = Streams()
+    alarm = _signal.getsignal(_signal.SIGALRM)
     try:
         status = _run(words)
+        if streams is not None:
+            status = streams.end(status)
     except KeyboardInterrupt:
         # It came while something was being imported, or again while the first one was told.
         status = 130
+        if streams is not None:
+            streams.give_up()
     finally:
         # An interpreter that is ending would die of it, and lose the exit status.
-        for number in (*_STOPS, _signal.SIGALRM):
+        for number in _STOPS:
             _signal.signal(number, _signal.SIG_IGN)
+        if _signal.getsignal(_signal.SIGALRM) is _stop:
+            _signal.setitimer(_signal.ITIMER_REAL, 0)
+            _signal.signal(_signal.SIGALRM, alarm)
         HEADSTARTS.end()
-    if streams is not None:
-        status = streams.end(status)
     if arguments is None:
         _leave(status)
     return status
@@ -96,9 +102,12 @@ def _run(words: list[str]) -> int:
     if words[:1] != ["agent"]:
         # Whoever ends a command so wants it to stop as Ctrl-C does, and to hear where it stopped. He whose terminal is
         # gone hears nothing, but what was started is ended; with nohup, or behind a script's `&`, it goes on.
-        for number in (*_STOPS, _signal.SIGALRM):
+        for number in _STOPS:
             if number == _signal.SIGTERM or _signal.getsignal(number) is not _signal.SIG_IGN:
                 _signal.signal(number, _stop)
+        # Whoever started us may have left it ignored or blocked; then a stop that is put off would never come.
+        _signal.signal(_signal.SIGALRM, _stop)
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGALRM])
     try:
         from pdelta.cli.late import import_late
 
@@ -111,15 +120,16 @@ def _run(words: list[str]) -> int:
 
 
 def _stop(number: int, frame: "FrameType | None") -> None:  # noqa: ARG001 - a handler's signature
-    """Stop what is being done; a little later where a module is being imported.
+    """Stop what is being done; a little later where a module is being imported, or something written.
 
-    There the exception would be lost in the callback of a module's lock, or end the process: msgspec, which makes a
-    class of each message, does not survive it (a segmentation fault, in one of fifty interrupts in the first tenth of
-    a second).
+    In an import the exception would be lost in the callback of a module's lock, or end the process: msgspec, which
+    makes a class of each message, does not survive it (a segmentation fault, in one of fifty interrupts in the first
+    tenth of a second).
     """
     # Who called us may be importing something himself, for as long as this lasts.
-    while frame is not None and frame.f_code is not _run.__code__:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
+    while frame is not None and frame.f_code is not main.__code__:
+        is_writing = frame.f_code is Output.write.__code__
+        if frame.f_code.co_filename.startswith("<frozen importlib") or (is_writing and Output.lets_wait()):
             _signal.setitimer(_signal.ITIMER_REAL, _ASK_AGAIN_S)
             return
         frame = frame.f_back

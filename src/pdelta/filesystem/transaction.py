@@ -10,9 +10,10 @@ def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") 
     """Commit what this block writes; undo it when the block fails, or is stopped at any moment.
 
     Args:
-        connection: In no transaction.
+        connection: In no transaction; the one that it is in stays as it is.
         begin: The statement that begins one.
     """
+    is_inner = connection.in_transaction
     try:
         connection.execute(begin)
         yield
@@ -20,7 +21,7 @@ def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") 
     except BaseException:
         # Closed meanwhile is undone as well.
         with suppress(sqlite3.ProgrammingError):
-            if connection.in_transaction:
+            if connection.in_transaction and not is_inner:
                 connection.execute("ROLLBACK")
         raise
 

@@ -1,5 +1,6 @@
-"""The end of the process, which is not left to the interpreter."""
+"""What a command owes those who start, stop and read it."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -61,8 +62,7 @@ def test_main_when_its_words_cannot_be_written_then_that_is_told(words: list[str
 
     assert done.returncode == 69
     assert done.stderr == (
-        "error: what this command says could not be written: No space left on device\n"
-        "hint: what it did is done, and stands in its history\n"
+        "error: what this command says could not be written: No space left on device\nhint: what it did is done\n"
     )
 
 
@@ -176,6 +176,99 @@ pdelta.cli.command_line.run = run
 import caller
 """
     assert ended(body, "history", "x").returncode == 130
+
+
+@pytest.mark.parametrize(
+    "way",
+    ["signal.signal(signal.SIGALRM, signal.SIG_IGN)", "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])"],
+)
+def test_main_when_alarms_are_kept_from_it_then_a_stop_that_was_put_off_comes(tmp_path: Path, way: str) -> None:
+    (tmp_path / "halfway.py").write_text("import signal\nsignal.raise_signal(signal.SIGTERM)\n", "ascii")
+    body = f"""
+sys.path.insert(0, {str(tmp_path)!r})
+import signal
+{way}
+import pdelta.cli.command_line
+def run(words):
+    try:
+        import halfway
+        time.sleep(30)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+pdelta.cli.command_line.run = run
+"""
+    assert ended(body, "history", "x").returncode == 130
+
+
+@pytest.mark.parametrize("blocks", [True, False])
+@pytest.mark.parametrize("moment", ["while it writes", "at its end"])
+def test_main_when_stopped_while_nobody_reads_then_it_ends(moment: str, *, blocks: bool) -> None:
+    written = 'sys.stdout.write("".join(f"{n}\\n" for n in range(100_000)))' if moment == "while it writes" else "pass"
+    body = f"""
+import os
+import pdelta.cli.command_line
+def run(words):
+    try:
+        sys.stdout.write("first\\n" * 1000)
+        os.write(int(os.environ["SAID"]), b"x")
+        {written}
+    except KeyboardInterrupt:
+        return 130
+    return 0
+pdelta.cli.command_line.run = run
+"""
+    (read, write), (said, saying) = os.pipe(), os.pipe()
+    os.set_blocking(write, blocks)
+    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+    program = f"{BEGIN}sys.argv[1:] = ['history', 'x']\n{body}\nsys.exit(main())"
+    surroundings = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    surroundings["SAID"] = str(saying)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=write, env=surroundings, pass_fds=[saying], stderr=subprocess.PIPE
+    )
+    with process:
+        os.close(write)
+        if moment == "at its end":
+            assert os.read(said, 1) == b"x"
+        time.sleep(0.5)
+        process.terminate()
+        _, complaint = process.communicate(timeout=10)
+        with open(read, "rb") as everything:
+            lines = everything.read().splitlines()
+    os.close(said)
+    os.close(saying)
+    assert (process.returncode, complaint) == (130, b"")
+    assert 0 < len(lines) < 1000
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_main_when_a_letter_cannot_be_encoded_then_it_is_escaped(encoding: str) -> None:
+    body = f"""
+sys.stdout.reconfigure(encoding={encoding!r}, errors="strict")
+import pdelta.cli.command_line
+def run(words):
+    sys.stdout.write("漢\\udcff")
+    return 0
+pdelta.cli.command_line.run = run
+"""
+    done = ended(body, "history", "x")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == ("漢\\udcff" if encoding == "utf-8" else "\\u6f22\\udcff")
+
+
+def test_main_when_called_by_a_program_then_that_keeps_its_alarm() -> None:
+    program = """
+import signal
+from pdelta.cli.main import main
+signal.signal(signal.SIGALRM, lambda *_: print("alarm"))
+main(["nonsense"])
+signal.raise_signal(signal.SIGALRM)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout == "alarm\n"
 
 
 def test_main_when_interrupts_are_ignored_then_they_still_are() -> None:

@@ -85,3 +85,11 @@ def test_transaction_when_it_ends_then_all_of_it_is_there(table: sqlite3.Connect
         table.execute("INSERT INTO t VALUES (1)")
     assert not table.in_transaction
     assert table.execute("SELECT count(*) FROM t").fetchone() == (1,)
+
+
+def test_transaction_when_there_is_one_already_then_that_stays(table: sqlite3.Connection) -> None:
+    with transaction(table):
+        table.execute("INSERT INTO t VALUES (1)")
+        with pytest.raises(sqlite3.OperationalError), transaction(table):
+            pass
+    assert table.execute("SELECT count(*) FROM t").fetchone() == (1,)

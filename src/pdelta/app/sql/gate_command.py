@@ -11,7 +11,8 @@ from typing import Final
 
 GATE_TIMEOUT_S: Final = 600.0
 TERM_TIMEOUT_S: Final = 2.0
-_ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+"""Signals that may stop us; by the last one the command line tries again what it had to put off."""
 
 
 def command_holds(command: str, tenants: Sequence[str]) -> str:
