@@ -10,7 +10,7 @@ import pytest
 from pdelta.app.sql import gate_command
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM])
 def test_command_when_we_are_stopped_while_it_begins_then_it_is_ended_all_the_same(
     monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
