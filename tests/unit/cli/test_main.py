@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-BEGIN = "import atexit, sys, threading, time\nfrom pdelta.cli.main import main\n"
+BEGIN = """import atexit, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who began the tests in the background ignores it
+from pdelta.cli.main import main
+"""
 
 
 def ended(body: str, *words: str, stdout: int | None = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
