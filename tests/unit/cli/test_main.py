@@ -232,9 +232,8 @@ pdelta.cli.command_line.run = run
     )
     with process:
         os.close(write)
-        if moment == "at its end":
-            assert os.read(said, 1) == b"x"
-        time.sleep(0.5)
+        assert os.read(said, 1) == b"x"
+        time.sleep(1.0)
         process.terminate()
         _, complaint = process.communicate(timeout=10)
         with open(read, "rb") as everything:
