@@ -79,7 +79,6 @@ class Ledger:
         try:
             with self._translating():
                 self._bring_up(durable)
-                self._open_parts()
         except BaseException:
             # A traceback would keep it, and a transaction that was stopped in here would keep out this process itself.
             self._connection.close()
@@ -93,24 +92,23 @@ class Ledger:
         connection.execute("PRAGMA journal_mode=TRUNCATE")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:  # new, or one whose making was cut off
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in _SCHEMA.split(";"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={VERSION}")
-            self._open_parts()
-            connection.execute("COMMIT")
+            with transaction(connection):
+                for statement in _SCHEMA.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version={VERSION}")
+                self._open_parts()
             return
         if version == _WITHOUT_RANGES:
-            connection.execute("BEGIN IMMEDIATE")
-            # Another process may have been here first.
-            if connection.execute("PRAGMA user_version").fetchone()[0] == _WITHOUT_RANGES:
-                connection.execute(_ADD_RANGES)
-                connection.execute(f"PRAGMA user_version={VERSION}")
-            connection.execute("COMMIT")
+            with transaction(connection):
+                # Another process may have been here first.
+                if connection.execute("PRAGMA user_version").fetchone()[0] == _WITHOUT_RANGES:
+                    connection.execute(_ADD_RANGES)
+                    connection.execute(f"PRAGMA user_version={VERSION}")
             version = VERSION
         if version != VERSION:
             text = f"the ledger of this tree has version {version}; this pdelta reads versions 1 to {VERSION}"
             raise FormatError(text, hint="use the pdelta that wrote it, or a newer one")
+        self._open_parts()
 
     def _open_parts(self) -> None:
         self.pages = SqlitePages(self._connection)
