@@ -40,7 +40,7 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         # Nothing that is imported is garbage before the process ends: looking for some takes 5 ms meanwhile.
         # ``lazy`` turns it on again, for what the command itself does.
         gc.disable()
-        if words[:1] != ["agent"] or _agent_roots(words[1:]) is None:
+        if _agent_roots(words) is None:
             # An agent speaks to a pdelta there, and must not go on where that is gone.
             streams = Streams()
     alarm = _signal.getsignal(_signal.SIGALRM)
@@ -69,7 +69,8 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
 def _leave(status: int) -> None:
     """End the process, as everything is done: to take the interpreter apart takes another 5 to 10 ms.
 
-    It comes back where somebody still waits for that: a thread that is no daemon.
+    It comes back where somebody still waits for that: a thread that is no daemon, or whoever hears that an agent's last
+    words can't be written.
     """
     import atexit
 
@@ -78,8 +79,11 @@ def _leave(status: int) -> None:
     if threading is not None and any(one is not own and not one.daemon for one in threading.enumerate()):
         return
     atexit._run_exitfuncs()  # noqa: SLF001 - what Python does at its own end, and ``multiprocessing`` before it
-    sys.stdout.flush()
-    sys.stderr.flush()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        return  # an agent's own; Python tells what it thinks of that
     os._exit(status)
 
 
@@ -89,15 +93,14 @@ def _run(words: list[str]) -> int:
 
         sys.stdout.write(f"pdelta {__version__}\n")
         return 0
-    if words[:1] == ["agent"]:
-        roots = _agent_roots(words[1:])
-        if roots is not None:
-            import gc
+    roots = _agent_roots(words)
+    if roots is not None:
+        import gc
 
-            from pdelta.app.serve import serve_forced
+        from pdelta.app.serve import serve_forced
 
-            gc.enable()
-            return serve_forced(roots)
+        gc.enable()
+        return serve_forced(roots)
     HEADSTARTS.begin(words, os.environ, control_folder(os.environ))
     if words[:1] != ["agent"]:
         # Whoever ends a command so wants it to stop as Ctrl-C does, and to hear where it stopped. He whose terminal is
@@ -137,9 +140,11 @@ def _stop(number: int, frame: "FrameType | None") -> None:  # noqa: ARG001 - a h
 
 
 def _agent_roots(words: "Sequence[str]") -> list[bytes] | None:
-    """Give the folders of ``--root FOLDER`` options; None where anything else is among the words."""
+    """Give the folders of ``agent --root FOLDER``; None where the words say anything else."""
+    if words[:1] != ["agent"]:
+        return None
     roots = []
-    rest = iter(words)
+    rest = iter(words[1:])
     for word in rest:
         name, equals, value = word.partition("=")
         if name != "--root":

@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,13 +17,31 @@ from pdelta.cli.main import main
 """
 
 
+def program(body: str, *words: str) -> str:
+    """Give the program that runs the command with these words at its end."""
+    return f"{BEGIN}sys.argv[1:] = {list(words)!r}\n{body}\nsys.exit(main())"
+
+
+def until_stopped(work: str) -> str:
+    """Give what lets any command do this work instead of its own, until it is stopped."""
+    return f"""
+import pdelta.cli.command_line
+def run(words):
+    try:
+{textwrap.indent(work, " " * 8)}
+    except KeyboardInterrupt:
+        return 130
+    return 0
+pdelta.cli.command_line.run = run
+"""
+
+
 def ended(body: str, *words: str, stdout: int | None = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
     """Run the command at the end of a program."""
-    program = f"{BEGIN}sys.argv[1:] = {list(words)!r}\n{body}\nsys.exit(main())"
     # What is written at once leaves nothing for the end.
     surroundings = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", program(body, *words)],
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
@@ -89,8 +108,9 @@ pdelta.cli.command_line.run = run
 """
     read, write = os.pipe()
     os.set_blocking(write, False)
-    program = f"{BEGIN}sys.argv[1:] = ['history', 'x']\n{body}\nsys.exit(main())"
-    with subprocess.Popen([sys.executable, "-c", program], stdout=write, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", program(body, "history", "x")], stdout=write, stderr=subprocess.PIPE
+    ) as process:
         os.close(write)
         time.sleep(0.3)
         with open(read, "rb") as said:
@@ -106,8 +126,8 @@ pdelta.cli.command_line.run = run
 def test_main_when_a_standard_stream_is_closed_then_its_status_is_the_same(
     words: list[str], status: int, gone: tuple[int, ...]
 ) -> None:
-    program = without(gone, "-m", "pdelta", *words)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    closing = without(gone, "-m", "pdelta", *words)
+    done = subprocess.run([sys.executable, "-c", closing], capture_output=True, text=True, check=False, timeout=60)
 
     assert done.returncode == status
     assert "Traceback" not in done.stderr + done.stdout
@@ -124,8 +144,7 @@ def run(words):
 pdelta.cli.command_line.run = run
 """
     read, write = os.pipe()
-    program = f"{BEGIN}sys.argv[1:] = ['history', 'x']\n{body}\nsys.exit(main())"
-    closing = without(range(3), "-c", program)
+    closing = without(range(3), "-c", program(body, "history", "x"))
     surroundings = {**os.environ, "SAID": str(write)}
     done = subprocess.run([sys.executable, "-c", closing], check=False, timeout=60, pass_fds=[write], env=surroundings)
     os.close(write)
@@ -164,20 +183,8 @@ pdelta.cli.command_line.run = run
 
 def test_main_when_a_module_calls_it_while_it_is_imported_then_it_stops_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "caller.py").write_text("import pdelta.cli.main\nstatus = pdelta.cli.main.main()\n", "ascii")
-    body = f"""
-sys.path.insert(0, {str(tmp_path)!r})
-import signal
-import pdelta.cli.command_line
-def run(words):
-    try:
-        signal.raise_signal(signal.SIGINT)
-        time.sleep(30)
-    except KeyboardInterrupt:
-        return 130
-    return 0
-pdelta.cli.command_line.run = run
-import caller
-"""
+    work = until_stopped("signal.raise_signal(signal.SIGINT)\ntime.sleep(30)")
+    body = f"sys.path.insert(0, {str(tmp_path)!r})\n{work}import caller"
     assert ended(body, "history", "x").returncode == 130
 
 
@@ -187,20 +194,7 @@ import caller
 )
 def test_main_when_alarms_are_kept_from_it_then_a_stop_that_was_put_off_comes(tmp_path: Path, way: str) -> None:
     (tmp_path / "halfway.py").write_text("import signal\nsignal.raise_signal(signal.SIGTERM)\n", "ascii")
-    body = f"""
-sys.path.insert(0, {str(tmp_path)!r})
-import signal
-{way}
-import pdelta.cli.command_line
-def run(words):
-    try:
-        import halfway
-        time.sleep(30)
-    except KeyboardInterrupt:
-        return 130
-    return 0
-pdelta.cli.command_line.run = run
-"""
+    body = f"sys.path.insert(0, {str(tmp_path)!r})\n{way}" + until_stopped("import halfway\ntime.sleep(30)")
     assert ended(body, "history", "x").returncode == 130
 
 
@@ -208,27 +202,19 @@ pdelta.cli.command_line.run = run
 @pytest.mark.parametrize("moment", ["while it writes", "at its end"])
 def test_main_when_stopped_while_nobody_reads_then_it_ends(moment: str, *, blocks: bool) -> None:
     written = 'sys.stdout.write("".join(f"{n}\\n" for n in range(100_000)))' if moment == "while it writes" else "pass"
-    body = f"""
-import os
-import pdelta.cli.command_line
-def run(words):
-    try:
-        sys.stdout.write("first\\n" * 1000)
-        os.write(int(os.environ["SAID"]), b"x")
-        {written}
-    except KeyboardInterrupt:
-        return 130
-    return 0
-pdelta.cli.command_line.run = run
-"""
+    told = 'import os\nsys.stdout.write("first\\n" * 1000)\nos.write(int(os.environ["SAID"]), b"x")\n'
+    body = until_stopped(told + written)
     (read, write), (said, saying) = os.pipe(), os.pipe()
     os.set_blocking(write, blocks)
     fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
-    program = f"{BEGIN}sys.argv[1:] = ['history', 'x']\n{body}\nsys.exit(main())"
     surroundings = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     surroundings["SAID"] = str(saying)
     process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=write, env=surroundings, pass_fds=[saying], stderr=subprocess.PIPE
+        [sys.executable, "-c", program(body, "history", "x")],
+        stdout=write,
+        env=surroundings,
+        pass_fds=[saying],
+        stderr=subprocess.PIPE,
     )
     with process:
         os.close(write)
@@ -261,14 +247,14 @@ pdelta.cli.command_line.run = run
 
 
 def test_main_when_called_by_a_program_then_that_keeps_its_alarm() -> None:
-    program = """
+    host = """
 import signal
 from pdelta.cli.main import main
 signal.signal(signal.SIGALRM, lambda *_: print("alarm"))
 main(["nonsense"])
 signal.raise_signal(signal.SIGALRM)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", host], capture_output=True, text=True, check=True, timeout=60)
 
     assert done.stdout == "alarm\n"
 
