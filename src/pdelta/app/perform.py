@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from pdelta.app.compose import OpenTree
-from pdelta.app.context import Context
+from pdelta.app.context import Context, Link
 from pdelta.app.outcome import TreeOutcome
 from pdelta.app.runs import open_journal
 from pdelta.engine.executor import Pending, execute
@@ -94,8 +94,10 @@ def objection_to(outcome: TreeOutcome) -> PdeltaError | None:
     )
 
 
-def finish_interrupted(tree: OpenTree) -> str:
+def finish_interrupted(tree: OpenTree, link: Link) -> str:
     """Finish or undo what a killed run left in the tree; give what was done in words, empty for nothing.
+
+    A run that is still alive may be in the middle of its commit: it is waited for as ``link`` says.
 
     Raises:
         NeedsOperatorError: Somebody changed what the killed run was about to change.
@@ -104,7 +106,7 @@ def finish_interrupted(tree: OpenTree) -> str:
     if not tree.tree.describe().unfinished:
         return ""
     tree.touched = True
-    report = tree.tree.recover()
+    report = tree.tree.recover(wait_s=link.wait_s)
     return f"entry {report.number} was brought {report.direction}" if report.found == "commit" else ""
 
 

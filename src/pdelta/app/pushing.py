@@ -53,7 +53,7 @@ def _push(
     memory = read_memory(context, scanned.path, tree.target.address)
     chunking = scanned.options.chunking or memory.chunking or Chunking()
     reader = scanned.scan(chunking)
-    recovered = "" if options.dry_run else finish_interrupted(tree)
+    recovered = "" if options.dry_run else finish_interrupted(tree, link)
     facts = tree.tree.describe()
     # What a killed run left is finished in a dry run too, before anything is calculated.
     tree.touched = tree.touched or facts.unfinished

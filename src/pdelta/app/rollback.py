@@ -36,7 +36,7 @@ def roll_back(where: str, options: RollbackOptions, context: Context, link: Link
     """
     started_s = time.monotonic()
     with open_tree(where, context, link) as tree:
-        recovered = "" if options.dry_run else finish_interrupted(tree)
+        recovered = "" if options.dry_run else finish_interrupted(tree, link)
         facts = tree.tree.describe()
         tree.touched = tree.touched or facts.unfinished
         if not facts.number:

@@ -37,7 +37,7 @@ def recover_tree(where: str, context: Context, link: Link) -> Recovered:
     """
     with open_tree(where, context, link) as tree:
         tree.touched = True
-        report, ended = tree.tree.recover(), 0
+        report, ended = tree.tree.recover(wait_s=link.wait_s), 0
         if context.journal.exists():
             with open_journal(context) as journal:
                 ended = end_open_runs(journal, tree, {"tree": tree.tree})
@@ -71,4 +71,5 @@ def collect_tree(
     older_than_ns = None if older_than_s is None else context.clock() - older_than_s * 1_000_000_000
     with open_tree(where, context, link) as tree:
         tree.touched = True
-        return tree.tree.collect(Retention(keep=keep, older_than_ns=older_than_ns, max_bytes=max_bytes))
+        limits = Retention(keep=keep, older_than_ns=older_than_ns, max_bytes=max_bytes)
+        return tree.tree.collect(limits, wait_s=link.wait_s)

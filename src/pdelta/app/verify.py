@@ -72,7 +72,7 @@ def verify_tree(where: str, context: Context, link: Link, *, jobs: int) -> Verif
     started_s = time.monotonic()
     with open_tree(where, context, link) as tree:
         _managed(tree)
-        finish_interrupted(tree)
+        finish_interrupted(tree, link)
         return _result(where, tree.tree.check(jobs=jobs), time.monotonic() - started_s)
 
 
@@ -90,7 +90,7 @@ def repair_tree(where: str, source: SourceOptions, context: Context, link: Link,
     started_s = time.monotonic()
     with open_tree(where, context, link) as tree:
         _managed(tree)
-        finish_interrupted(tree)
+        finish_interrupted(tree, link)
         facts = tree.tree.describe()
         selection = facts.selection
         if selection is not None:

@@ -120,11 +120,12 @@ class StateFolder:
             else:
                 return
 
-    def lock_at_once(self, name: str) -> None:
-        """Hold the tree alone as ``lock`` does, without waiting, for work that no pre-flight precedes.
+    def lock_for_upkeep(self, name: str, wait_s: float) -> None:
+        """Hold the tree alone as ``lock`` does, for work that no pre-flight precedes.
 
         Args:
             name: Of the tree, for messages.
+            wait_s: How long to wait for another run.
 
         Raises:
             PreflightError: Nothing can be written there.
@@ -133,7 +134,7 @@ class StateFolder:
         if os.fstatvfs(self.folder.fd).f_flag & os.ST_RDONLY:
             text = f"{name} is on a file system that is mounted read-only; nothing was changed"
             raise PreflightError(text, hint="remount it for writing")
-        self.lock(0.0)
+        self.lock(wait_s)
 
     @property
     def locked(self) -> bool:
