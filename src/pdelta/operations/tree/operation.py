@@ -293,10 +293,7 @@ class TreeOperation:
         return CheckReport(newest.number, found.files, found.bytes, changes, findings)
 
     def recover(self, *, wait_s: float = 0.0) -> RecoverReport:
-        """Finish or undo a commit that was cut off; what a broken transfer staged is kept.
-
-        Args:
-            wait_s: How long to wait while another run holds the tree.
+        """Finish or undo a commit that was cut off, waiting so long for another run; what a transfer staged is kept.
 
         Raises:
             PreflightError: The tree cannot be written to.
@@ -312,11 +309,7 @@ class TreeOperation:
         return RecoverReport("staged" if self._transaction().staged() is not None else "nothing")
 
     def collect(self, limits: Retention, *, wait_s: float = 0.0) -> CollectReport:
-        """Remove undo data beyond the limits, and pages that no entry needs.
-
-        Args:
-            limits: How much stays.
-            wait_s: How long to wait while another run holds the tree.
+        """Remove undo data beyond the limits, and pages that no entry needs, waiting so long for another run.
 
         Raises:
             UsageError: pdelta has never pushed here.
