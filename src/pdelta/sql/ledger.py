@@ -90,6 +90,7 @@ class Head(msgspec.Struct, frozen=True):
         return f"{self.count}:{self.digest}"
 
     @classmethod
+    @lru_cache(maxsize=256)  # thousands of tenants have a few
     def parse(cls, text: str) -> Self:
         """Read what ``str`` gives.
 
