@@ -6,27 +6,39 @@ known. Importing it takes twice as long as the answers do; so it begins meanwhil
 
 import select
 import sys
+import time
 from collections.abc import Sequence
 from importlib import import_module
 from threading import get_ident
 
-_expected: dict[int, list[str]] = {}
+_expected: dict[int, tuple[list[str], bool]] = {}
 
 
-def expect(modules: Sequence[str]) -> None:
+def expect(modules: Sequence[str], *, surely: bool = False) -> None:
     """Import these modules whenever this thread waits.
 
     Args:
         modules: Their names in the order of importing; none should take long, as the answer may be there meanwhile.
+        surely: Whether they will be needed whatever the answers are. Then waiting for the next step of a log-in is
+            used, too: that takes no longer than an import, and each one that is not needed would hold it up.
     """
-    _expected[get_ident()] = list(reversed(modules))
+    _expected[get_ident()] = (list(reversed(modules)), surely)
 
 
-def wait(poll: select.poll) -> None:
-    """Return once something has happened that this waits for."""
-    modules = _expected.get(get_ident())
-    while modules and not poll.poll(0):
+def wait(poll: select.poll, limit_s: float | None = None) -> None:
+    """Return once something has happened that this waits for.
+
+    Args:
+        poll: Tells what has.
+        limit_s: After how many seconds to return all the same, where that is a step of a log-in; None for never.
+    """
+    modules, surely = _expected.get(get_ident(), ([], False))
+    began_s = time.monotonic()
+    while modules and (surely or limit_s is None) and not poll.poll(0):
         name = modules.pop()
         if name not in sys.modules:
             import_module(name)
-    poll.poll()
+    if limit_s is None:
+        poll.poll()
+    else:
+        poll.poll(max(0.0, began_s + limit_s - time.monotonic()) * 1000)

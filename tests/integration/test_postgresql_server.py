@@ -140,3 +140,22 @@ def test_lend_when_others_wait_for_what_is_coming_then_they_are_not_waited_for(
         for connection in (*first, other):
             connection.close()
         assert len(first) == 1
+
+
+def test_ask_when_its_connection_is_lent_then_the_next_question_takes_one_that_was_begun(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    with Server(Address(postgresql.url(pg_database)), application_name="prepared") as server:
+        first = server.ask(SELF)[0].rows[0][0]
+        lent = server.lend_asker()
+        server.prepare(1)
+        second = server.ask(SELF)[0].rows[0][0]
+        assert (lent.backend, second) == (first, server.ask(SELF)[0].rows[0][0])
+        assert sorted(begun(postgresql, "prepared")) == sorted([first, second])
+        server.give_back(lent, "")
+        assert server.lend("") is lent
+        lent.close()
+        server.lend_asker().close()
+        another = server.lend_asker()
+        assert another.backend not in {first, second}, "who finds none makes one"
+        another.close()

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from pdelta.app.sql.apply import IN_TIME
+from pdelta.app.sql.fleet import ASKING, CARRYING
+from pdelta.app.sql.rollback import REVERSING
 from pdelta.engine.journal import Journal
 from tests.fixtures import sql_child
 from tests.fixtures.cli import Cli
@@ -15,7 +16,7 @@ from tests.fixtures.tenants import ORIGIN, Fleet, Project
 
 NAME = "delta_20250315_add_last_login"
 SECOND = "CREATE TABLE visits (id integer);\n-- Reversible delta\n-- DROP TABLE visits;\n"
-CARRYING = (
+NEEDLESS = (
     *("pdelta.app.sql.rollout", "pdelta.engine.executor", "pdelta.sql.tokens", "pdelta.formats.sql_delta", "sqlite3"),
     *("pdelta.sql.script", "pdelta.sql.piece", "pdelta.sql.catalogue", "pdelta.model.plan", "pdelta.model.run"),
     *("pdelta.cli.render.results", "pdelta.cli.render.document"),
@@ -42,18 +43,25 @@ class Desk:
         """Apply; give in how many tenants something was done."""
         return len(self.cli("sql", "apply", "--json", *words, cwd=self.fleet.folder, status=status).json()["results"])
 
-    def imported(self, *words: str, of: Sequence[str] = (), said: str = "nothing to do in 12 tenants") -> set[str]:
-        """Apply, and import nothing while waiting; give what was imported of what nothing to do does not need.
+    def imported(
+        self,
+        *words: str,
+        command: str = "apply",
+        of: Sequence[str] = (),
+        said: str = "nothing to do in 12 tenants",
+    ) -> set[str]:
+        """Do something, and import nothing while waiting; give what was imported of what nothing to do does not need.
 
         Args:
             words: Further ones of the command.
+            command: Which.
             of: Give which of these modules it imported instead.
             said: What it is to say.
         """
-        asked = of or (CARRYING if self.fleet.engine == "mysql" else (*CARRYING, *LARGE))
+        asked = of or (NEEDLESS if self.fleet.engine == "mysql" else (*NEEDLESS, *LARGE))
         code = (
             "import sys, pdelta.idle; from pdelta.cli.main import main; pdelta.idle.expect = lambda modules: None;"
-            f"main(['sql', 'apply', *sys.argv[1:]]); print(*set({asked!r}) & set(sys.modules))"
+            f"main(['sql', {command!r}, *sys.argv[1:]]); print(*set({asked!r}) & set(sys.modules))"
         )
         words = (sys.executable, "-c", code, *words)
         done = subprocess.run(
@@ -76,7 +84,14 @@ def test_apply_when_nothing_is_to_do_then_nothing_is_imported_that_does_it(desk:
 
 def test_apply_when_something_is_to_do_then_it_needs_whatever_is_imported_while_it_waits(desk: Desk) -> None:
     desk.project.write("delta_20250316_visits", SECOND)
-    assert desk.imported(of=IN_TIME, said="1 delta applied in 12 of 12 tenants") == set(IN_TIME)
+    expected = (*ASKING, *CARRYING) if desk.fleet.engine == "postgresql" else CARRYING
+    assert desk.imported(of=expected, said="1 delta applied in 12 of 12 tenants") == set(expected)
+
+
+def test_rollback_when_it_waits_then_it_needs_whatever_is_imported_meanwhile(desk: Desk) -> None:
+    expected = (*CARRYING, REVERSING)
+    found = desk.imported(command="rollback", of=expected, said="1 delta reversed in 12 of 12 tenants")
+    assert found == set(expected)
 
 
 def test_apply_when_the_memory_is_lost_then_it_is_made_again(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,18 +21,20 @@ class Silence:
     def __init__(self, turns: int) -> None:
         self._left = turns
         self.waited = 0
+        self.limit_ms: float | None = None
 
     def poll(self, timeout_ms: float | None = None) -> list[tuple[int, int]]:
-        if timeout_ms is None:
+        if timeout_ms != 0:
             self.waited += 1
+            self.limit_ms = timeout_ms
             return [(0, 1)]
         self._left -= 1
         return [] if self._left >= 0 else [(0, 1)]
 
 
-def wait(turns: int) -> Silence:
+def wait(turns: int, limit_s: float | None = None) -> Silence:
     poll = Silence(turns)
-    idle.wait(poll)  # type: ignore[arg-type]
+    idle.wait(poll, limit_s)  # type: ignore[arg-type]
     return poll
 
 
@@ -73,3 +76,20 @@ def test_wait_when_a_module_is_there_then_it_is_passed_over(imports: list[str]) 
     idle.expect(["sys", FIRST])
     wait(2)
     assert imports == [FIRST]
+
+
+def test_wait_when_there_is_a_limit_then_what_is_imported_counts(
+    imports: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idle, "time", SimpleNamespace(monotonic=iter((10.0, 12.0)).__next__))
+    idle.expect([FIRST], surely=True)
+    assert wait(2, 5.0).limit_ms == 3000.0
+    assert imports == [FIRST]
+
+
+def test_wait_when_it_may_end_by_itself_and_a_module_may_not_be_needed_then_nothing_is_imported(
+    imports: list[str],
+) -> None:
+    idle.expect([FIRST])
+    assert wait(2, 5.0).waited == 1
+    assert imports == []

@@ -6,13 +6,13 @@ is not even imported.
 
 import time
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pdelta import idle
 from pdelta.app.context import Context
-from pdelta.app.sql.fleet import Fleet, open_fleet
+from pdelta.app.sql.fleet import ASKING, CARRYING, Fleet, open_fleet
 from pdelta.app.sql.memory import Memory, states_of
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
 from pdelta.app.sql.scripts import Files, folder_of, read_files
@@ -22,20 +22,6 @@ from pdelta.sql.ledger import Head
 if TYPE_CHECKING:
     from pdelta.app.sql.deltas import Deltas
     from pdelta.engine.journal import Journal
-
-
-IN_TIME: Final = (
-    "pdelta.model.run",
-    "pdelta.sql.split",
-    "pdelta.app.sql.deltas",
-    "pdelta.operations.sql.lanes",
-    "pdelta.operations.sql.operation",
-    "pdelta.engine.rollout",
-    "pdelta.app.sql.rollout",
-    "pdelta.formats.sql_delta",
-    "pdelta.engine.journal",
-)
-"""What carries deltas out, to be imported while a server is at work: parts that take some milliseconds each."""
 
 
 class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +49,7 @@ def apply(options: ApplyOptions, rollout: RolloutOptions, context: Context) -> R
         PdeltaError: As ``roll_out``; the deltas can't be read; there is no such section, tenant or delta.
     """
     began = time.monotonic()
-    idle.expect(IN_TIME)
+    idle.expect((*ASKING, *CARRYING) if rollout.prove else CARRYING)
     with open_fleet(context, options.database, options.only, trust_stamps=options.trust_stamps) as fleet:
         files = read_files(folder_of(context, fleet.section))
         memory = Memory(fleet.section, fleet.database, files, context)

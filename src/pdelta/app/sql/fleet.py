@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from typing import Final
 
 import msgspec
 
@@ -19,6 +20,31 @@ from pdelta.operations.sql.target import target_of
 from pdelta.sql.scope import Scope
 
 TAG = "tag:"
+CARRYING: Final = (
+    "pdelta.model.run",
+    "pdelta.sql.split",
+    "pdelta.app.sql.deltas",
+    "pdelta.operations.sql.lanes",
+    "pdelta.operations.sql.operation",
+    "pdelta.engine.rollout",
+    "pdelta.app.sql.rollout",
+    "pdelta.formats.sql_delta",
+    "pdelta.engine.journal",
+)
+"""What carries deltas out, to be imported while a server is at work: parts that take some milliseconds each."""
+ASKING: Final = (
+    "pdelta.sql.split",
+    "pdelta.databases.postgresql.transaction",
+    "pdelta.databases.postgresql.pattern",
+    "pdelta.databases.postgresql.session",
+    "pdelta.sql.script",
+    "pdelta.sql.derive",
+    "pdelta.databases.catalogue.postgresql_text",
+    "pdelta.databases.catalogue.postgresql_tables",
+    "pdelta.databases.catalogue.postgresql",
+)
+"""What asks PostgreSQL, which alone is waited for so, what a tenant is made of. It comes before all else where one
+is to be proved to come back, as the server plans the answer for 60 ms."""
 
 
 class Member(msgspec.Struct, frozen=True):

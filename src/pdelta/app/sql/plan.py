@@ -15,7 +15,8 @@ from pdelta.app.sql.apply import ApplyOptions
 from pdelta.app.sql.deltas import read_deltas
 from pdelta.app.sql.fleet import Fleet, open_fleet
 from pdelta.app.sql.outcome import RolloutOptions
-from pdelta.app.sql.rollback import RollbackOptions, check, reversing
+from pdelta.app.sql.reversing import reversing
+from pdelta.app.sql.rollback import RollbackOptions, check
 from pdelta.app.sql.rollout import Draft, draft
 from pdelta.app.sql.saved import save_plan
 from pdelta.app.sql.wishes import applying, members_of

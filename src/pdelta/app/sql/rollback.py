@@ -1,22 +1,21 @@
 """``pdelta sql rollback``: deltas are taken back, as each tenant's own ledger says."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from pdelta import idle
 from pdelta.app.context import Context
-from pdelta.app.runs import open_journal
-from pdelta.app.sql.across import Across
-from pdelta.app.sql.deltas import Delta, Deltas, Settled, read_deltas
-from pdelta.app.sql.fleet import Fleet, Member, open_fleet
+from pdelta.app.sql.fleet import CARRYING, Fleet, open_fleet
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
-from pdelta.app.sql.rollout import Wishing, operation_for, roll_out
-from pdelta.app.sql.wishes import alike, members_of
 from pdelta.errors import PdeltaError, UsageError
-from pdelta.formats.sql_moves import PlannedMove, SqlWish
 from pdelta.model.run import RUN_PREFIX
-from pdelta.sql.ledger import Applied, Way
+
+if TYPE_CHECKING:
+    from pdelta.engine.journal import Journal
+
+REVERSING: Final = "pdelta.app.sql.reversing"
 
 
 class RollbackOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,21 +44,35 @@ def roll_back(options: RollbackOptions, rollout: RolloutOptions, context: Contex
         PdeltaError: As ``roll_out``.
     """
     check(options)
+    idle.expect((*CARRYING, REVERSING), surely=True)
     with open_fleet(context, options.database, options.only) as fleet:
         if not rollout.dry_run:
             fleet.database.prepare(len(fleet.tenants))
-        deltas = read_deltas(fleet, context)
         if options.to or options.run:
             # Who is said to have something is believed: its transaction will see.
             fleet.look(fleet.database.hearsay([tenant.name for tenant in fleet.tenants]))
-        with members_of(fleet, deltas, context, options.only):
-            if options.run and not _is_known(options.run, fleet, context):
+        from pdelta.app.runs import open_journal
+        from pdelta.app.sql.across import Across
+        from pdelta.app.sql.deltas import read_deltas
+        from pdelta.app.sql.reversing import reversing
+        from pdelta.app.sql.rollout import roll_out
+        from pdelta.app.sql.wishes import members_of
+
+        deltas = read_deltas(fleet, context)
+        # Only what is to be written makes one, or opens it.
+        is_written = context.journal.exists() and not rollout.dry_run
+        with (
+            members_of(fleet, deltas, context, options.only),
+            open_journal(context) if is_written else nullcontext() as journal,
+        ):
+            if options.run and not _is_known(options.run, fleet, context, journal):
                 raise UsageError(
                     f"neither a ledger of {fleet.section.name} nor the journal here knows a run {options.run!r}",
                     hint="--to names the last delta that is to stay instead",
                 )
-            wishing, across = reversing(fleet, deltas, options, context), Across(fleet, deltas, context)
-            return roll_out(fleet, wishing, rollout, context, backwards=True, across=across)
+            across = Across(fleet, deltas, context)
+            wishing = reversing(fleet, deltas, options, context)
+            return roll_out(fleet, wishing, rollout, context, backwards=True, across=across, journal=journal)
 
 
 def check(options: RollbackOptions) -> None:
@@ -74,114 +87,13 @@ def check(options: RollbackOptions) -> None:
         raise UsageError(f"{options.run!r} is no id of a run", hint=f"it begins with {RUN_PREFIX}")
 
 
-def reversing(fleet: Fleet, deltas: Deltas, options: RollbackOptions, context: Context) -> Wishing:
-    """Give what wishes that tenants and servers have none of the deltas that are to be taken back.
-
-    Raises:
-        UsageError: There is no such delta, or none to take back.
-    """
-    cut = _cut(fleet, deltas, options, context)
-    # What stays in the version that it had there.
-    kept = [delta for delta in deltas.all[: cut.first] if cut.until and delta.script.repeatable]
-    dropped = deltas.all[cut.first :]
-    gone = tuple(PlannedMove(way=Way.REVERSE, id=id, underived=True) for id in cut.gone)
-
-    def wish(member: Member, _settled: Settled) -> SqlWish:
-        # Each ledger knows the way back; nothing need be derived for it.
-        moves = deltas.moves(deltas.of(member.scope, dropped), member.tenant.name, member.tenant.values, deltas.known)
-        back = (msgspec.structs.replace(move, way=Way.REVERSE) for move in reversed(moves))
-        held = deltas.moves(deltas.of(member.scope, kept), member.tenant.name, member.tenant.values, deltas.known)
-        return SqlWish(
-            dropped=(*gone, *back),
-            until=cut.until,
-            kept=tuple(msgspec.structs.replace(move, way=Way.REVERSE) for move in held),
-            dropped_run=options.run,
-            dropped_version=cut.version,
-            dropped_after=cut.after,
-            # An id says nothing of the order where a header chose it, a requirement moved it, or another tool counts.
-            staying=(*deltas.ids[: cut.first], *cut.staying),
-            accept_loss=options.accept_loss,
-        )
-
-    return wish if deltas.asks_for_values else alike(wish)
-
-
-class _Cut(msgspec.Struct, frozen=True):
-    """Where what goes begins.
-
-    Attributes:
-        first: The place of the first file whose delta goes.
-        after: Deltas without a file go whose ids come after it; None for those in ``gone`` alone.
-        gone: Deltas without a file that go.
-        staying: Those that stay.
-        until: The last one that stays, empty for none; None where nobody named it.
-        version: The digest of the delta that goes, where that is repeatable: who has an older one was there already.
-    """
-
-    first: int
-    after: str | None = None
-    gone: tuple[str, ...] = ()
-    staying: tuple[str, ...] = ()
-    until: str | None = None
-    version: str = ""
-
-
-def _cut(fleet: Fleet, deltas: Deltas, options: RollbackOptions, context: Context) -> _Cut:
-    if options.run:
-        return _Cut(0)
-    if options.to == "0":
-        return _Cut(0, "", until="")
-    if options.to:
-        return _cut_behind(options.to.removesuffix(".sql"), fleet, deltas, context)
-    had = _had(fleet, context)
-    # The row of a baseline that stands for others is no delta: it goes with the first of those.
-    places = [place for place, delta in enumerate(deltas.all) if delta.script.id in had and not delta.holds]
-    # Of a delta whose file is gone its id is all that tells when it came.
-    unknown = sorted(had.keys() - set(deltas.ids))
-    if unknown and (not places or unknown[-1] > deltas.ids[places[-1]]):
-        return _Cut(len(deltas.all), gone=(unknown[-1],), staying=tuple(unknown[:-1]))
-    if not places:
-        raise UsageError(f"no tenant of {fleet.section.name} has a delta that could be taken back")
-    newest = deltas.all[places[-1]]
-    return _Cut(places[-1], staying=tuple(unknown), version=_newest(had[newest.script.id], newest))
-
-
-def _newest(rows: Sequence[Applied], delta: Delta) -> str:
-    """Give the digest of the newest version that there is of a repeatable delta; empty for any other delta."""
-    if not delta.script.repeatable:
-        return ""
-    return max(rows, key=lambda row: (row.at, row.digest == delta.digest)).digest
-
-
-def _cut_behind(name: str, fleet: Fleet, deltas: Deltas, context: Context) -> _Cut:
-    try:
-        place = deltas.place(name)
-    except UsageError:
-        if name not in _had(fleet, context):
-            raise
-        # Its file is gone: what goes are the deltas whose ids come after its own.
-        older = [place for place, id in enumerate(deltas.ids) if id < name]
-        return _Cut(older[-1] + 1 if older else 0, name, until=name)
-    return _Cut(place + 1, deltas.ids[place], until=deltas.ids[place])
-
-
-def _had(fleet: Fleet, context: Context) -> Mapping[str, Sequence[Applied]]:
-    """Give the rows that tenants have, by their deltas."""
-    fleet.look()
-    operation = operation_for(fleet, "", RolloutOptions(), context)
-    found = operation.survey(list(fleet.members))
-    rows = defaultdict[str, list[Applied]](list)
-    # Nearly all tenants of a fleet have the very same ones.
-    for held in {id(one[1]): one[1] for one in found.values() if not isinstance(one, PdeltaError)}.values():
-        for row in held:
-            rows[row.id].append(row)
-    return rows
-
-
-def _is_known(run: str, fleet: Fleet, context: Context) -> bool:
+def _is_known(run: str, fleet: Fleet, context: Context, kept: "Journal | None") -> bool:
     """Say whether there was such a run; so it may be, too, where a ledger can't be read."""
+    from pdelta.app.runs import open_journal
+    from pdelta.app.sql.rollout import operation_for
+
     if context.journal.exists():
-        with open_journal(context) as journal:
+        with open_journal(context, kept) as journal:
             try:
                 journal.read(run)
             except UsageError:

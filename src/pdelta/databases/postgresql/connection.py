@@ -135,11 +135,12 @@ class Connection:
         value = self._pq.PQparameterStatus(self._handle, name.encode())
         return value.decode() if value else ""
 
-    def run(self, text: str, *, copied: Collection[int] = ()) -> list[Result]:
+    def run(self, text: str, *, copied: Collection[int] = (), asks: bool = True) -> list[Result]:
         """Execute the statements of this string, and give a result for each.
 
         Args:
             text: The string.
+            asks: Whether rows of queries are wanted; no result has any otherwise.
             copied: The places, from 0, of statements that are a COPY to the client whose rows are wanted: each has one
                 value then, its line without the line feed. Rows of any other COPY are passed over.
 
@@ -151,12 +152,10 @@ class Connection:
         if b"\0" in data:
             raise ValueError("a NUL character ends the string before its end")
         results: list[Result] = []
-        failure: StatementError | None = None
         self._lines = []
         try:
             self._send(data)
-            while result := self._next(results):
-                failure = self._take(result, results, is_wanted=len(results) in copied) or failure
+            failure = self._take_all(results, copied, asks=asks)
         except BrokenError:
             self.close()
             raise
@@ -251,7 +250,7 @@ class Connection:
                 break
             socket = self._pq.PQsocket(self._handle)
             poll.register(socket, select.POLLOUT if state == libpq.POLLING_WRITING else select.POLLIN)
-            poll.poll(left_s * 1000)
+            idle.wait(poll, left_s)
             poll.unregister(socket)
             state = self._pq.PQconnectPoll(self._handle)
         return state == libpq.POLLING_OK
@@ -265,14 +264,27 @@ class Connection:
         message = self._pq.PQerrorMessage(self._handle) if self._handle else b""
         return message.decode(errors="replace").strip()
 
-    def _next(self, results: Sequence[Result]) -> int:
-        """Wait for the next result; 0 after the last."""
-        pq, handle = self._pq, self._handle
-        while pq.PQisBusy(handle):
-            idle.wait(self._poll)
-            if not pq.PQconsumeInput(handle):
-                raise BrokenError(self._words() or _LOST, results)
-        return pq.PQgetResult(handle) or 0
+    def _take_all(self, results: list[Result], copied: Collection[int], *, asks: bool) -> StatementError | None:
+        """Keep what the statements give; give what one failed of."""
+        pq, handle, failure = self._pq, self._handle, None
+        plain = {libpq.COMMAND_OK} if asks else {libpq.COMMAND_OK, libpq.TUPLES_OK}
+        is_busy, following, status_of, tag_of, clear = (
+            pq.PQisBusy, pq.PQgetResult, pq.PQresultStatus, pq.PQcmdStatus, pq.PQclear,
+        )  # fmt: skip
+        while True:
+            while is_busy(handle):
+                idle.wait(self._poll)
+                if not pq.PQconsumeInput(handle):
+                    raise BrokenError(self._words() or _LOST, results)
+            result = following(handle)
+            if not result:
+                return failure
+            # Ten statements a tenant: what most of them give is not worth a call for each.
+            if status_of(result) in plain and not self._lines:
+                results.append(_done(tag_of(result)))
+                clear(result)
+            else:
+                failure = self._take(result, results, is_wanted=len(results) in copied) or failure
 
     def _take(self, result: int, results: list[Result], *, is_wanted: bool) -> StatementError | None:
         """Keep what a statement gave; give what it failed of. The rows of a COPY come before its own result."""

@@ -23,6 +23,7 @@ POLLING_READING: Final = 1
 POLLING_WRITING: Final = 2
 POLLING_OK: Final = 3
 EMPTY_QUERY: Final = 0
+COMMAND_OK: Final = 1
 TUPLES_OK: Final = 2
 COPY_OUT: Final = 3
 COPY_IN: Final = 4

@@ -167,13 +167,23 @@ class Server:
             return
         with self._asking:
             if self._asker is None or not self._asker.is_usable():
-                self._asker = self.connect()
+                self._asker = self.lend("")
             try:
                 yield self._asker
             except StatementError:
                 # Where the text began a transaction, that is over.
                 self._asker.run("; ".join(roll_back()))
                 raise
+
+    def lend_asker(self) -> Connection:
+        """Lend the connection that is kept for questions, which is there at once; the next question has another.
+
+        Raises:
+            DatabaseError: There is none, and none can be made.
+        """
+        with self._asking:
+            asker, self._asker = self._asker, None
+        return asker if asker is not None and asker.is_usable() else self.lend("")
 
     def create(self, text: str, *, about: str) -> bool:
         """Make a schema or a database; say whether there was none of its name.

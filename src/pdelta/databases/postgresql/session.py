@@ -102,7 +102,7 @@ class PostgresqlSession:
         if len(works) == 1 and places[0].oid:
             filled = self._patterns.fill(works, places, limits)
             text = filled and ";\n".join((filled.text, *filled.ending))
-            self._execute(text, lambda: whole(works, places, limits), tenants, before)
+            self._execute(text, lambda: whole(works, places, limits), tenants, before, asks=False)
             return
         together = Together.of(works, places, self._patterns, limits)
         results = self._execute(together.text, together.script, tenants, before, told=together.told)
@@ -128,7 +128,7 @@ class PostgresqlSession:
             return one_by_one(self.commit, works[:1], **limits._asdict())
         tenants, before = [work.tenant for work in series.works], _before(series.works, series.places)
         try:
-            self._execute(series.text, series.script, tenants, before)
+            self._execute(series.text, series.script, tenants, before, asks=False)
         except PdeltaError as error:
             cause = error.__cause__
             if not isinstance(cause, StatementError):
@@ -165,9 +165,8 @@ class PostgresqlSession:
             place: Of a ledger on the server.
         """
         # Who may not write a message may lock a row of a ledger, of which there is one, or was.
-        message = "SELECT pg_logical_emit_message(true, 'pdelta', '')"
         rows = (f"SELECT FROM {table} LIMIT 1 FOR KEY SHARE" for table in (place.applied, place.history))
-        for text in (message, "; ".join(rows)):
+        for text in ("SELECT pg_logical_emit_message(true, 'pdelta', '')", "; ".join(rows)):
             try:
                 connection = self._reach(place.tenant)
                 connection.run(f"BEGIN; SET LOCAL lock_timeout = {WAIT_MS}; {text}; COMMIT")
@@ -285,9 +284,7 @@ class PostgresqlSession:
         """Do these works in one transaction that is rolled back; give what the texts say after each.
 
         Raises:
-            StaleError: As ``commit``.
-            GuardError: As ``commit``.
-            DatabaseError: As ``commit``.
+            PdeltaError: As ``commit``.
         """
         asked = [(*texts, *work.asks) for work in works]
         about_rows = [not isinstance(text, str) for held in asked for text in held]
@@ -373,7 +370,7 @@ class PostgresqlSession:
         own; only where tenants are schemas.
         """
         with suppress(PdeltaError):
-            connection = self._connection = self._server.lend("")
+            connection = self._connection = self._server.lend_asker()
             try:
                 (met,) = connection.run(MEET)
                 self._inquiry.meet(connection, *met.rows[0])
@@ -485,6 +482,7 @@ class PostgresqlSession:
         before: Mapping[str, tuple[Place, Head]] | None,
         *,
         told: Collection[int] = (),
+        asks: bool = True,
     ) -> list[Result]:
         """Execute a string, and roll back what it leaves undone.
 
@@ -494,6 +492,7 @@ class PostgresqlSession:
             tenants: Whom an error names that is about all of them.
             before: The heads that ledgers must have; a failure may be one of a ledger that has another.
             told: The places of statements that tell what ledgers have.
+            asks: Whether rows of queries are wanted.
         """
         connection = self._connected()
         text = text or write().text
@@ -503,7 +502,7 @@ class PostgresqlSession:
                 # The whole string is read before any of it is executed: what it says of reading comes too late.
                 begin, _, text = text.partition(";\n")
                 begun = connection.run(f"{begin}; SET LOCAL standard_conforming_strings = on")[:1]
-            results = [*begun, *connection.run(text, copied=[place - len(begun) for place in told])]
+            results = [*begun, *connection.run(text, copied=[place - len(begun) for place in told], asks=asks)]
         except StatementError as error:
             script = Script(write().lines[len(begun) :])
             refusal = failure.refused(error, script)
