@@ -46,7 +46,7 @@ _DIGEST: Final = "sha256(convert_to(string_agg(concat_ws(' ', id, digest, state)
 """As ``sql.ledger.head_of`` does it, whatever a database's encoding is: an id's own collation is that of its bytes."""
 _HEAD: Final = f"count(*) || ':' || encode(coalesce({_DIGEST}, sha256('')), 'hex')"
 _NOW: Final = "to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
-_NUMBER: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+_NUMBER: Final = "(date_part('epoch', clock_timestamp()) * float8 '1e6')::bigint"
 """Later rows of the history have larger ones. To look which is the largest there would take as long as all else that is
 done with the row: the server plans the reading of a table anew for every tenant."""
 _STAMP: Final = re.compile(r"pdelta (\d+)(?: (\d+) (\S+))?.*", re.DOTALL)
