@@ -60,7 +60,7 @@ class Desk:
         """
         asked = of or (NEEDLESS if self.fleet.engine == "mysql" else (*NEEDLESS, *LARGE))
         code = (
-            "import sys, pdelta.idle; from pdelta.cli.main import main; pdelta.idle.expect = lambda modules: None;"
+            "import sys, pdelta.idle; from pdelta.cli.main import main; pdelta.idle.expect = lambda modules, **_: None;"
             f"main(['sql', {command!r}, *sys.argv[1:]]); print(*set({asked!r}) & set(sys.modules))"
         )
         words = (sys.executable, "-c", code, *words)

@@ -166,17 +166,17 @@ class PostgresqlDatabase:
 
     def prepare(self, tenants: int, *, proving: bool = False) -> None:
         """Begin to connect, where the tenants share a database, and to have planned what one is asked about itself."""
-        if proving and self._layout.by_schema and len(self._servers) == 1:
-            session = self.session(*self._servers)
-            # First: to plan takes the server longer than to connect. Without a thread, whoever asks waits for it.
-            with suppress(RuntimeError):
-                thread = threading.Thread(target=session.prepare, name="asking ahead", daemon=True)
-                thread.start()
-                self._ahead.append((session, thread))
         sessions = min(self._settings.connections, worth_sessions(tenants))
         if self._layout.by_schema or self._layout.is_single:
             for server in self._servers.values():
                 server.prepare(sessions)
+        if proving and self._layout.by_schema and len(self._servers) == 1:
+            session = self.session(*self._servers)
+            # Where no thread can be had, whoever asks waits longer.
+            with suppress(RuntimeError):
+                thread = threading.Thread(target=session.prepare, name="asking ahead", daemon=True)
+                thread.start()
+                self._ahead.append((session, thread))
 
     def session(self, lane: str) -> "PostgresqlSession":
         """Open a session on a server, or give the one that was prepared; another connects when it is used."""
