@@ -17,7 +17,11 @@ from tests.fixtures.pg_fleet import adds, closed_from_now, make_schemas, plan, s
 from tests.fixtures.pgbouncer import PgBouncer
 from tests.fixtures.postgresql import PostgreSQL, free_port
 
-PREPARED = "SELECT name, generic_plans::int, custom_plans::int FROM pg_prepared_statements"
+PREPARED = (
+    "SELECT name, (to_jsonb(p) ->> 'generic_plans')::int, (to_jsonb(p) ->> 'custom_plans')::int"
+    " FROM pg_prepared_statements AS p"
+)
+"""Up to PostgreSQL 13 the server does not count plans."""
 TENANTS = "t1", "t2", 't"3'
 
 
@@ -26,6 +30,12 @@ def own(session: Session) -> Connection:
     connection = session._connection
     assert connection is not None
     return connection
+
+
+def planned_once(session: Session, *, asked: int) -> bool:
+    """Say whether a session holds the question alone, which was asked so often and planned for nobody."""
+    ((name, generic, custom),) = own(session).run(PREPARED)[0].rows
+    return name == "pdelta_made" and (generic, custom) in {(asked, 0), (None, None)}
 
 
 def rehearse(database: PostgresqlDatabase, session: Session, tenant: str, *statements: str) -> bool:
@@ -49,7 +59,7 @@ def test_made_of_when_the_connection_is_ours_then_the_server_plans_the_question_
     with schemas(postgresql.url(pg_database)) as database, session_of(database) as session:
         for turn, tenant in enumerate(TENANTS, 1):
             assert rehearse(database, session, tenant, MORE)
-            assert own(session).run(PREPARED)[0].rows == [("pdelta_made", 2 * turn, 0)]
+            assert planned_once(session, asked=2 * turn)
 
 
 def test_made_of_when_what_was_prepared_is_gone_then_it_is_prepared_again(
@@ -64,7 +74,7 @@ def test_made_of_when_what_was_prepared_is_gone_then_it_is_prepared_again(
         assert rehearse(database, session, "t1", MORE)
         own(session).close()
         assert rehearse(database, session, "t2", MORE)
-        assert own(session).run(PREPARED)[0].rows == [("pdelta_made", 2, 0)]
+        assert planned_once(session, asked=2)
 
 
 def test_made_of_when_a_delta_prepares_something_then_the_next_tenant_does_not_meet_it(
@@ -96,11 +106,11 @@ def test_prepare_when_something_will_be_proved_then_the_first_session_has_the_qu
     with schemas(postgresql.url(pg_database)) as database:
         database.prepare(len(TENANTS), proving=True)
         with session_of(database) as session, session_of(database) as other:
-            assert own(session).run(PREPARED)[0].rows == [("pdelta_made", 1, 0)]
+            assert planned_once(session, asked=1)
             assert rehearse(database, session, "t1", MORE)
-            assert own(session).run(PREPARED)[0].rows == [("pdelta_made", 3, 0)]
+            assert planned_once(session, asked=3)
             assert rehearse(database, other, "t2", MORE)
-            assert own(other).run(PREPARED)[0].rows == [("pdelta_made", 2, 0)]
+            assert planned_once(other, asked=2)
 
 
 def test_prepare_when_the_server_limits_how_long_statements_take_then_it_is_planned_all_the_same(
@@ -111,7 +121,7 @@ def test_prepare_when_the_server_limits_how_long_statements_take_then_it_is_plan
     with schemas(postgresql.url(pg_database)) as database:
         database.prepare(len(TENANTS), proving=True)
         with session_of(database) as session:
-            assert own(session).run(PREPARED)[0].rows == [("pdelta_made", 1, 0)]
+            assert planned_once(session, asked=1)
 
 
 def test_prepare_when_the_server_does_not_take_it_then_the_session_works_without(
