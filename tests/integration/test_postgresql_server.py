@@ -5,9 +5,10 @@ import time
 
 import pytest
 
+from pdelta.databases.postgresql import server
 from pdelta.databases.postgresql.address import Address
 from pdelta.databases.postgresql.connection import Connection
-from pdelta.databases.postgresql.server import Server
+from pdelta.databases.postgresql.server import Server, end
 from pdelta.errors import Cause, DatabaseError
 from tests.fixtures.pg_fleet import closed_from_now
 from tests.fixtures.postgresql import PostgreSQL
@@ -159,3 +160,20 @@ def test_ask_when_its_connection_is_lent_then_the_next_question_takes_one_that_w
         another = server.lend_asker()
         assert another.backend not in {first, second}, "who finds none makes one"
         another.close()
+
+
+def test_end_when_a_cancellation_comes_late_then_the_connection_is_closed_and_all_is_rolled_back(
+    postgresql: PostgreSQL, pg_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = Connection(Address(postgresql.url(pg_database)), application_name="ended")
+    connection.run("BEGIN; CREATE TABLE begun ()")
+    monkeypatch.setattr(server, "roll_back", lambda: ("SELECT pg_sleep(60)", "ROLLBACK"))
+    ending = threading.Thread(target=end, args=(connection,))
+    ending.start()
+    while ending.is_alive():
+        connection.cancel()
+        ending.join(0.05)
+    assert not connection.is_open
+    while begun(postgresql, "ended"):
+        time.sleep(0.01)
+    assert postgresql.sql("SELECT FROM pg_class WHERE relname = 'begun'", pg_database) == []

@@ -19,6 +19,17 @@ _IS_THERE: Final = frozenset({"42P04", "42P06", "23505"})
 """A database or a schema of the name; or somebody else made it at the same moment."""
 
 
+def end(connection: Connection) -> None:
+    """Roll back what was begun on a connection; where that fails it is closed, and the server does it.
+
+    It fails where the server is gone, or a cancellation comes late and ends this instead.
+    """
+    try:
+        connection.run("; ".join(roll_back()))
+    except (StatementError, BrokenError):
+        connection.close()
+
+
 class Server:
     """A server under the address that was given for it.
 
@@ -172,7 +183,7 @@ class Server:
                 yield self._asker
             except StatementError:
                 # Where the text began a transaction, that is over.
-                self._asker.run("; ".join(roll_back()))
+                end(self._asker)
                 raise
 
     def lend_asker(self) -> Connection:

@@ -19,8 +19,8 @@ from pdelta.databases.postgresql.ledger import Place
 from pdelta.databases.postgresql.pattern import Patterns
 from pdelta.databases.postgresql.quoting import is_name, name
 from pdelta.databases.postgresql.reading import rows_of
-from pdelta.databases.postgresql.script import UNCOMPILED, WAIT_MS, Line, Role, Script, enter, read_only, roll_back
-from pdelta.databases.postgresql.server import Server
+from pdelta.databases.postgresql.script import UNCOMPILED, WAIT_MS, Line, Role, Script, enter, read_only
+from pdelta.databases.postgresql.server import Server, end
 from pdelta.databases.postgresql.statement import single
 from pdelta.databases.postgresql.transaction import Limits, Transaction, record_lines
 from pdelta.databases.postgresql.writing import Series, Together, stamp_lines, whole, write
@@ -109,7 +109,7 @@ class PostgresqlSession:
         try:
             last = together.last(results)
         except StaleError:
-            self._roll_back(self._connected())
+            end(self._connected())
             raise
         self._send(last, tenants)
 
@@ -171,7 +171,7 @@ class PostgresqlSession:
                 connection = self._reach(place.tenant)
                 connection.run(f"BEGIN; SET LOCAL lock_timeout = {WAIT_MS}; {text}; COMMIT")
             except StatementError:
-                self._roll_back(connection)
+                end(connection)
             except (BrokenError, DatabaseError):
                 return
             else:
@@ -254,8 +254,7 @@ class PostgresqlSession:
         except BrokenError as error:
             raise failure.lost(error, [tenant], state=_NO_TRANSACTION) from error
         finally:
-            with suppress(BrokenError):
-                connection.run("DISCARD ALL")
+            self._forget(connection, "DISCARD ALL")
 
     def query(self, tenant: str, text: str, *, statement_timeout_ms: int = 0) -> list[tuple[Any, ...]]:
         """Give the rows of one SELECT in a transaction that cannot write and is rolled back.
@@ -408,10 +407,10 @@ class PostgresqlSession:
             connection.close()
         self._server.give_back(connection, self._database)
 
-    def _forget(self, connection: Connection) -> None:
-        """Let a connection forget what was prepared on it; one that does not is closed."""
+    def _forget(self, connection: Connection, text: str = "DEALLOCATE ALL") -> None:
+        """Let a connection forget what was prepared on it, or set; one that does not is closed."""
         try:
-            connection.run("DEALLOCATE ALL")
+            connection.run(text)
         except (BrokenError, StatementError):
             connection.close()
 
@@ -507,7 +506,7 @@ class PostgresqlSession:
             script = Script(write().lines[len(begun) :])
             refusal = failure.refused(error, script)
             tenant = script.lines[failure.index_of(error, script)].tenant
-            self._roll_back(connection)
+            end(connection)
             known = (before or {}).get(tenant)
             if known and failure.may_hide(refusal) and self._is_stale(connection, *known):
                 refusal = failure.stale(tenant)
@@ -532,16 +531,11 @@ class PostgresqlSession:
             asked = f"SET LOCAL lock_timeout = {WAIT_MS}; {ledger.look(place)}"
             results = connection.run(f"BEGIN READ ONLY; {asked}; COMMIT")
         except StatementError:
-            self._roll_back(connection)
+            end(connection)
             return False
         except BrokenError:
             return False
         return bool(results[2].rows[0][0] != str(head))
-
-    def _roll_back(self, connection: Connection) -> None:
-        # Of a connection that breaks now it is rolled back anyhow, and the next use connects again.
-        with suppress(BrokenError):
-            connection.run("; ".join(roll_back()))
 
 
 def _commits(text: str) -> bool:
