@@ -60,7 +60,7 @@ def roll_back(options: RollbackOptions, rollout: RolloutOptions, context: Contex
 
         deltas = read_deltas(fleet, context)
         # Only what is to be written makes one, or opens it.
-        is_written = context.journal.exists() and not rollout.dry_run
+        is_written = context.journal.exists() and not (rollout.dry_run or rollout.rehearse)
         with (
             members_of(fleet, deltas, context, options.only),
             open_journal(context) if is_written else nullcontext() as journal,
