@@ -58,7 +58,7 @@ class RunLog:
         """Stand at the end of what is durable."""
         self.run = run
         self.plan = plan
-        self._state = state
+        self.state = state
         self._position = position
         self._previous = previous
         self._write = write
@@ -66,8 +66,7 @@ class RunLog:
         self._clock = clock
         self._earlier_notes = earlier_notes
         self._buffer: list[tuple[int, bytes, bytes]] = []
-        self._alike: list[str] = []
-        self._last = Finished(at_ns=0, steps=(run,), standing=Standing.AFTER)
+        self._alike: list[Finished] = []
 
     def __enter__(self) -> Self:
         """Hold the claim."""
@@ -83,12 +82,6 @@ class RunLog:
         self._release()
 
     @property
-    def state(self) -> RunState:
-        """What the records say, those among them that are not durable yet."""
-        self._join()
-        return self._state
-
-    @property
     def touched(self) -> bool:
         """Whether this run ever started a step."""
         return any(step.touched for step in self.state.steps.values())
@@ -100,17 +93,18 @@ class RunLog:
             ValueError: It may not follow what is there.
         """
         self._join()
-        self._add(record)
+        body = encode_record(record)
+        self.state.advance(record)
+        self._add(body)
 
     def _join(self) -> None:
         """Add what finished alike as one record, of the time at which all of it had."""
         if self._alike:
-            steps, self._alike = tuple(self._alike), []
-            self._add(msgspec.structs.replace(self._last, steps=steps))
+            steps = tuple(step for record in self._alike for step in record.steps)
+            self._add(encode_record(msgspec.structs.replace(self._alike[-1], steps=steps)))
+            self._alike = []
 
-    def _add(self, record: AnyRecord) -> None:
-        body = encode_record(record)
-        self._state.advance(record)
+    def _add(self, body: bytes) -> None:
         self._previous = link(self._previous, body)
         self._buffer.append((self._position, body, self._previous))
         self._position += 1
@@ -141,12 +135,12 @@ class RunLog:
         self.flush()
 
     def finished(self, step: str, standing: Standing, facts: dict[str, Any] | None = None) -> None:
-        """Record where a step's target was seen, as it should be; with others that finished alike, once those end."""
-        facts = facts or {}
-        if (self._last.standing, self._last.facts) != (standing, facts):
+        """Record where a step's target was seen, as it should be."""
+        record = Finished(at_ns=self._clock(), steps=(step,), standing=standing, facts=facts or {})
+        self.state.advance(record)
+        if self._alike and (self._alike[0].standing, self._alike[0].facts) != (record.standing, record.facts):
             self._join()
-        self._last = Finished(at_ns=self._clock(), steps=(step,), standing=standing, facts=facts)
-        self._alike.append(step)
+        self._alike.append(record)
 
     def failed(self, step: str, standing: Standing | None, error: PdeltaError) -> None:
         """Record that a step ended elsewhere."""
