@@ -19,13 +19,14 @@ _IS_THERE: Final = frozenset({"42P04", "42P06", "23505"})
 """A database or a schema of the name; or somebody else made it at the same moment."""
 
 
-def end(connection: Connection) -> None:
-    """Roll back what was begun on a connection; where that fails it is closed, and the server does it.
+def end(connection: Connection, text: str = "") -> None:
+    """Roll back what was begun on a connection, or execute what else leaves nothing behind on it.
 
-    It fails where the server is gone, or a cancellation comes late and ends this instead.
+    Where that fails it is closed, and the server forgets all: it is gone, or a cancellation comes late and ends this
+    instead.
     """
     try:
-        connection.run("; ".join(roll_back()))
+        connection.run(text or "; ".join(roll_back()))
     except (StatementError, BrokenError):
         connection.close()
 

@@ -254,7 +254,7 @@ class PostgresqlSession:
         except BrokenError as error:
             raise failure.lost(error, [tenant], state=_NO_TRANSACTION) from error
         finally:
-            self._forget(connection, "DISCARD ALL")
+            end(connection, "DISCARD ALL")
 
     def query(self, tenant: str, text: str, *, statement_timeout_ms: int = 0) -> list[tuple[Any, ...]]:
         """Give the rows of one SELECT in a transaction that cannot write and is rolled back.
@@ -308,7 +308,7 @@ class PostgresqlSession:
                 return self.rehearse(works, texts, **limits._asdict())
             raise
         if self._inquiry.ended(self._connection, results[-1]) and self._connection:
-            self._forget(self._connection)
+            end(self._connection, "DEALLOCATE ALL")
         values = [result.rows[0][0] if result.rows else None for result in _asked(writing.script, results)]
         if any(about_rows):
             from pdelta.databases.postgresql.rows import answer
@@ -401,18 +401,11 @@ class PostgresqlSession:
         if connection is None:
             return
         if self._inquiry.is_kept:
-            self._forget(connection)
+            end(connection, "DEALLOCATE ALL")
         if self._is_cancelled or connection.met >= TENANTS_A_CONNECTION:
             # Of a cancellation the server may yet be told, and would end what somebody else does.
             connection.close()
         self._server.give_back(connection, self._database)
-
-    def _forget(self, connection: Connection, text: str = "DEALLOCATE ALL") -> None:
-        """Let a connection forget what was prepared on it, or set; one that does not is closed."""
-        try:
-            connection.run(text)
-        except (BrokenError, StatementError):
-            connection.close()
 
     def _places(self, works: Sequence[Work]) -> list[Place]:
         """Reach the tenants of these works, and give where their ledgers are."""
