@@ -10,6 +10,9 @@ import time
 from collections.abc import Sequence
 from importlib import import_module
 from threading import get_ident
+from typing import Final
+
+_FOREVER_S: Final = float("inf")
 
 _expected: dict[int, tuple[list[str], bool]] = {}
 
@@ -25,20 +28,18 @@ def expect(modules: Sequence[str], *, surely: bool = False) -> None:
     _expected[get_ident()] = (list(reversed(modules)), surely)
 
 
-def wait(poll: select.poll, limit_s: float | None = None) -> None:
+def wait(poll: select.poll, limit_s: float = _FOREVER_S) -> None:
     """Return once something has happened that this waits for.
 
     Args:
         poll: Tells what has.
-        limit_s: After how many seconds to return all the same, where that is a step of a log-in; None for never.
+        limit_s: After how many seconds to return all the same, where that is a step of a log-in.
     """
     modules, surely = _expected.get(get_ident(), ([], False))
-    began_s = time.monotonic()
-    while modules and (surely or limit_s is None) and not poll.poll(0):
+    is_endless = limit_s == _FOREVER_S
+    deadline_s = time.monotonic() + limit_s
+    while modules and (surely or is_endless) and time.monotonic() < deadline_s and not poll.poll(0):
         name = modules.pop()
         if name not in sys.modules:
             import_module(name)
-    if limit_s is None:
-        poll.poll()
-    else:
-        poll.poll(max(0.0, began_s + limit_s - time.monotonic()) * 1000)
+    poll.poll(None if is_endless else max(0.0, deadline_s - time.monotonic()) * 1000)

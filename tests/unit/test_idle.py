@@ -32,9 +32,9 @@ class Silence:
         return [] if self._left >= 0 else [(0, 1)]
 
 
-def wait(turns: int, limit_s: float | None = None) -> Silence:
+def wait(turns: int, **limit: float) -> Silence:
     poll = Silence(turns)
-    idle.wait(poll, limit_s)  # type: ignore[arg-type]
+    idle.wait(poll, **limit)  # type: ignore[arg-type]
     return poll
 
 
@@ -81,9 +81,9 @@ def test_wait_when_a_module_is_there_then_it_is_passed_over(imports: list[str]) 
 def test_wait_when_there_is_a_limit_then_what_is_imported_counts(
     imports: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(idle, "time", SimpleNamespace(monotonic=iter((10.0, 12.0)).__next__))
+    monkeypatch.setattr(idle, "time", SimpleNamespace(monotonic=iter((10.0, 10.0, 12.0)).__next__))
     idle.expect([FIRST], surely=True)
-    assert wait(2, 5.0).limit_ms == 3000.0
+    assert wait(2, limit_s=5.0).limit_ms == 3000.0
     assert imports == [FIRST]
 
 
@@ -91,5 +91,14 @@ def test_wait_when_it_may_end_by_itself_and_a_module_may_not_be_needed_then_noth
     imports: list[str],
 ) -> None:
     idle.expect([FIRST])
-    assert wait(2, 5.0).waited == 1
+    assert wait(2, limit_s=5.0).waited == 1
     assert imports == []
+
+
+def test_wait_when_importing_takes_all_the_time_there_is_then_nothing_more_is_imported(
+    imports: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idle, "time", SimpleNamespace(monotonic=iter((10.0, 10.0, 16.0, 16.0)).__next__))
+    idle.expect([FIRST, SECOND], surely=True)
+    assert wait(5, limit_s=5.0).waited == 0
+    assert imports == [FIRST]
