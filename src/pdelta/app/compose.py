@@ -47,12 +47,12 @@ class Tree(Operation, Protocol):
         """Hash everything again and compare."""
         ...
 
-    def recover(self, *, wait_s: float = 0.0) -> RecoverReport:
-        """Finish or undo what a killed run left; waits so long where another one is still alive."""
+    def recover(self) -> RecoverReport:
+        """Finish or undo what a killed run left."""
         ...
 
-    def collect(self, limits: Retention, *, wait_s: float = 0.0) -> CollectReport:
-        """Remove undo data beyond some limits; waits so long while another run holds the tree."""
+    def collect(self, limits: Retention) -> CollectReport:
+        """Remove undo data beyond some limits."""
         ...
 
     def examine(self) -> Sequence[Finding]:

@@ -13,6 +13,7 @@ from pdelta.app.compose import OpenTree
 from pdelta.app.context import Context, Link
 from pdelta.app.outcome import TreeOutcome
 from pdelta.app.runs import open_journal
+from pdelta.app.waiting import until_free
 from pdelta.engine.executor import Pending, execute
 from pdelta.engine.journal import Journal
 from pdelta.engine.planner import calculate, plan_of
@@ -106,7 +107,7 @@ def finish_interrupted(tree: OpenTree, link: Link) -> str:
     if not tree.tree.describe().unfinished:
         return ""
     tree.touched = True
-    report = tree.tree.recover(wait_s=link.wait_s)
+    report = until_free(tree.tree.recover, link)
     return f"entry {report.number} was brought {report.direction}" if report.found == "commit" else ""
 
 

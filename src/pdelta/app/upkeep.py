@@ -7,6 +7,7 @@ from pdelta.app.context import Context, Link
 from pdelta.app.history import not_there
 from pdelta.app.perform import end_open_runs
 from pdelta.app.runs import open_journal
+from pdelta.app.waiting import until_free
 from pdelta.formats.report import CollectReport, RecoverReport, Retention
 
 KEEP = 10
@@ -37,7 +38,7 @@ def recover_tree(where: str, context: Context, link: Link) -> Recovered:
     """
     with open_tree(where, context, link) as tree:
         tree.touched = True
-        report, ended = tree.tree.recover(wait_s=link.wait_s), 0
+        report, ended = until_free(tree.tree.recover, link), 0
         if context.journal.exists():
             with open_journal(context) as journal:
                 ended = end_open_runs(journal, tree, {"tree": tree.tree})
@@ -72,4 +73,4 @@ def collect_tree(
     with open_tree(where, context, link) as tree:
         tree.touched = True
         limits = Retention(keep=keep, older_than_ns=older_than_ns, max_bytes=max_bytes)
-        return tree.tree.collect(limits, wait_s=link.wait_s)
+        return until_free(lambda: tree.tree.collect(limits), link)

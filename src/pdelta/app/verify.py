@@ -14,6 +14,7 @@ from pdelta.app.perform import ATTEMPTS, Performed, finish_interrupted, perform
 from pdelta.app.rollback import tree_outcome
 from pdelta.app.runs import new_run
 from pdelta.app.scanning import ScannedSource
+from pdelta.app.waiting import until_free
 from pdelta.errors import IntegrityError, SourceChangedError, StaleError
 from pdelta.formats.history import RepairWish, unmanaged
 from pdelta.formats.report import CheckReport, TreeFacts
@@ -73,7 +74,7 @@ def verify_tree(where: str, context: Context, link: Link, *, jobs: int) -> Verif
     with open_tree(where, context, link) as tree:
         _managed(tree)
         finish_interrupted(tree, link)
-        return _result(where, tree.tree.check(jobs=jobs), time.monotonic() - started_s)
+        return _result(where, until_free(lambda: tree.tree.check(jobs=jobs), link), time.monotonic() - started_s)
 
 
 def repair_tree(where: str, source: SourceOptions, context: Context, link: Link, *, jobs: int) -> VerifyResult:
@@ -108,7 +109,7 @@ def repair_tree(where: str, source: SourceOptions, context: Context, link: Link,
                 read_bytes=scanned.result.read_bytes,
                 sent_bytes=scanned.sent_bytes if tree.sent_bytes is None else tree.sent_bytes,
             )
-        report = tree.tree.check(jobs=jobs)
+        report = until_free(lambda: tree.tree.check(jobs=jobs), link)
         result = _result(where, report, time.monotonic() - started_s)
         along = {finding.subject for finding in performed.findings if finding.code == "extra"}
         return msgspec.structs.replace(

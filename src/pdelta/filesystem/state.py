@@ -120,12 +120,11 @@ class StateFolder:
             else:
                 return
 
-    def lock_for_upkeep(self, name: str, wait_s: float) -> None:
-        """Hold the tree alone as ``lock`` does, for work that no pre-flight precedes.
+    def lock_at_once(self, name: str) -> None:
+        """Hold the tree alone as ``lock`` does, without waiting, for work that no pre-flight precedes.
 
         Args:
             name: Of the tree, for messages.
-            wait_s: How long to wait for another run.
 
         Raises:
             PreflightError: Nothing can be written there.
@@ -134,7 +133,7 @@ class StateFolder:
         if os.fstatvfs(self.folder.fd).f_flag & os.ST_RDONLY:
             text = f"{name} is on a file system that is mounted read-only; nothing was changed"
             raise PreflightError(text, hint="remount it for writing")
-        self.lock(wait_s)
+        self.lock(0.0)
 
     @property
     def locked(self) -> bool:

@@ -184,14 +184,14 @@ class RemoteTree:
         report: CheckReport = self._call("check", jobs=jobs)
         return report
 
-    def recover(self, *, wait_s: float = 0.0) -> RecoverReport:
-        """Finish or undo what a killed run left; waits so long where another one is still alive."""
-        report: RecoverReport = self._call("recover", wait_s=wait_s)
+    def recover(self) -> RecoverReport:
+        """Finish or undo what a killed run left."""
+        report: RecoverReport = self._call("recover")
         return report
 
-    def collect(self, limits: Retention, *, wait_s: float = 0.0) -> CollectReport:
-        """Remove undo data beyond some limits; waits so long while another run holds the tree."""
-        report: CollectReport = self._call("collect", limits=limits, wait_s=wait_s)
+    def collect(self, limits: Retention) -> CollectReport:
+        """Remove undo data beyond some limits."""
+        report: CollectReport = self._call("collect", limits=limits)
         return report
 
     def examine(self) -> list[Finding]:

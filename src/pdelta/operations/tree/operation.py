@@ -292,8 +292,8 @@ class TreeOperation:
         changes = tuple(inspect.report_changes(self._overlay, result, found.problems))
         return CheckReport(newest.number, found.files, found.bytes, changes, findings)
 
-    def recover(self, *, wait_s: float = 0.0) -> RecoverReport:
-        """Finish or undo a commit that was cut off, waiting so long for another run; what a transfer staged is kept.
+    def recover(self) -> RecoverReport:
+        """Finish or undo a commit that was cut off; what a broken transfer staged is kept.
 
         Raises:
             PreflightError: The tree cannot be written to.
@@ -302,14 +302,14 @@ class TreeOperation:
         self._open()
         if self._state is None or self._ledger is None:
             return RecoverReport("nothing")
-        self._state.lock_for_upkeep(self._name(), wait_s)
+        self._state.lock_at_once(self._name())
         done = self._transaction().recover()
         if done is not None:
             return RecoverReport("commit", done[0], done[1], done[2])
         return RecoverReport("staged" if self._transaction().staged() is not None else "nothing")
 
-    def collect(self, limits: Retention, *, wait_s: float = 0.0) -> CollectReport:
-        """Remove undo data beyond the limits, and pages that no entry needs, waiting so long for another run.
+    def collect(self, limits: Retention) -> CollectReport:
+        """Remove undo data beyond the limits, and pages that no entry needs.
 
         Raises:
             UsageError: pdelta has never pushed here.
@@ -320,7 +320,7 @@ class TreeOperation:
         self._open()
         if self._state is None or self._ledger is None or self._root is None:
             raise unmanaged(self._name())
-        self._state.lock_for_upkeep(self._name(), wait_s)
+        self._state.lock_at_once(self._name())
         self._recover_locked()
         with translated("remove undo data"):
             return retention.collect(self._undo_root() or self._root, self._ledger, limits, self._transaction())

@@ -143,7 +143,7 @@ class ReleaseOperation(TreeOperation):
         self._wait_s = decode_body(delta.body).wish.wait_s
         return super().reverse(delta, target, notes)
 
-    def collect(self, limits: Retention, *, wait_s: float = 0.0) -> CollectReport:
+    def collect(self, limits: Retention) -> CollectReport:
         """Remove releases beyond the limits, what killed runs left, and pages that no entry needs.
 
         Raises:
@@ -153,7 +153,7 @@ class ReleaseOperation(TreeOperation):
         """
         self._open()
         if self._state is not None and self._ledger is not None:
-            self._state.lock_for_upkeep(self._name(), wait_s)
+            self._state.lock_at_once(self._name())
             self._recover_locked()
             refuse_switched(self._place, self._found, self._ledger, self._name())
         report = super().collect(limits)

@@ -119,13 +119,13 @@ class DestinationOperation:
         """Read every byte and compare it with the newest entry."""
         return self._operation.check(jobs=jobs)
 
-    def recover(self, *, wait_s: float = 0.0) -> RecoverReport:
+    def recover(self) -> RecoverReport:
         """Finish or undo a commit that was cut off."""
-        return self._operation.recover(wait_s=wait_s)
+        return self._operation.recover()
 
-    def collect(self, limits: Retention, *, wait_s: float = 0.0) -> CollectReport:
+    def collect(self, limits: Retention) -> CollectReport:
         """Remove undo data beyond the limits."""
-        return self._operation.collect(limits, wait_s=wait_s)
+        return self._operation.collect(limits)
 
     def examine(self) -> list[Finding]:
         """Look for trouble in the destination's own state."""
