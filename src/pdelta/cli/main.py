@@ -111,15 +111,25 @@ def _run(words: list[str]) -> int:
         # Whoever started us may have left it ignored or blocked; then a stop that is put off would never come.
         _signal.signal(_signal.SIGALRM, _stop)
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGALRM])
+    end = None
     try:
         from pdelta.cli.late import import_late
 
-        import_late("pathlib", "msgspec", "click")
+        import_late("pathlib", "msgspec")
+        if words[:1] == ["sql"]:
+            from pdelta.cli.ahead import begin
+
+            end = begin(words)
+        import_late("click")
         from pdelta.cli.command_line import run
     except KeyboardInterrupt:
         sys.stderr.write("error: stopped on request before anything began; nothing was changed\n")
         return 130
-    return run(words)
+    try:
+        return run(words)
+    finally:
+        if end is not None:
+            end()
 
 
 def _stop(number: int, frame: "FrameType | None") -> None:  # noqa: ARG001 - a handler's signature

@@ -42,6 +42,24 @@ class Settings(msgspec.Struct, frozen=True):
     host: str
 
 
+_ahead: Final[list[Settings]] = []
+
+
+def read_ahead() -> Settings:
+    """Give the settings of this process, and keep them for the one who asks next.
+
+    Raises:
+        PdeltaError: As ``read_settings``.
+    """
+    _ahead[:] = [read_settings(None)]
+    return _ahead[0]
+
+
+def forget_ahead() -> None:
+    """Keep them no longer: nobody has asked, and what the next command is told may be something else."""
+    _ahead.clear()
+
+
 def read_settings(config: Path | None, *, environment: Mapping[str, str] | None = None) -> Settings:
     """Give the settings of this process.
 
@@ -53,6 +71,8 @@ def read_settings(config: Path | None, *, environment: Mapping[str, str] | None 
         FormatError: The project file is malformed.
         UsageError: The named project file isn't there, or the working folder itself was removed.
     """
+    if _ahead and config is None and environment is None:
+        return _ahead.pop()
     values = os.environ if environment is None else environment
     cache = _folder(values, "XDG_CACHE_HOME", ".cache")
     state = _folder(values, "XDG_STATE_HOME", ".local/state")

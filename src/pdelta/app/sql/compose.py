@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import assert_never
 
@@ -19,13 +20,16 @@ _CONNECTIONS = 4
 _GLOB = frozenset("*?[")
 
 
-def open_database(section: DatabaseSection, context: Context, *, trust_stamps: bool = False) -> Database:
+def open_database(
+    section: DatabaseSection, context: Context, *, trust_stamps: bool = False, looks: bool = False
+) -> Database:
     """Give the database of a section; it connects when it is first used.
 
     Args:
         section: What the project file says.
         context: The command's surroundings.
         trust_stamps: Whether what may be hearsay proves that there is nothing to do.
+        looks: Whether all tenants that are listed will be looked at next.
 
     Raises:
         UsageError: Its engine's driver isn't installed, or a reference leads nowhere.
@@ -39,13 +43,40 @@ def open_database(section: DatabaseSection, context: Context, *, trust_stamps: b
     match dialect:
         case Dialect.POSTGRESQL:
             direct = [resolve(url, _lookup(context)) for url in section.direct_urls]
-            return _postgresql(section, urls, direct, trust_stamps=trust_stamps)
+            return _postgresql(section, urls, direct, trust_stamps=trust_stamps, looks=looks)
         case Dialect.SQLITE:
             return _file(section, urls, context)
         case Dialect.MYSQL:
             return _mysql(section, urls)
         case _:
             assert_never(dialect)
+
+
+def connect_ahead(section: DatabaseSection, lookup: Lookup, stack: ExitStack, *, looks: bool) -> None:
+    """Begin to connect to the servers of a section, before what will open it is imported.
+
+    A command that gives a URL is not executed here: it is to be executed once, as it may ask a person.
+
+    Args:
+        section: What the project file says.
+        lookup: What references of URLs are looked up with.
+        stack: Closes in the end those connections that nobody has wanted.
+        looks: Whether all tenants will be listed and looked at, so that this may be asked as well.
+
+    Raises:
+        UsageError: A reference leads nowhere, or to nothing that can be read.
+    """
+    urls = [resolve(url, lookup) for url in section.urls if not url.startswith("cmd:")]
+    if not any(dialect_of(url) is Dialect.POSTGRESQL for url in urls):
+        return
+    from pdelta.databases.postgresql import ahead
+    from pdelta.databases.postgresql.catalogue import ledgers_of_schemas
+
+    stack.callback(ahead.end)
+    tenants = section.tenants
+    question = ledgers_of_schemas() if looks and tenants.of is Of.SCHEMAS and not tenants.query else ""
+    for url in urls:
+        ahead.begin(url, question)
 
 
 def open_servers(section: DatabaseSection, context: Context) -> list[Database]:
@@ -131,15 +162,20 @@ def _file(section: DatabaseSection, urls: list[str], context: Context) -> Databa
 
 
 def _postgresql(
-    section: DatabaseSection, urls: Sequence[str], direct: Sequence[str] = (), *, trust_stamps: bool = False
+    section: DatabaseSection,
+    urls: Sequence[str],
+    direct: Sequence[str] = (),
+    *,
+    trust_stamps: bool = False,
+    looks: bool = False,
 ) -> Database:
-    from pdelta.databases.postgresql.address import Address
+    from pdelta.databases.postgresql.ahead import address_of
     from pdelta.databases.postgresql.database import PostgresqlDatabase
     from pdelta.databases.postgresql.settings import Kind, Settings
 
     kinds = {Of.SCHEMAS: Kind.SCHEMAS, Of.DATABASES: Kind.DATABASES, None: Kind.SINGLE}
     tenants = section.tenants
-    servers = tuple(map(Address, urls))
+    servers = tuple(map(address_of, urls))
     connections = _CONNECTIONS
     if tenants.of is Of.SCHEMAS and all(server.is_here for server in servers):
         # In one database a server does nothing but calculate. Measured with two processors: two sessions take a tenth
@@ -149,7 +185,7 @@ def _postgresql(
         Settings(
             section.name,
             servers,
-            direct=tuple(map(Address, direct)),
+            direct=tuple(map(address_of, direct)),
             kind=kinds[tenants.of],
             names=tuple(name for name in tenants.patterns if _GLOB.isdisjoint(name)),
             patterns=tuple(name for name in tenants.patterns if not _GLOB.isdisjoint(name)),
@@ -157,6 +193,7 @@ def _postgresql(
             connections=section.connections or connections,
             search_path=section.search_path,
             trust_stamps=trust_stamps,
+            looks=looks,
         )
     )
 

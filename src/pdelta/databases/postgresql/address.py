@@ -8,6 +8,8 @@ from pdelta.databases.postgresql.login import Login
 from pdelta.errors import UsageError
 
 SCHEMES: Final = ("postgresql", "postgres")
+APPLICATION: Final = "pdelta"
+"""What servers show of us."""
 CONNECT_TIMEOUT_S: Final = 10.0
 _DEFAULT_PORT: Final = 5432
 _HINT: Final = "write it as postgresql://user:password@host:port/database, with special characters as %XX"

@@ -24,6 +24,7 @@ from pdelta.sql.ledger import Applied, Head
 from pdelta.sql.token import Dialect, Mode
 
 if TYPE_CHECKING:
+    from pdelta.databases.postgresql.catalogue import Seen
     from pdelta.databases.postgresql.pattern import Patterns
     from pdelta.databases.postgresql.session import PostgresqlSession
     from pdelta.sql.catalogue import Catalogue
@@ -62,6 +63,7 @@ class PostgresqlDatabase:
             for address, past in zip(settings.servers, direct, strict=True)
         }
         self._homes: dict[str, Server] = {}
+        self._listed_seen: dict[str, Seen] | None = None
         self._stack = ExitStack()
         self._ahead: list[tuple[PostgresqlSession, threading.Thread]] = []
         self.batch_limit: int | None = None if self._layout.by_schema else 1
@@ -90,7 +92,8 @@ class PostgresqlDatabase:
         homes: dict[str, Server] = {}
         found: list[Tenant] = []
         for server in self._servers.values():
-            for tenant in list_tenants(server, self._settings):
+            listed, self._listed_seen = list_tenants(server, self._settings)
+            for tenant in listed:
                 if tenant.name in homes:
                     raise UsageError(
                         f"databases.{self.name} has {tenant.name} on {homes[tenant.name].name} and on {server.name}",
@@ -105,9 +108,11 @@ class PostgresqlDatabase:
         """Give what the stamps of these tenants say, and nothing of those that are gone.
 
         Schemas cost one query. Databases cost a connection each, unless ``trust_stamps`` says that one query for the
-        comments of all is enough; whatever those do not say is read there all the same.
+        comments of all is enough; whatever those do not say is read there all the same. Right after the tenants were
+        listed, schemas cost none.
         """
-        seen = self._on_each_server(names, Reader.glance)
+        listed, self._listed_seen = self._listed_seen, None
+        seen = self._on_each_server(names, lambda reader, group: reader.glance(group, listed))
         return {name: said for name, said in seen.items() if not isinstance(said, GoneError)}
 
     def hearsay(self, names: Sequence[str]) -> Mapping[str, Glance]:

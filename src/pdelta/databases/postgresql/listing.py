@@ -6,6 +6,7 @@ from re import compile as compile_pattern
 
 from pdelta.databases.base import Tenant
 from pdelta.databases.postgresql import catalogue, failure, script
+from pdelta.databases.postgresql.catalogue import Seen
 from pdelta.databases.postgresql.connection import Result
 from pdelta.databases.postgresql.ledger import Place
 from pdelta.databases.postgresql.script import Role
@@ -14,26 +15,32 @@ from pdelta.databases.postgresql.settings import Kind, Settings
 from pdelta.errors import ScriptError, UsageError
 
 
-def list_tenants(server: Server, settings: Settings) -> list[Tenant]:
-    """Give the tenants of this server.
+def list_tenants(server: Server, settings: Settings) -> tuple[list[Tenant], dict[str, Seen] | None]:
+    """Give the tenants of this server, and what is known of the ledgers of its schemas where ``looks`` asks for it.
 
     Raises:
         DatabaseError: It can't be reached, or does not take the query.
         UsageError: The query gives no names, or one twice.
     """
     if settings.query:
-        return list(_by_query(server, settings))
+        return list(_by_query(server, settings)), None
     if settings.kind is Kind.SINGLE:
         size = "pg_database_size(current_database())" if settings.sizes else "0"
-        return [Tenant(row[0], size=row[1]) for row in server.ask(f"SELECT current_database(), {size}")[0].rows]
-    question = catalogue.schemas if settings.kind is Kind.SCHEMAS else catalogue.databases
-    sizes = catalogue.read_names(server.ask(question(sizes=settings.sizes))[0])
+        rows = server.ask(f"SELECT current_database(), {size}")[0].rows
+        return [Tenant(row[0], size=row[1]) for row in rows], None
+    seen = None
+    if settings.looks and settings.kind is Kind.SCHEMAS and not settings.sizes:
+        seen = catalogue.read_seen(server.ask(catalogue.ledgers_of_schemas())[0])
+        sizes = dict.fromkeys(seen, 0)
+    else:
+        question = catalogue.schemas if settings.kind is Kind.SCHEMAS else catalogue.databases
+        sizes = catalogue.read_names(server.ask(question(sizes=settings.sizes))[0])
     shared = set(settings.search_path) if settings.kind is Kind.SCHEMAS else set()
     matches = [compile_pattern(translate(pattern)).match for pattern in settings.patterns]
     chosen = [name for name in sizes if name not in shared and any(match(name) for match in matches)]
     # Each of several servers has some of the databases that are named; one alone is to have all of them.
     named = [name for name in settings.names if name in sizes or len(settings.servers) == 1]
-    return [Tenant(name, size=sizes.get(name, 0)) for name in dict.fromkeys([*chosen, *named])]
+    return [Tenant(name, size=sizes.get(name, 0)) for name in dict.fromkeys([*chosen, *named])], seen
 
 
 def covers(name: str, settings: Settings) -> bool:

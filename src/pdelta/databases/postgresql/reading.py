@@ -62,14 +62,18 @@ class Reader:
         self._width = width
         self._trust_stamps = trust_stamps
 
-    def glance(self, names: Sequence[str]) -> dict[str, Glance | Exception]:
+    def glance(self, names: Sequence[str], listed: Mapping[str, Seen] | None = None) -> dict[str, Glance | Exception]:
         """Give what stamps say: of schemas with one query, of databases with a connection each.
+
+        Args:
+            names: Of the tenants.
+            listed: What was seen of schemas when they were listed a moment ago.
 
         Raises:
             DatabaseError: The server can't be reached.
         """
         if self._layout.by_schema:
-            seen = self._seen(names)
+            seen = listed if listed and all(name in listed for name in names) else self._seen(names)
             return {name: _glance(name, seen[name]) if name in seen else GoneError(name) for name in names}
         if self._trust_stamps:
             said = self._trusted(names)

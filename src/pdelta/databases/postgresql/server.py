@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Final, Self
 
-from pdelta.databases.postgresql import failure
+from pdelta.databases.postgresql import ahead, failure
 from pdelta.databases.postgresql.address import Address
 from pdelta.databases.postgresql.connection import BrokenError, ConnectError, Connection, Result, StatementError
 from pdelta.databases.postgresql.script import Line, Role, roll_back
@@ -54,6 +54,7 @@ class Server:
         self._asker: Connection | None = None
         self._lending = threading.Condition()
         self._idle: list[Connection] = []
+        self._answers: dict[str, list[Result]] = {}
         self._coming = 0
         self._awaited = 0
 
@@ -70,6 +71,11 @@ class Server:
         """
         address = (self.direct if directly else None) or self.address
         try:
+            if not (database or directly) and (begun := ahead.take(address)):
+                connection, answer = begun.take()
+                if connection is not None and connection.is_usable():
+                    self._answers[begun.question] = answer
+                    return connection
             return Connection(address, database=database, application_name=self._application_name)
         except ConnectError as error:
             raise failure.unreachable(error, address, database) from error
@@ -161,7 +167,9 @@ class Server:
             DatabaseError: No connection can be made.
         """
         with self.connected() as connection:
-            return connection.run(text)
+            # What was asked ahead is told once.
+            answer = self._answers.pop(text, None)
+            return connection.run(text) if answer is None else answer
 
     @contextmanager
     def connected(self, database: str = "") -> Iterator[Connection]:

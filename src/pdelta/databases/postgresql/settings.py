@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from pdelta.databases.postgresql.address import Address
+from pdelta.databases.postgresql.address import APPLICATION, Address
 from pdelta.errors import UsageError
 from pdelta.model.amount import counted
 
@@ -36,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True):
         application_name: What servers show of us.
         trust_stamps: Whether the comment on a database proves that there is nothing to do there.
         sizes: Whether tenants are to have sizes where no query says them; that costs some time on each server.
+        looks: Whether all that are listed will be looked at next, so that of schemas one question does both.
     """
 
     name: str
@@ -47,9 +48,10 @@ class Settings(msgspec.Struct, frozen=True):
     query: str = ""
     connections: int = 4
     search_path: tuple[str, ...] = ()
-    application_name: str = "pdelta"
+    application_name: str = APPLICATION
     trust_stamps: bool = False
     sizes: bool = False
+    looks: bool = False
 
 
 def check(settings: Settings) -> None:
