@@ -11,6 +11,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -23,6 +24,8 @@ _LOST: Final = "the connection was closed"
 _NOT_LET_IN: Final = "28P01"
 _NOT_LET_IN_BY_POOLER: Final = ("08P01", "authentication failed")
 """What a pooler says in its place: this SQLSTATE stands for much else, so that the words count too."""
+_HEARD_S: Final = 1.0
+"""How long a server may take to hear that something is cancelled."""
 _BRIEF_BYTES: Final = 16_384
 """Fits into every socket, which holds at least five times as much."""
 
@@ -113,7 +116,6 @@ class Connection:
     def __init__(self, address: Address, *, database: str = "", application_name: str) -> None:
         self._pq = libpq.find_library(keyed=address.login.has_password)
         self._handle = 0
-        self._cancel = 0
         self._closing = threading.Lock()
         self.is_open = False
         self.met = 0
@@ -121,7 +123,6 @@ class Connection:
         self._connect(address, database, application_name)
         self._poll = select.poll()
         self._poll.register(self._pq.PQsocket(self._handle), select.POLLIN)
-        self._cancel = self._pq.PQgetCancel(self._handle)
         self._pq.PQsetErrorVerbosity(self._handle, libpq.ERRORS_DEFAULT)
         self.is_open = True
 
@@ -187,20 +188,33 @@ class Connection:
         return False
 
     def cancel(self) -> None:
-        """Ask the server to end what it is executing for this connection; called by any thread."""
+        """Ask the server to end what it is executing for this connection; called by any thread.
+
+        The library waits until the server has heard that, for ever where the server has stopped: then it goes on
+        waiting in a thread of its own.
+        """
         with self._closing:
-            if self._cancel:
-                self._pq.PQcancel(self._cancel, ctypes.create_string_buffer(256), 256)
+            cancel = self._pq.PQgetCancel(self._handle) if self._handle else None
+        if cancel is None:
+            return
+
+        def ask() -> None:
+            self._pq.PQcancel(cancel, ctypes.create_string_buffer(256), 256)
+            self._pq.PQfreeCancel(cancel)
+
+        thread = threading.Thread(target=ask, name="cancelling", daemon=True)
+        # Where no thread can be had, the server hears of it when the connection is closed.
+        with suppress(RuntimeError):
+            thread.start()
+            thread.join(_HEARD_S)
 
     def close(self) -> None:
         """Let it go; an open transaction is rolled back."""
         with self._closing:
             self.is_open = False
-            if self._cancel:
-                self._pq.PQfreeCancel(self._cancel)
             if self._handle:
                 self._pq.PQfinish(self._handle)
-            self._cancel = self._handle = 0
+            self._handle = 0
 
     def _connect(self, address: Address, database: str, application_name: str) -> None:
         told = address.parameters(database=database, application_name=application_name)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from pdelta.databases.base import Glance, Tenant, worth_sessions
 from pdelta.databases.postgresql import catalogue
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from pdelta.sql.lint.finding import TableSize
 
 Value = TypeVar("Value")
+
+_HEARD_S: Final = 1.0
+"""How long what was asked ahead may take to end by itself, and once it is cancelled; then it is left behind."""
 
 
 class PostgresqlDatabase:
@@ -78,8 +81,13 @@ class PostgresqlDatabase:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None, /
     ) -> None:
         """Close every connection but those of sessions."""
-        if session := self._prepared():
-            session.close()
+        for session, thread in self._ahead:
+            thread.join(_HEARD_S)
+            if thread.is_alive():
+                session.cancel()
+                thread.join(_HEARD_S)
+            if not thread.is_alive():
+                session.close()
         self._stack.close()
 
     def tenants(self) -> Sequence[Tenant]:

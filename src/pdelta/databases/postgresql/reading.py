@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from pdelta.databases.postgresql.ledger import read_stamp
 from pdelta.databases.postgresql.quoting import is_name
 from pdelta.databases.postgresql.script import Line, Role
 from pdelta.databases.postgresql.server import Server
+from pdelta.databases.spread import spread
 from pdelta.errors import Cause, DatabaseError, FormatError, PdeltaError
 from pdelta.sql.ledger import Applied
 
@@ -190,12 +192,10 @@ class Reader:
         """Give the fingerprints of schemas; those of many on two connections, which takes three fifths of the time."""
         if len(names) < MANY or self._width < 2:
             return self._fingerprints_here(names)
-        from concurrent.futures import ThreadPoolExecutor
-
         half = len(names) // 2
-        with ThreadPoolExecutor(1) as pool:
-            others = pool.submit(self._fingerprints_apart, names[half:])
-            return self._fingerprints_here(names[:half]) | others.result()
+        asking = (partial(self._fingerprints_apart, names[half:]), partial(self._fingerprints_here, names[:half]))
+        apart, here = spread(lambda ask: ask(), asking, len(asking))
+        return here | apart
 
     def _fingerprints_here(self, names: Sequence[str]) -> dict[str, str]:
         """Give fingerprints on the connection that is kept."""
@@ -290,10 +290,7 @@ class Reader:
         wanted = list(names)
         if len(wanted) < 2 or self._width < 2:
             return {name: visit(name) for name in wanted}
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(self._width) as pool:
-            return dict(zip(wanted, pool.map(visit, wanted), strict=True))
+        return dict(zip(wanted, spread(visit, wanted, self._width), strict=True))
 
     def _visit(self, name: str, work: Callable[[Connection, str], Value]) -> Value:
         if not is_name(name):

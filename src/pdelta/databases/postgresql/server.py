@@ -18,6 +18,9 @@ from pdelta.errors import PdeltaError
 _IS_THERE: Final = frozenset({"42P04", "42P06", "23505"})
 """A database or a schema of the name; or somebody else made it at the same moment."""
 
+_COMING_S: Final = 1.0
+"""How long who leaves waits for connections that are being made."""
+
 
 def end(connection: Connection, text: str = "") -> None:
     """Roll back what was begun on a connection, or execute what else leaves nothing behind on it.
@@ -57,6 +60,7 @@ class Server:
         self._answers: dict[str, list[Result]] = {}
         self._coming = 0
         self._awaited = 0
+        self._is_left = False
 
     def connect(self, database: str = "", *, directly: bool = False) -> Connection:
         """Make a connection.
@@ -125,12 +129,13 @@ class Server:
         One to another database than the address's is closed: nobody will want that database again, while somebody may
         want to drop it.
         """
-        if database or not connection.rests():
-            connection.close()
-            return
-        with self._lending:
-            self._idle.append(connection)
-            self._lending.notify()
+        if not database and connection.rests():
+            with self._lending:
+                if not self._is_left:
+                    self._idle.append(connection)
+                    self._lending.notify()
+                    return
+        connection.close()
 
     def _pop(self) -> Connection | None:
         """Give one that is idle, or will be before another could be made; None where none is."""
@@ -238,7 +243,8 @@ class Server:
             self._asker.close()
             self._asker = None
         with self._lending:
-            self._lending.wait_for(lambda: self._coming <= 0)
-        for connection in self._idle:
+            # One that is not there by then is closed by who makes it.
+            self._lending.wait_for(lambda: self._coming <= 0, _COMING_S)
+            idle, self._idle, self._is_left = self._idle, [], True
+        for connection in idle:
             connection.close()
-        self._idle = []

@@ -6,6 +6,7 @@ turn behind everything else, a little longer each time and by chance, so that tw
 
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
@@ -26,6 +27,8 @@ _BRIEF_S: Final = 0.05
 """How long jobs may take that a session takes at once: for so long a roll-out does not stop where it is halted."""
 _GRACE_S: Final = 0.05
 """How long what is under way may take to end by itself before it is cancelled."""
+_HEARD_S: Final = 5.0
+"""How long it may take to end once it is cancelled."""
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -172,11 +175,15 @@ class Lanes:
             self._turn.notify_all()
         for thread in threads:
             thread.join(_GRACE_S)
-        if any(thread.is_alive() for thread in threads):
-            for session in sessions:
-                session.cancel()
+        if not any(thread.is_alive() for thread in threads):
+            return
+        for session in sessions:
+            # Each by itself, as a server that has stopped does not hear it.
+            threading.Thread(target=session.cancel, name="cancelling", daemon=True).start()
+        deadline_s = time.monotonic() + _HEARD_S
         for thread in threads:
-            thread.join()
+            # One that still waits for its server is left behind: what that does yet, the next run sees.
+            thread.join(max(0.0, deadline_s - time.monotonic()))
 
     def _serve(self, lane: str, pause_s: float) -> None:
         if pause_s:
