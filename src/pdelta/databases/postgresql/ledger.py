@@ -1,7 +1,8 @@
 """The ledger of one tenant as SQL: its tables, what reads and writes its rows, and the stamp that stands for them.
 
 ``docs/formats/sql-ledger.md`` describes it. Every name is qualified, so that nothing which a delta does to the search
-path matters; the functions are found in ``pg_catalog``, which always comes first unless a path names it elsewhere.
+path matters. For operators that is the quicker way, too: the server remembers which one is meant by such a name, and
+searches for any other anew in each tenant, whose search path is its own.
 """
 
 import re
@@ -42,11 +43,16 @@ _DEFINITIONS: Final = ", ".join(f'"{field.name}" {_TYPES.get(field.name, "text")
 _LEAVING: Final = (
     "number bigint NOT NULL, way text NOT NULL, left_at text NOT NULL, left_run text NOT NULL, left_who text NOT NULL"
 )
-_DIGEST: Final = "sha256(convert_to(string_agg(concat_ws(' ', id, digest, state), chr(10) ORDER BY id), 'UTF8'))"
+_IS: Final = "OPERATOR(pg_catalog.=)"
+_ROWS: Final = "pg_catalog.count(*)"
+_LINES: Final = "pg_catalog.string_agg(pg_catalog.concat_ws(' ', id, digest, state), pg_catalog.chr(10) ORDER BY id)"
+_DIGEST: Final = f"pg_catalog.sha256(pg_catalog.convert_to({_LINES}, 'UTF8'))"
 """As ``sql.ledger.head_of`` does it, whatever a database's encoding is: an id's own collation is that of its bytes."""
-_HEAD: Final = f"count(*) || ':' || encode(coalesce({_DIGEST}, sha256('')), 'hex')"
-_NOW: Final = "to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
-_NUMBER: Final = "(date_part('epoch', clock_timestamp()) * float8 '1e6')::bigint"
+_HEAD: Final = f"pg_catalog.concat({_ROWS}, ':', pg_catalog.encode(coalesce({_DIGEST}, pg_catalog.sha256('')), 'hex'))"
+_NOW: Final = "pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.now()), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+_NUMBER: Final = (
+    "(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) float8 '1e6')::bigint"
+)
 """Later rows of the history have larger ones. To look which is the largest there would take as long as all else that is
 done with the row: the server plans the reading of a table anew for every tenant."""
 _STAMP: Final = re.compile(r"pdelta (\d+)(?: (\d+) (\S+))?.*", re.DOTALL)
@@ -131,19 +137,22 @@ def expect(place: Place, head: Head, otherwise: str, *, mark: str = "") -> str:
     """
     # Compared as bytes, which takes half the time of a head as text: here is most of what pdelta costs in a tenant, and
     # each word more is looked up, planned and started anew for every tenant.
-    same = f"{_DIGEST} = {_bytes(head.digest)}" if head.count else "count(*) = 0"
-    # Each operator between two types takes the server a search for what was meant; a function of any types takes none.
-    words = f"{literal(otherwise)}, count(*)"
+    same = f"{_DIGEST} {_IS} {_bytes(head.digest)}" if head.count else f"{_ROWS} {_IS} 0"
+    words = f"{literal(otherwise)}, {_ROWS}"
     if mark:
-        found = f"current_setting({literal(mark)})"
-        same, words = f"{found} = {literal(MARKED)} AND {same}", f"{words}, {found}"
-    return f"SELECT CASE WHEN {same} THEN 0 ELSE concat({words})::int END FROM {place.applied}"
+        found = _setting(mark)
+        same, words = f"{found} {_IS} {literal(MARKED)} AND {same}", f"{words}, {found}"
+    return f"SELECT CASE WHEN {same} THEN 0 ELSE pg_catalog.concat({words})::int END FROM {place.applied}"
 
 
 def expect_mark(mark: str) -> str:
     """Give what fails unless this setting is still ``MARKED``; the words of the failure end with what it is."""
-    found = f"current_setting({literal(mark)})"
-    return f"SELECT CASE WHEN {found} = {literal(MARKED)} THEN 0 ELSE concat({literal(WRONG)}, {found})::int END"
+    found, words = _setting(mark), f"pg_catalog.concat({literal(WRONG)}, {_setting(mark)})"
+    return f"SELECT CASE WHEN {found} {_IS} {literal(MARKED)} THEN 0 ELSE {words}::int END"
+
+
+def _setting(name: str) -> str:
+    return f"pg_catalog.current_setting({literal(name)})"
 
 
 def tell(place: Place) -> str:
@@ -198,7 +207,7 @@ def take_out(place: Place, move: Move) -> tuple[str, ...]:
     row = move.row
     into = f"INSERT INTO {place.history} (number, way, left_at, left_run, left_who, {COLUMNS})"
     leaving = f"{literal(move.way)}, {_NOW}, {literal(move.run)}, {literal(move.who)}"
-    found = f"id = {literal(row.id)}"
+    found = f"id {_IS} {literal(row.id)}"
     if not move.keeps:
         return (f"DELETE FROM {place.applied} WHERE {found}",)
     if move.way is Way.APPLY:
@@ -211,7 +220,8 @@ def take_out(place: Place, move: Move) -> tuple[str, ...]:
     # It must be that very row, whose reverse is about to be done: so the history can be told what was in it. Thirteen
     # comparisons would take longer to plan than one hash takes to calculate.
     told = "\x1f".join(str(getattr(row, field.name)) for field in _FIELDS)
-    whole = f"sha256(convert_to(concat_ws(chr(31), {COLUMNS}), 'UTF8')) = {_bytes(sha256_of(told.encode()))}"
+    said = f"pg_catalog.convert_to(pg_catalog.concat_ws(pg_catalog.chr(31), {COLUMNS}), 'UTF8')"
+    whole = f"pg_catalog.sha256({said}) {_IS} {_bytes(sha256_of(told.encode()))}"
     gone = f"DELETE FROM {place.applied} WHERE {found} AND {whole} RETURNING {_NUMBER}"
     return (f"WITH gone AS ({gone}) {into} VALUES ((TABLE gone), {leaving}, {values(row)[1:]}",)
 
