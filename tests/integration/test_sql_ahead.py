@@ -1,13 +1,18 @@
 """Commands that connect before they are imported: the server is asked once, and never more often than they say."""
 
+import signal
 import stat
-import threading
+import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from pdelta.databases.postgresql import ahead
+from pdelta.databases.postgresql.address import Address
+from pdelta.databases.postgresql.ahead import Begun
 from pdelta.databases.postgresql.connection import ConnectError
 from pdelta.databases.postgresql.server import Server
 from pdelta.errors import Cause, DatabaseError
@@ -17,6 +22,7 @@ from tests.fixtures.postgresql import PostgreSQL
 from tests.fixtures.tenants import ORIGIN, Project, SchemaFleet
 
 NAME = "delta_20250315_add_last_login"
+SLEEPING = "SELECT pid FROM pg_stat_activity WHERE datname = '{}' AND wait_event = 'PgSleep'"
 NAMES = ("tenant_1", "tenant_2", "tenant_3")
 
 
@@ -161,9 +167,48 @@ def test_end_when_nobody_has_taken_it_then_it_is_closed(
     url = postgresql.url(pg_database)
     for wait_s in (0.0, 0.001, 0.01, 0.1):
         # When it is hardly begun, and when it is there.
-        ahead.begin(url, "SELECT 1")
-        begun = threading.enumerate()[-1]
+        begun = Begun(Address(url), "SELECT 1")
         time.sleep(wait_s)
-        ahead.end()
-        begun.join()
+        begun.give_up()
+        begun.wait()
     assert [connection.is_open for connection in closed] == [False] * 4
+
+
+def test_end_when_the_server_is_at_work_on_the_question_then_it_is_cancelled(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    begun = Begun(Address(postgresql.url(pg_database)), "SELECT pg_sleep(3600)")
+    while not postgresql.sql(SLEEPING.format(pg_database)):
+        time.sleep(0.01)
+    begun.give_up()
+    begun.wait()
+    assert not postgresql.sql(SLEEPING.format(pg_database))
+
+
+def test_apply_when_stopped_while_the_server_is_at_work_on_the_question_then_that_ends(
+    folder: Path, postgresql: PostgreSQL, pg_database: str, cli: Cli
+) -> None:
+    lock = "BEGIN; LOCK TABLE pg_description IN ACCESS EXCLUSIVE MODE;"
+    waiting = SLEEPING.format(pg_database).replace("wait_event = 'PgSleep'", "wait_event_type = 'Lock'")
+    with closing(psycopg2.connect(postgresql.url(pg_database))) as other, other.cursor() as cursor:
+        cursor.execute(lock)
+        command = subprocess.Popen(
+            [*cli.command, "sql", "apply"], cwd=folder, env=cli.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        while not postgresql.sql(waiting):
+            time.sleep(0.01)
+        command.send_signal(signal.SIGINT)
+        _, said = command.communicate(timeout=30)
+        assert (command.returncode, said.count(b"error: stopped on request")) == (130, 1)
+        assert not postgresql.sql(waiting)
+
+
+def test_take_when_the_answer_is_old_then_it_is_not_told(postgresql: PostgreSQL, pg_database: str) -> None:
+    url, question = postgresql.url(pg_database), "SELECT clock_timestamp()"
+    begun = Begun(Address(url), question)
+    begun.wait()
+    time.sleep(1.1)
+    connection, answer = begun.take()
+    assert connection is not None
+    assert answer is None
+    connection.close()

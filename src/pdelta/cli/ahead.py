@@ -5,37 +5,38 @@ to the very same URL, and what nobody wants is closed in the end.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Final
 
 from pdelta.app.sql.compose import connect_ahead
-from pdelta.cli.lookup import lookup_below
+from pdelta.cli.lookup import lookup_again
 from pdelta.cli.settings import forget_ahead, read_ahead
-from pdelta.errors import PdeltaError
 
-_LOOKING: Final = frozenset({"apply", "drift", "rollback", "status"})
-"""The commands that ask the database first of all."""
 _ELSEWHERE: Final = frozenset({"--config", "--help", "--plan", "--tenants", "--url", "-h"})
 """Options that lead elsewhere, or nowhere."""
 
 
-def begin(words: Sequence[str]) -> Callable[[], None] | None:
-    """Begin to connect where these words lead; give what ends that, or None where nothing can have been begun.
+def begin(words: Sequence[str], ends: list[Callable[[], None]]) -> None:
+    """Begin to connect where the words of a command lead that asks a database first of all.
 
     Whatever is wrong is told by whoever comes to it.
+
+    Args:
+        words: Of the command.
+        ends: Is given what ends all that was begun; whoever calls this calls it, too.
     """
     given = {word.partition("=")[0] for word in words}
-    if words[:1] != ["sql"] or not _LOOKING & set(words[1:2]) or _ELSEWHERE & given:
-        return None
-    stack = ExitStack()
-    stack.callback(forget_ahead)
-    with suppress(PdeltaError):
+    if _ELSEWHERE & given:
+        return
+    ends.append(forget_ahead)
+    # It is a guess, and may fail of anything.
+    with suppress(Exception):
         settings = read_ahead()
         databases = settings.project.databases
         name = _value(words, "--database") or (next(iter(databases)) if len(databases) == 1 else "")
         if section := databases.get(name):
-            connect_ahead(section, lookup_below(settings.folder), stack, looks="--only" not in given)
-    return stack.close
+            end = connect_ahead(section, lookup_again(settings.folder), looks="--only" not in given)
+            ends += [end] if end else []
 
 
 def _value(words: Sequence[str], option: str) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import IO, Final
 
 import click
@@ -30,9 +31,17 @@ class Console:
         self.json = False
         self.quiet = False
         self.verbosity = 0
-        self.colour = wants_colour(self._out.isatty())
-        self.error_colour = wants_colour(self._err.isatty())
         self._progress: Progress | None = None
+
+    @cached_property
+    def colour(self) -> bool:
+        """Whether results may carry colours."""
+        return wants_colour(self._out.isatty())
+
+    @cached_property
+    def error_colour(self) -> bool:
+        """Whether what is said beside them may."""
+        return wants_colour(self._err.isatty())
 
     @property
     def width(self) -> int | None:

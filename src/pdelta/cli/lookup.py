@@ -37,6 +37,21 @@ def lookup_below(
     return Lookup(values.get, file, command)
 
 
+def lookup_again(folder: Path | None) -> Lookup:
+    """Give what looks up only what can be looked up a second time: no command, which may ask a person, and no pipe."""
+    below = Path() if folder is None else folder
+
+    def file(name: str) -> str:
+        if not (below / name).is_file():
+            raise UsageError(f"file:{name} of the project file is no regular file")
+        return _read(below / name, name)
+
+    def command(_words: Sequence[str]) -> str:
+        raise UsageError("a command is executed once")
+
+    return Lookup(os.environ.get, file, command)
+
+
 def _read(path: Path, name: str) -> str:
     try:
         return path.read_text(encoding="utf-8")

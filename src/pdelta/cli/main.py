@@ -16,11 +16,14 @@ from pdelta.transports.headstart import HEADSTARTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
 _STOPS = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)
 """The signals that ask a command to stop."""
+
+_LOOKING = frozenset({"apply", "drift", "rollback", "status"})
+"""The commands of SQL that ask the database first of all."""
 
 _ASK_AGAIN_S = 0.005
 """A stop that can't be obeyed at this moment is tried again after this time."""
@@ -44,8 +47,9 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
             # An agent speaks to a pdelta there, and must not go on where that is gone.
             streams = Streams()
     alarm = _signal.getsignal(_signal.SIGALRM)
+    ends: list[Callable[[], None]] = []
     try:
-        status = _run(words)
+        status = _run(words, ends)
         if streams is not None:
             status = streams.end(status)
     except KeyboardInterrupt:
@@ -61,6 +65,8 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
             _signal.setitimer(_signal.ITIMER_REAL, 0)
             _signal.signal(_signal.SIGALRM, alarm)
         HEADSTARTS.end()
+        for end in ends:
+            end()
     if arguments is None:
         _leave(status)
     return status
@@ -87,7 +93,8 @@ def _leave(status: int) -> None:
     os._exit(status)
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str], ends: "list[Callable[[], None]]") -> int:
+    """Run one command; what is to be called in any case, once nothing stops us any more, is added to ``ends``."""
     if words in (["--version"], ["-V"]):
         from pdelta import __version__
 
@@ -111,25 +118,20 @@ def _run(words: list[str]) -> int:
         # Whoever started us may have left it ignored or blocked; then a stop that is put off would never come.
         _signal.signal(_signal.SIGALRM, _stop)
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGALRM])
-    end = None
     try:
         from pdelta.cli.late import import_late
 
         import_late("pathlib", "msgspec")
-        if words[:1] == ["sql"]:
+        if words[:1] == ["sql"] and _LOOKING & set(words[1:2]):
             from pdelta.cli.ahead import begin
 
-            end = begin(words)
+            begin(words, ends)
         import_late("click")
         from pdelta.cli.command_line import run
     except KeyboardInterrupt:
         sys.stderr.write("error: stopped on request before anything began; nothing was changed\n")
         return 130
-    try:
-        return run(words)
-    finally:
-        if end is not None:
-            end()
+    return run(words)
 
 
 def _stop(number: int, frame: "FrameType | None") -> None:  # noqa: ARG001 - a handler's signature
@@ -137,12 +139,14 @@ def _stop(number: int, frame: "FrameType | None") -> None:  # noqa: ARG001 - a h
 
     In an import the exception would be lost in the callback of a module's lock, or end the process: msgspec, which
     makes a class of each message, does not survive it (a segmentation fault, in one of fifty interrupts in the first
-    tenth of a second).
+    tenth of a second). It would be lost as well in the callback of a set that forgets a thread.
     """
     # Who called us may be importing something himself, for as long as this lasts.
     while frame is not None and frame.f_code is not main.__code__:
         is_writing = frame.f_code is Output.write.__code__
-        if frame.f_code.co_filename.startswith("<frozen importlib") or (is_writing and Output.lets_wait()):
+        file = frame.f_code.co_filename
+        is_lost = file.startswith("<frozen importlib") or file.endswith("/_weakrefset.py")
+        if is_lost or (is_writing and Output.lets_wait()):
             _signal.setitimer(_signal.ITIMER_REAL, _ASK_AGAIN_S)
             return
         frame = frame.f_back

@@ -1,8 +1,7 @@
 """The composition root of databases: the only module that names their adapters."""
 
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import assert_never
 
@@ -52,31 +51,34 @@ def open_database(
             assert_never(dialect)
 
 
-def connect_ahead(section: DatabaseSection, lookup: Lookup, stack: ExitStack, *, looks: bool) -> None:
+def connect_ahead(section: DatabaseSection, lookup: Lookup, *, looks: bool) -> Callable[[], None] | None:
     """Begin to connect to the servers of a section, before what will open it is imported.
-
-    A command that gives a URL is not executed here: it is to be executed once, as it may ask a person.
 
     Args:
         section: What the project file says.
-        lookup: What references of URLs are looked up with.
-        stack: Closes in the end those connections that nobody has wanted.
+        lookup: What references of URLs are looked up with, the first time of two.
         looks: Whether all tenants will be listed and looked at, so that this may be asked as well.
 
+    Returns:
+        What closes those connections that nobody has wanted; None where none was begun.
+
     Raises:
-        UsageError: A reference leads nowhere, or to nothing that can be read.
+        UsageError: A reference leads nowhere, or can't be looked up twice.
     """
-    urls = [resolve(url, lookup) for url in section.urls if not url.startswith("cmd:")]
+    urls = [resolve(url, lookup) for url in section.urls]
+    # Where one of these asks a person, whoever opens the section waits for him, and what was asked grows old.
+    for url in section.direct_urls:
+        resolve(url, lookup)
     if not any(dialect_of(url) is Dialect.POSTGRESQL for url in urls):
-        return
+        return None
     from pdelta.databases.postgresql import ahead
     from pdelta.databases.postgresql.catalogue import ledgers_of_schemas
 
-    stack.callback(ahead.end)
     tenants = section.tenants
     question = ledgers_of_schemas() if looks and tenants.of is Of.SCHEMAS and not tenants.query else ""
     for url in urls:
         ahead.begin(url, question)
+    return ahead.end
 
 
 def open_servers(section: DatabaseSection, context: Context) -> list[Database]:

@@ -6,12 +6,17 @@ more on a distant one. A thread does that meanwhile. Begun and ended by ``app.sq
 """
 
 import threading
+import time
 from contextlib import suppress
 from typing import Final
 
 from pdelta.databases.postgresql.address import APPLICATION, Address
-from pdelta.databases.postgresql.connection import BrokenError, ConnectError, Connection, Result, StatementError
-from pdelta.errors import PdeltaError
+from pdelta.databases.postgresql.connection import BrokenError, Connection, Result, StatementError
+
+_FRESH_S: Final = 1.0
+"""How old an answer may become before it is told: it is one to somebody who asks then."""
+
+Answer = list[Result] | StatementError
 
 
 class Begun:
@@ -26,42 +31,67 @@ class Begun:
         self.address = address
         self.question = question
         self._connection: Connection | None = None
-        self._answer: list[Result] = []
+        self._answer: Answer | None = None
+        self._answered_s = 0.0
         self._error: Exception | None = None
-        self._is_unwanted = False
+        self._is_unwanted = self._is_done = False
+        self._guard = threading.Lock()
         self._thread = threading.Thread(target=self._connect, name=f"connecting to {address.server}", daemon=True)
         self._thread.start()
 
-    def take(self) -> tuple[Connection | None, list[Result]]:
-        """Give the connection, and the answer, where there is one; fail as it did where it could not be made."""
-        self._thread.join()
+    def take(self) -> tuple[Connection | None, Answer | None]:
+        """Give the connection, and the answer, where there are any; fail as it did where it could not be made."""
+        try:
+            self.wait()
+        except BaseException:
+            # Stopped from outside: the server should not go on with what nobody waits for.
+            self.give_up()
+            raise
         if self._error is not None:
             raise self._error
-        return self._connection, self._answer
+        is_fresh = time.monotonic() - self._answered_s < _FRESH_S
+        return self._connection, self._answer if is_fresh else None
+
+    def wait(self) -> None:
+        """Return once the thread has done what it does."""
+        self._thread.join()
 
     def give_up(self) -> None:
-        """Close it, now or as soon as it is made: nobody waits for it."""
-        self._is_unwanted = True
-        if not self._thread.is_alive():
-            self._close()
+        """Close it, now or as soon as it is made, as nobody waits for it; what it asks is cancelled."""
+        with self._guard:
+            self._is_unwanted = True
+            connection, is_done = self._connection, self._is_done
+        if connection is not None and is_done:
+            connection.close()
+        elif connection is not None:
+            connection.cancel()
 
     def _connect(self) -> None:
         try:
-            self._connection = Connection(self.address, application_name=APPLICATION)
-            if self.question:
-                self._answer = self._connection.run(self.question)
-        except (ConnectError, PdeltaError) as error:
+            connection = Connection(self.address, application_name=APPLICATION)
+        except Exception as error:  # noqa: BLE001 - raised again where it is taken
             self._error = error
-        except (StatementError, BrokenError):
-            # Whoever asks again is told why.
-            self._close()
-        if self._is_unwanted:
-            self._close()
-
-    def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
+            return
+        with self._guard:
+            self._connection = connection
+            is_wanted = not self._is_unwanted
+        if is_wanted and self.question:
+            self._ask(connection)
+        with self._guard:
+            self._is_done = True
+            is_wanted = not self._is_unwanted
+        if not is_wanted:
             connection.close()
+
+    def _ask(self, connection: Connection) -> None:
+        try:
+            self._answer = connection.run(self.question)
+        except StatementError as error:
+            self._answer = error
+        except BrokenError:
+            # It is closed, and whoever wants one makes another.
+            return
+        self._answered_s = time.monotonic()
 
 
 _begun: Final[dict[str, Begun]] = {}

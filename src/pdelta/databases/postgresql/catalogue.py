@@ -76,11 +76,11 @@ def databases(*, sizes: bool) -> str:
 
 
 def ledgers_of_schemas(names: Sequence[str] = ()) -> str:
-    """Give the question for the ledgers of these schemas; of none: of all but the system's."""
-    chosen = f"n.nspname IN ({', '.join(map(literal, names))})" if names else _NOT_SYSTEM
+    """Give the question for the ledgers of these schemas; of none: of all."""
+    chosen = f" WHERE n.nspname IN ({', '.join(map(literal, names))})" if names else ""
     return (
         "SELECT json_agg(n.nspname), json_agg(coalesce(c.oid, 0)::bigint), json_agg(d.description)"
-        f" FROM pg_namespace AS n {_OURS} WHERE {chosen}"
+        f" FROM pg_namespace AS n {_OURS}{chosen}"
     )
 
 

@@ -4,6 +4,7 @@
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+_FRESH_S: Final = 1.0
+"""For how long what was seen when tenants were listed is what one sees."""
 _HEARD_S: Final = 1.0
 """How long what was asked ahead may take to end by itself, and once it is cancelled; then it is left behind."""
 
@@ -67,8 +70,9 @@ class PostgresqlDatabase:
         }
         self._homes: dict[str, Server] = {}
         self._listed_seen: dict[str, Seen] | None = None
+        self._listed_s = 0.0
         self._stack = ExitStack()
-        self._ahead: list[tuple[PostgresqlSession, threading.Thread]] = []
+        self._asked_ahead: list[tuple[PostgresqlSession, threading.Thread]] = []
         self.batch_limit: int | None = None if self._layout.by_schema else 1
 
     def __enter__(self) -> Self:
@@ -81,7 +85,7 @@ class PostgresqlDatabase:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None, /
     ) -> None:
         """Close every connection but those of sessions."""
-        for session, thread in self._ahead:
+        for session, thread in self._asked_ahead:
             thread.join(_HEARD_S)
             if thread.is_alive():
                 session.cancel()
@@ -101,6 +105,7 @@ class PostgresqlDatabase:
         found: list[Tenant] = []
         for server in self._servers.values():
             listed, self._listed_seen = list_tenants(server, self._settings)
+            self._listed_s = time.monotonic()
             for tenant in listed:
                 if tenant.name in homes:
                     raise UsageError(
@@ -120,6 +125,7 @@ class PostgresqlDatabase:
         listed, schemas cost none.
         """
         listed, self._listed_seen = self._listed_seen, None
+        listed = listed if time.monotonic() - self._listed_s < _FRESH_S else None
         seen = self._on_each_server(names, lambda reader, group: reader.glance(group, listed))
         return {name: said for name, said in seen.items() if not isinstance(said, GoneError)}
 
@@ -189,7 +195,7 @@ class PostgresqlDatabase:
             with suppress(RuntimeError):
                 thread = threading.Thread(target=session.prepare, name="asking ahead", daemon=True)
                 thread.start()
-                self._ahead.append((session, thread))
+                self._asked_ahead.append((session, thread))
 
     def session(self, lane: str) -> "PostgresqlSession":
         """Open a session on a server, or give the one that was prepared; another connects when it is used."""
@@ -201,7 +207,7 @@ class PostgresqlDatabase:
     def _prepared(self) -> "PostgresqlSession | None":
         """Give the session that was prepared, once it is ready, to the first who asks."""
         with suppress(IndexError):
-            session, thread = self._ahead.pop()
+            session, thread = self._asked_ahead.pop()
             thread.join()
             return session
         return None

@@ -31,7 +31,7 @@ def list_tenants(server: Server, settings: Settings) -> tuple[list[Tenant], dict
     seen = None
     if settings.looks and settings.kind is Kind.SCHEMAS and not settings.sizes:
         seen = catalogue.read_seen(server.ask(catalogue.ledgers_of_schemas())[0])
-        sizes = dict.fromkeys(seen, 0)
+        sizes = {name: 0 for name in seen if not _is_of_the_system(name)}
     else:
         question = catalogue.schemas if settings.kind is Kind.SCHEMAS else catalogue.databases
         sizes = catalogue.read_names(server.ask(question(sizes=settings.sizes))[0])
@@ -48,10 +48,14 @@ def covers(name: str, settings: Settings) -> bool:
     if name in settings.names:
         return True
     if settings.kind is Kind.SCHEMAS:
-        is_other = name.startswith("pg_") or name in {"information_schema", *settings.search_path}
+        is_other = _is_of_the_system(name) or name in settings.search_path
     else:
         is_other = name == "postgres"
     return not is_other and any(compile_pattern(translate(pattern)).match(name) for pattern in settings.patterns)
+
+
+def _is_of_the_system(schema: str) -> bool:
+    return schema.startswith("pg_") or schema == "information_schema"
 
 
 def _by_query(server: Server, settings: Settings) -> Iterator[Tenant]:

@@ -57,7 +57,7 @@ class Server:
         self._asker: Connection | None = None
         self._lending = threading.Condition()
         self._idle: list[Connection] = []
-        self._answers: dict[str, list[Result]] = {}
+        self._answers: dict[str, ahead.Answer] = {}
         self._coming = 0
         self._awaited = 0
         self._is_left = False
@@ -78,7 +78,8 @@ class Server:
             if not (database or directly) and (begun := ahead.take(address)):
                 connection, answer = begun.take()
                 if connection is not None and connection.is_usable():
-                    self._answers[begun.question] = answer
+                    if answer is not None:
+                        self._answers[begun.question] = answer
                     return connection
             return Connection(address, database=database, application_name=self._application_name)
         except ConnectError as error:
@@ -174,6 +175,8 @@ class Server:
         with self.connected() as connection:
             # What was asked ahead is told once.
             answer = self._answers.pop(text, None)
+            if isinstance(answer, StatementError):
+                raise answer
             return connection.run(text) if answer is None else answer
 
     @contextmanager
