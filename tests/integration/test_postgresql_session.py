@@ -357,6 +357,27 @@ def test_delta_when_it_changes_the_search_path_then_the_ledger_stays_the_tenants
         assert postgresql.sql("SELECT count(*) FROM elsewhere.users", pg_database) == [["2"]]
 
 
+SHADOWS = (
+    "CREATE FUNCTION sha256(bytea) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$ SELECT ''::bytea $$",
+    "CREATE FUNCTION current_setting(text) RETURNS text LANGUAGE sql AS $$ SELECT 'shadow' $$",
+    "CREATE FUNCTION never(bytea, bytea) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT false $$",
+    "CREATE OPERATOR = (LEFTARG = bytea, RIGHTARG = bytea, FUNCTION = never)",
+)
+
+
+def test_delta_when_it_puts_its_own_functions_before_the_servers_then_the_ledger_asks_the_servers(
+    postgresql: PostgreSQL, pg_database: str
+) -> None:
+    make_schemas(postgresql, pg_database, "t1")
+    first = "SET LOCAL search_path TO t1, pg_catalog"
+    with schemas(postgresql.url(pg_database)) as database:
+        apply(database, "t1", adds("delta_a", *SHADOWS, first))
+        (held,) = ledger_of(database, "t1")
+        apply(database, "t1", adds("delta_b", first, "INSERT INTO users VALUES (1)"))
+        apply(database, "t1", takes_back(held, first))
+        assert ids(database, "t1") == ["delta_b"]
+
+
 def undo_probe() -> Piece:
     return Piece("SELECT 1", undo="'-- ' || current_schema() || ';'")
 
