@@ -13,6 +13,7 @@ import pytest
 
 BEGIN = """import atexit, signal, sys, threading, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # who began the tests in the background ignores it
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and who began them with nohup this one
 from pdelta.cli.main import main
 """
 
