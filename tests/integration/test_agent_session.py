@@ -197,6 +197,8 @@ def test_agent_when_killed_then_the_next_verb_says_so() -> None:
     channel = SubprocessChannel(command, environment={**os.environ, "PYTHONPATH": "."})
     tree = connect(channel, None)
     channel.terminate()
+    # Until it is gone it may still answer.
+    os.waitid(os.P_PID, channel.pid, os.WEXITED | os.WNOWAIT)
     with pytest.raises(TransportError, match="ended with status -15"):
         tree.verify(DELTA, TARGET)
     tree.close()
