@@ -13,8 +13,8 @@ from typing import Final
 from pdelta.databases.postgresql.address import APPLICATION, Address
 from pdelta.databases.postgresql.connection import BrokenError, Connection, Result, StatementError
 
-_FRESH_S: Final = 1.0
-"""How old an answer may become before it is told: it is one to somebody who asks then."""
+FRESH_S: Final = 1.0
+"""How old what was seen may become before it is told: it is the answer to somebody who asks then."""
 
 Answer = list[Result] | StatementError
 
@@ -49,7 +49,7 @@ class Begun:
             raise
         if self._error is not None:
             raise self._error
-        is_fresh = time.monotonic() - self._answered_s < _FRESH_S
+        is_fresh = time.monotonic() - self._answered_s < FRESH_S
         return self._connection, self._answer if is_fresh else None
 
     def wait(self) -> None:

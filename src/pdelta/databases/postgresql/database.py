@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from pdelta.databases.base import Glance, Tenant, worth_sessions
 from pdelta.databases.postgresql import catalogue
+from pdelta.databases.postgresql.ahead import FRESH_S
 from pdelta.databases.postgresql.layout import Layout
 from pdelta.databases.postgresql.listing import covers, list_tenants
 from pdelta.databases.postgresql.quoting import is_name
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-_FRESH_S: Final = 1.0
-"""For how long what was seen when tenants were listed is what one sees."""
 _HEARD_S: Final = 1.0
 """How long what was asked ahead may take to end by itself, and once it is cancelled; then it is left behind."""
 
@@ -125,7 +124,7 @@ class PostgresqlDatabase:
         listed, schemas cost none.
         """
         listed, self._listed_seen = self._listed_seen, None
-        listed = listed if time.monotonic() - self._listed_s < _FRESH_S else None
+        listed = listed if time.monotonic() - self._listed_s < FRESH_S else None
         seen = self._on_each_server(names, lambda reader, group: reader.glance(group, listed))
         return {name: said for name, said in seen.items() if not isinstance(said, GoneError)}
 

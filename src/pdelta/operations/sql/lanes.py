@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -177,9 +178,11 @@ class Lanes:
             thread.join(_GRACE_S)
         if not any(thread.is_alive() for thread in threads):
             return
-        for session in sessions:
-            # Each by itself, as a server that has stopped does not hear it.
-            threading.Thread(target=session.cancel, name="cancelling", daemon=True).start()
+        # Where no thread can be had, the server hears of it when the connections end with the process.
+        with suppress(RuntimeError):
+            for session in sessions:
+                # Each by itself, as a server that has stopped does not hear it.
+                threading.Thread(target=session.cancel, name="cancelling", daemon=True).start()
         deadline_s = time.monotonic() + _HEARD_S
         for thread in threads:
             # One that still waits for its server is left behind: what that does yet, the next run sees.
