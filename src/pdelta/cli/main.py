@@ -16,7 +16,7 @@ from pdelta.transports.headstart import HEADSTARTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
 _STOPS = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)
@@ -46,7 +46,7 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         if _agent_roots(words) is None:
             # An agent speaks to a pdelta there, and must not go on where that is gone.
             streams = Streams()
-    alarm = _signal.getsignal(_signal.SIGALRM)
+    before = {number: _signal.getsignal(number) for number in (*_STOPS, _signal.SIGALRM)}
     ends: list[Callable[[], None]] = []
     try:
         status = _run(words, ends)
@@ -58,18 +58,26 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         if streams is not None:
             streams.give_up()
     finally:
-        # An interpreter that is ending would die of it, and lose the exit status.
-        for number in _STOPS:
-            _signal.signal(number, _signal.SIG_IGN)
-        if _signal.getsignal(_signal.SIGALRM) is _stop:
-            _signal.setitimer(_signal.ITIMER_REAL, 0)
-            _signal.signal(_signal.SIGALRM, alarm)
+        _hear_no_more(before)
         HEADSTARTS.end()
         for end in ends:
             end()
     if arguments is None:
         _leave(status)
+    else:
+        # What the caller starts next would inherit that these are ignored, and live on when it is asked to end.
+        for number, handler in before.items():
+            _signal.signal(number, handler)
     return status
+
+
+def _hear_no_more(before: "Mapping[int, object]") -> None:
+    """Ignore what asks to stop: an interpreter that is ending would die of it, and lose the exit status."""
+    for number in _STOPS:
+        _signal.signal(number, _signal.SIG_IGN)
+    if _signal.getsignal(_signal.SIGALRM) is _stop:
+        _signal.setitimer(_signal.ITIMER_REAL, 0)
+        _signal.signal(_signal.SIGALRM, before[_signal.SIGALRM])
 
 
 def _leave(status: int) -> None:

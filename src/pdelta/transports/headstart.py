@@ -159,8 +159,9 @@ def spawn(command: "Sequence[str]", environment: "Mapping[str, str] | None") -> 
     inherited = os.environ if environment is None else environment  # noqa: TID251 - handed on, not read
     try:
         # Python ignores SIGPIPE (13) and SIGXFSZ (25); a command that inherited that would write into a closed pipe for
-        # ever. The names of the numbers would cost 3 ms.
-        pid = os.posix_spawnp(command[0], list(command), inherited, file_actions=actions, setsigdef=[13, 25])
+        # ever. SIGTERM (15) is how we end it, also where whoever started us ignores it. The names of the numbers would
+        # cost 3 ms.
+        pid = os.posix_spawnp(command[0], list(command), inherited, file_actions=actions, setsigdef=[13, 15, 25])
     except OSError:
         for descriptor in (outgoing, incoming, complaints):
             os.close(descriptor)

@@ -103,11 +103,17 @@ class SubprocessChannel(PipeChannel):
         return TransportError(f"{self.command[0]} {ending}" + (f": {said}" if said else ""))
 
     def close(self, *, at_once: bool = False) -> None:
-        """Close the pipes and wait for the command to end; after five seconds, or at once, it is terminated."""
+        """Close the pipes and wait for the command to end.
+
+        After five seconds, or at once, it is terminated; one that does not listen is killed after another five.
+        """
         super().close()
         if self._wait_for_exit(0 if at_once else CLOSE_TIMEOUT_S) is None:
             self.terminate()
-            self._wait_for_exit(CLOSE_TIMEOUT_S)
+            if self._wait_for_exit(CLOSE_TIMEOUT_S) is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._pid, signal.SIGKILL)
+                self._wait_for_exit(CLOSE_TIMEOUT_S)
 
     def terminate(self) -> None:
         """End the command now."""

@@ -1,8 +1,10 @@
 """What is begun before the command line is there: a guess, which is wrong without harm."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -69,6 +71,20 @@ def test_main_when_a_command_asks_a_database_first_then_it_has_begun_before_its_
     (tmp_path / "pdelta.toml").write_text(ONE)
     assert main(["sql", words, "--bogus"]) == 2
     assert asked == [(APP, True), ("ended", False)]
+
+
+def test_main_when_a_caller_goes_on_then_what_it_does_at_a_stop_is_as_before() -> None:
+    def own(number: int, frame: FrameType | None) -> None:
+        raise AssertionError(number, frame)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    before = [signal.signal(number, own) for number in numbers]
+    try:
+        assert main(["nonsense"]) == 2
+        assert [signal.getsignal(number) for number in numbers] == [own] * 4
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("words", ["", "sql", "sql --help", "sql lint", "sql new a", "status apply", "diff sql"])

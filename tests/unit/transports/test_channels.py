@@ -1,6 +1,7 @@
 """Channels: both ways at once, ends, stalls and limits."""
 
 import os
+import signal
 import sys
 import time
 from threading import Thread
@@ -8,6 +9,7 @@ from threading import Thread
 import pytest
 
 from pdelta.errors import FormatError, TransportError
+from pdelta.transports import subprocess
 from pdelta.transports.limited import LimitedChannel
 from pdelta.transports.link import FRAME_BYTES, Link
 from pdelta.transports.pipe import PipeChannel
@@ -96,6 +98,25 @@ def test_command_when_closed_then_is_gone() -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(channel.pid, 0)
     channel.close()
+
+
+def test_command_when_this_process_ignores_the_request_to_end_then_the_command_does_not() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        channel = SubprocessChannel([sys.executable, "-c", "import time; time.sleep(60)"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    channel.close(at_once=True)
+    assert channel._wait_for_exit(0) == -signal.SIGTERM
+
+
+def test_command_when_it_does_not_listen_then_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "CLOSE_TIMEOUT_S", 0.1)
+    code = "import os, signal, time; signal.signal(15, signal.SIG_IGN); os.write(1, b'1'); time.sleep(60)"
+    channel = SubprocessChannel([sys.executable, "-c", code])
+    assert channel.receive(60) == b"1"
+    channel.close(at_once=True)
+    assert channel._wait_for_exit(60) == -signal.SIGKILL
 
 
 def test_limited_channel_when_sending_then_takes_the_time_that_its_rate_asks() -> None:
