@@ -172,7 +172,7 @@ class Rival:
 def test_deadlock_when_the_server_ends_the_delta_then_it_is_tried_again_and_the_rival_loses_nothing(
     tmp_path: Path, postgresql: PostgreSQL, pg_database: str, cli: Cli
 ) -> None:
-    postgresql.sql(f"ALTER DATABASE {pg_database} SET deadlock_timeout = '10ms'")
+    postgresql.sql(f"ALTER DATABASE {pg_database} SET deadlock_timeout = '1ms'")
     fleet = SchemaFleet(tmp_path, NAMES, postgresql, pg_database)
     rival = Rival(postgresql, pg_database, fleet.names[1])
     for name in fleet.names:

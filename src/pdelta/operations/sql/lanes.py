@@ -43,7 +43,7 @@ class Patience(msgspec.Struct, frozen=True):
         pause_s: The longest pause after the first attempt; it doubles with each.
     """
 
-    first_ms: int = 20
+    first_ms: int = 10
     lock_timeout_ms: int = 2000
     statement_timeout_ms: int = 0
     attempts: int = 5
