@@ -1,5 +1,6 @@
 """The agent's archive: what is in it, when it is built again, and for whom it fits."""
 
+import ast
 import hashlib
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import pdelta
 from pdelta.app import bundle, fetch
 from pdelta.app.bundle import AgentBundles, fetch_command, needed_glibc
 from pdelta.errors import AdapterError, TransportError, UsageError
@@ -18,6 +20,7 @@ from pdelta.transports import stage
 from pdelta.transports.base import HostFacts
 
 OWN = stage.platform_tag()
+PACKAGE = Path(pdelta.__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +39,45 @@ def _unpack(archive: bytes) -> dict[str, bytes]:
     return files
 
 
+def _imported(source: bytes, package: Path) -> list[str]:
+    """Give the modules of a package that a module imports, anywhere in it but for types alone."""
+    names: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting += node.orelse
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        waiting += ast.iter_child_nodes(node)
+    paths = [name.replace(".", "/") for name in names if name.startswith("pdelta.")]
+    found = [f"{path}{end}" for path in paths for end in (".py", "/__init__.py")]
+    return [path for path in found if (package.parent / path).exists()]
+
+
 def test_archive_when_built_then_holds_the_agent_and_no_command_line(cache: Path) -> None:
     files = _unpack(AgentBundles(cache).archive(HostFacts("absent", OWN, stage.libc())))
     assert "pdelta/app/serve.py" in files
     assert "pdelta/operations/tree/operation.py" in files
-    assert not [it for it in files if it.startswith(("pdelta/cli", "pdelta/testing", "click", "rich"))]
+    unused = ("cli", "testing", "sql", "databases", "app/sql", "operations/sql")
+    assert not [it for it in files if it.startswith(("click", "rich", *(f"pdelta/{name}/" for name in unused)))]
     assert not [it for it in files if it.startswith("/") or ".." in it.split("/")]
     for library in ("msgspec", "blake3", "pyfastcdc", "backports", "pathspec"):
         assert [it for it in files if it.startswith(library)], library
     assert f"pdelta/app/__pycache__/serve.{sys.implementation.cache_tag}.pyc" in files
+
+
+def test_archive_when_built_then_holds_whatever_the_agent_imports_at_any_time(cache: Path) -> None:
+    files = _unpack(AgentBundles(cache).archive(HostFacts("absent", OWN, stage.libc())))
+    waiting, seen = ["pdelta/app/serve.py"], set()
+    while waiting:
+        seen.add(name := waiting.pop())
+        waiting += [it for it in _imported(files[name], PACKAGE) if it not in seen]
+    assert len(seen) > 100
+    assert seen <= files.keys()
 
 
 def test_archive_when_unpacked_alone_then_the_agent_starts_without_a_command_line_library(
