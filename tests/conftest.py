@@ -7,12 +7,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
-from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pdelta.app.bundle import AgentBundles
 from pdelta.filesystem.batch.native import NativeCalls, load
+from tests.fixtures import depth
 from tests.fixtures.cli import Cli, isolated_environment
 from tests.fixtures.mariadb import MariaDB, running_mariadb
 from tests.fixtures.mariadb import missing_programs as missing_mariadb
@@ -37,40 +38,37 @@ def _quick_disk() -> str | None:
     return None
 
 
-def _in_ci() -> bool:
-    return os.environ.get("CI", "") == "true"
-
-
 def _lacking(reason: str) -> NoReturn:
     """Skip what needs a program that is not there; in CI that is a failure."""
-    if _in_ci():
+    if depth.IN_CI:
         pytest.fail(reason)
     pytest.skip(reason)
-
-
-def _soaking() -> bool:
-    return os.environ.get("PDELTA_SOAK", "") == "1"
 
 
 def _is_spared(item: pytest.Item) -> bool:
     call = getattr(item, "callspec", None)
     engine = call.params.get("fleet") if call else None
     servers = ("postgresql", "mysql")
-    return engine in servers and engine == servers[crc32(item.nodeid.partition("[")[0].encode()) % 2]
+    if engine in servers and engine == servers[depth.share_of(item.nodeid.partition("[")[0], 2)]:
+        return True
+    sampled = item.get_closest_marker("sampled")
+    return sampled is not None and depth.share_of(item.nodeid, *sampled.args) != 0
 
 
-def pytest_configure() -> None:
-    """Choose how hard Hypothesis looks, and whether it is the same each time."""
-    settings.load_profile("soak" if _soaking() else "ci" if _in_ci() else "dev")
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how much is tried, how hard Hypothesis looks, and whether it is the same each time."""
+    if config.args == config.getini("testpaths"):
+        depth.be_brief()
+    settings.load_profile("soak" if depth.SOAKING else "ci" if depth.IN_CI else "dev")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs a server; of a whole run outside continuous integration leave out one server of each fleet.
+    """Mark what needs a server; of a brief run leave out one server of each fleet, and most of what is ``sampled``.
 
     Three engines times all that a roll-out can meet take longer than anybody waits: each test runs on SQLite and on one
     of the servers, always the same one.
     """
-    if config.args == config.getini("testpaths") and not (_in_ci() or _soaking()):
+    if depth.is_brief():
         spared = [item for item in items if _is_spared(item)]
         config.hook.pytest_deselected(items=spared)
         items[:] = [item for item in items if item not in set(spared)]
@@ -180,16 +178,27 @@ def native_calls() -> NativeCalls:
     return calls
 
 
+@pytest.fixture(scope="session")
+def agents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the program keeps of the agent for hosts, once it was built."""
+    folder = tmp_path_factory.mktemp("agents")
+    AgentBundles(folder).stage()
+    return folder
+
+
 @pytest.fixture
-def cli(short_path: Path) -> Cli:
+def cli(short_path: Path, request: pytest.FixtureRequest) -> Cli:
     """The ``pdelta`` program with a home of its own."""
+    if "sshd" in request.fixturenames:
+        # To build the agent takes a second, in each of the homes.
+        shutil.copytree(request.getfixturevalue("agents"), short_path / ".cache/pdelta")
     return Cli(short_path)
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mysql"])
 def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
     """Twelve tenants of each engine in turn, with the same tables in all of them; a hundred in long tests."""
-    names = [f"tenant_{number:02d}" for number in range(1, 101 if _soaking() else 13)]
+    names = [f"tenant_{number:02d}" for number in range(1, 101 if depth.SOAKING else 13)]
     if request.param == "sqlite":
         yield SqliteFleet(tmp_path, names)
     elif request.param == "postgresql":

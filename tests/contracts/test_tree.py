@@ -17,6 +17,7 @@ from pdelta.model.target import Target
 from pdelta.operations.tree import TreeOperation
 from pdelta.testing.clock import FakeClock
 from pdelta.testing.contract import OperationContract, Subject
+from tests.fixtures.depth import by_depth
 from tests.fixtures.tree_runs import memory_disk, push, scanned, state_of
 from tests.fixtures.trees import HardLink, Symlink, Tree, build_tree
 
@@ -82,7 +83,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 class TestTree(OperationContract):
-    stride = 1 if os.environ.get("PDELTA_SOAK") == "1" else 29
+    stride = by_depth(brief=97, full=29, soak=1)
 
     def subject(self, folder: Path) -> Subject:
         return TreeSubject(folder)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.fixtures import sql_child
 from tests.fixtures.cli import Cli
+from tests.fixtures.depth import by_depth
 from tests.fixtures.tenants import ORIGIN, Fleet, Project
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from tests.fixtures.mariadb import MariaDB
     from tests.fixtures.postgresql import PostgreSQL
 
-SOAK: Final = os.environ.get("PDELTA_SOAK") == "1"
 NAME: Final = "delta_20250315_add_last_login"
 SERVERS: Final = {"postgresql": "postgresql", "mysql": "mariadb"}
 """Which fixture is the server of an engine."""
@@ -108,7 +108,7 @@ def scene(fleet: Fleet, cli: Cli) -> Scene:
 def test_apply_when_killed_at_any_step_then_the_same_command_does_the_rest(scene: Scene) -> None:
     passes = 2 * len(scene.fleet.names) + 8
     chance = random.Random(7)
-    for count in range(1, passes) if SOAK else sorted(chance.sample(range(1, passes), 5)):
+    for count in sorted(chance.sample(range(1, passes), by_depth(brief=2, full=5, soak=passes - 1))):
         died = scene.die(f":{count}", "apply")
         assert died in {-signal.SIGKILL, 0}, count
         scene.whole(f"killed at {count}")
@@ -131,7 +131,7 @@ def test_apply_when_the_server_is_killed_at_any_step_then_the_same_command_does_
         pytest.skip("there is no server")
     server: PostgreSQL | MariaDB = request.getfixturevalue(SERVERS[scene.fleet.engine])
     passes = 2 * len(scene.fleet.names) + 8
-    for count in range(1, passes) if SOAK else (5, 18):
+    for count in by_depth(brief=(5,), full=(5, 18), soak=tuple(range(1, passes))):
         child = scene.start(f"wait:{count}", "apply", "--lock-timeout", "100ms")
         assert child.stdin is not None
         assert child.stdout is not None
@@ -172,7 +172,7 @@ def test_apply_when_killed_at_random_moments_then_the_same_command_does_the_rest
     scene.apply()
     whole_s = time.monotonic() - begun
     scene.rollback()
-    for seed in range(300 if SOAK else 4):
+    for seed in range(by_depth(brief=2, full=4, soak=300)):
         chance = random.Random(seed)
         child = scene.start("", "apply", "--batch", chance.choice(["1", "5"]))
         time.sleep(chance.uniform(whole_s * 0.3, whole_s * 1.1))

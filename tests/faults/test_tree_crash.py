@@ -25,11 +25,11 @@ from pdelta.formats.report import Retention
 from pdelta.model.failpoint import FailPoint, never
 from pdelta.operations.tree import inplace, retention
 from pdelta.testing.failpoints import CrashAt, SimulatedCrash
+from tests.fixtures.depth import by_depth
 from tests.fixtures.tree_runs import difference, numbers, opened, push, roll_back, state_of, troubles
 from tests.fixtures.trees import Directory, Fact, File, HardLink, Sparse, Symlink, Tree, build_tree
 from tests.properties.test_tree_laws import content
 
-SOAK: Final = os.environ.get("PDELTA_SOAK") == "1"
 LARGE: Final = content(60_000, 1)
 EDITED: Final = LARGE[:20_000] + b"inserted" + LARGE[20_000:]
 HUGE: Final = content(inplace.LEAST_BYTES + 150_000, 2)
@@ -156,10 +156,13 @@ def crash_twice(
     pushed: bool,
     stride: int,
 ) -> int:
-    """Crash at every durable write, and for each at every ``stride``-th of the next command; give how many."""
+    """Crash at every durable write, and for each at every ``stride``-th of the next command; give how many.
+
+    A brief run crashes at every fourth.
+    """
     first = done = 0
     while True:
-        first += 1
+        first += 1 if first == 0 else by_depth(brief=4, full=1, soak=1)
         second = 0
         while True:
             second += 1 if second == 0 else stride
@@ -203,9 +206,9 @@ def test_push_when_killed_twice_at_each_durable_write_then_old_or_new(scene: Sce
         scene.recover,
         lambda where: check_push(scene, where),
         pushed=False,
-        stride=1 if SOAK else 23,
+        stride=by_depth(brief=23, full=23, soak=1),
     )
-    assert done > 20
+    assert done > by_depth(brief=5, full=20, soak=20)
 
 
 def test_push_when_killed_and_pushed_again_at_each_durable_write_then_old_or_new(scene: Scene) -> None:
@@ -216,7 +219,7 @@ def test_push_when_killed_and_pushed_again_at_each_durable_write_then_old_or_new
         scene.push,
         lambda where: check_push(scene, where),
         pushed=False,
-        stride=3 if SOAK else 53,
+        stride=by_depth(brief=53, full=53, soak=3),
     )
 
 
@@ -241,7 +244,7 @@ def test_rollback_when_killed_twice_at_each_durable_write_then_old_or_new(scene:
         scene.recover,
         lambda where: check_rollback(scene, where),
         pushed=True,
-        stride=1 if SOAK else 23,
+        stride=by_depth(brief=23, full=23, soak=1),
     )
 
 
@@ -262,7 +265,7 @@ def test_push_when_names_cannot_be_exchanged_and_killed_then_old_or_new(
         scene.recover,
         lambda where: check_push(scene, where),
         pushed=False,
-        stride=2 if SOAK else 5,
+        stride=by_depth(brief=5, full=5, soak=2),
     )
 
 
@@ -300,8 +303,9 @@ def test_push_when_a_call_fails_half_way_then_reversed_exactly(scene: Scene, mon
         return real(committer, path)
 
     monkeypatch.setattr(Committer, "_look", fail)
-    for calls[1] in range(1, 200, 1 if SOAK else 4):
-        for second in (0, 1, 2, 4, 8) if SOAK else (0, 1 + calls[1] % 5):
+    for calls[1] in range(1, 200, by_depth(brief=12, full=4, soak=1)):
+        beside: Sequence[int] = (0, 1 + calls[1] % 5)
+        for second in by_depth(brief=beside, full=beside, soak=(0, 1, 2, 4, 8)):
             scene.reset()
             calls[0] = 0
             crash = CrashAt(0)

@@ -14,12 +14,12 @@ import pytest
 
 from pdelta.testing.failpoints import CrashAt
 from tests.faults.test_tree_crash import Pair, Scene, check_push
+from tests.fixtures.depth import by_depth
 from tests.fixtures.tree_runs import memory_disk
 from tests.fixtures.trees import HardLink, Node, Symlink
 from tests.properties.test_tree_laws import content
 
 CHILD: Final = str(Path(__file__).with_name("child.py"))
-SOAK: Final = os.environ.get("PDELTA_SOAK") == "1"
 LARGE_BYTES: Final = 64 << 20
 
 
@@ -85,7 +85,7 @@ def test_push_when_killed_for_real_at_a_durable_write_then_old_or_new(scene: Sce
     chance = random.Random(1)
     points = durable_writes(scene)
     assert len(points) > 20
-    for point in points if SOAK else chance.sample(points, 4):
+    for point in chance.sample(points, by_depth(brief=2, full=4, soak=len(points))):
         scene.reset()
         assert end(start("push", scene, point)) == -signal.SIGKILL, point
         again = f":{chance.randint(1, 300)}"
@@ -98,7 +98,7 @@ def test_push_when_killed_for_real_at_random_moments_then_old_or_new(scene: Scen
     begun = time.monotonic()
     assert end(start("push", scene)) == 0
     whole_s = time.monotonic() - begun
-    for seed in range(60 if SOAK else 3):
+    for seed in range(by_depth(brief=1, full=3, soak=60)):
         chance = random.Random(seed)
         scene.reset()
         first = kill_after(start("push", scene), chance.uniform(0.0, whole_s))

@@ -22,15 +22,13 @@ from pdelta.formats.intent import decode_intent, encode_intent
 from pdelta.testing.powerloss import Data, Loss, Sync, Translate
 from pdelta.testing.recording import Recording, is_available, record
 from tests.faults.test_tree_crash import PAIRS, Scene, check_push, check_rollback
+from tests.fixtures.depth import IN_CI, SOAKING, by_depth
 from tests.fixtures.tree_runs import Refused
 
 CHILD: Final = str(Path(__file__).with_name("child.py"))
-SOAK: Final = os.environ.get("PDELTA_SOAK") == "1"
 INTENTS: Final = frozenset({b".pdelta/intent", b".pdelta/intent.new", b".pdelta/intent-backward"})
 
-CI: Final = os.environ.get("CI") == "true"
-
-pytestmark = pytest.mark.skipif(not is_available() and not CI, reason="strace is not installed, or may not trace")
+pytestmark = pytest.mark.skipif(not is_available() and not IN_CI, reason="strace is not installed, or may not trace")
 
 
 def renumbered(recording: Recording) -> Translate:
@@ -65,11 +63,15 @@ def renumbered(recording: Recording) -> Translate:
 
 
 def losses(recording: Recording, seed: str, stride: int) -> "list[tuple[int, Loss, Data, random.Random]]":
-    """Give moments and ways of losing power: each ``stride``-th moment in a way of its own, or all in all ways."""
+    """Give moments and ways of losing power: each ``stride``-th moment in a way of its own, or all in all ways.
+
+    A brief run takes a third of them.
+    """
     chance = random.Random(seed)
     moments = range(len(recording.steps) + 1)
+    stride *= by_depth(brief=3, full=1, soak=1)
     ways = [(loss, data) for loss in Loss for data in Data]
-    if SOAK:
+    if SOAKING:
         return [(moment, *way, random.Random(f"{seed}{moment}{way}")) for moment in moments for way in ways]
     begin = chance.randrange(stride)
     return [(moment, *chance.choice(ways), chance) for moment in moments[begin::stride]]
@@ -125,7 +127,7 @@ def test_recovery_when_power_is_lost_again_then_old_or_new(scene: Scene, request
     scene.reset()
     first = run("push", scene)
     chance = random.Random(request.node.name)
-    for _ in range(40 if SOAK else 4):
+    for _ in range(by_depth(brief=2, full=4, soak=40)):
         moment = chance.randrange(len(first.steps) // 2, len(first.steps))
         lose_power(first, scene.dest, moment, chance.choice(list(Loss)), chance.choice(list(Data)), chance)
         second = run("recover", scene)

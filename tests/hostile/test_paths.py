@@ -25,8 +25,9 @@ from pdelta.filesystem.metadata import Attributes
 from pdelta.filesystem.opening import Opening, open_beneath, open_walking
 from pdelta.filesystem.safe import Directory
 from pdelta.model import names
+from tests.fixtures.depth import by_depth
 
-TRIES = 1_000_000 if os.environ.get("PDELTA_SOAK") == "1" else 20_000
+TRIES = by_depth(brief=5_000, full=20_000, soak=1_000_000)
 SECRET = b"outside"
 
 

@@ -71,6 +71,7 @@ def cross(server: PostgreSQL, database: str, first: str, way: Bridge) -> tuple[C
     return read(said[-1][1:])["tenant_1"], before, after
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("forth", [True, False], ids=["there", "back"])
 @pytest.mark.parametrize("change", CHANGES, ids=[change.there[:60] for change in CHANGES])
 def test_bridge_when_it_is_crossed_then_the_fingerprints_are_equal_and_no_value_is_lost(

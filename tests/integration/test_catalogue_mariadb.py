@@ -106,6 +106,7 @@ def test_statement_when_explained_then_no_more_than_the_tenants_database_is_look
     assert not [extra for extra in told if "Scanned all databases" in extra]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("change", CHANGES, ids=[change["there"][:60] for change in CHANGES])
 def test_catalogue_when_something_changes_then_it_says_so_and_there_are_ways_to_and_fro(
     mariadb: MariaDB, place: Callable[[str], Place], change: dict[str, Any]

@@ -54,6 +54,7 @@ def of(server: PostgreSQL, database: str, *schemas: str, parked: bool = False) -
     return [found[schema] for schema in schemas]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("change", CHANGES, ids=[change.there[:60] for change in CHANGES])
 def test_catalogue_when_something_changes_and_changes_back_then_it_says_so_and_is_as_before(
     postgresql: PostgreSQL, fleet: str, change: Change

@@ -7,6 +7,7 @@ import pytest
 
 from tests.fixtures.chain import LETTERS, WORDS, Chain, chain_state, folder_at, write
 from tests.fixtures.cli import Cli
+from tests.fixtures.depth import by_depth
 from tests.fixtures.sshd import Sshd
 from tests.fixtures.tree_runs import opened, push, roll_back, troubles
 
@@ -19,27 +20,28 @@ def few(short_path: Path) -> Cli:
     return Cli(short_path, wrapper=FEW)
 
 
-def test_commands_when_tree_is_2000_levels_deep_then_all_work_with_few_descriptors(few: Cli, tmp_path: Path) -> None:
+def test_commands_when_tree_is_as_deep_as_a_path_then_all_work_with_few_descriptors(few: Cli, tmp_path: Path) -> None:
+    chain = by_depth(brief=WORDS, full=LETTERS, soak=LETTERS)
     source, dest = tmp_path / "source", tmp_path / "dest"
-    LETTERS.build(source)
+    chain.build(source)
     first = chain_state(source)
     few("push", source, dest)
     assert chain_state(dest) == first
 
-    LETTERS.edit_bottom(source)
+    chain.edit_bottom(source)
     assert "new" in few("diff", source, dest, status=4).out
     few("push", source, dest)
     second = chain_state(source)
     assert chain_state(dest) == second
 
-    LETTERS.rename_middle(source)
+    chain.rename_middle(source)
     assert few("push", "--json", source, dest).json()["counts"]["moved"] == 1
     assert chain_state(dest) == chain_state(source)
-    assert "d → e" in few("show", dest, "3").out.replace("d/", "").replace("e/", "")
+    assert f"{chain.name} → e" in few("show", dest, "3").out.replace(f"{chain.name}/", "").replace("e/", "")
     few("rollback", dest)
     assert chain_state(dest) == second
 
-    LETTERS.delete(source)
+    chain.delete(source)
     few("push", "--yes", source, dest)
     assert list(chain_state(dest)) == [b""]
     few("rollback", "--to", "1", dest)

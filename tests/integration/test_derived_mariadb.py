@@ -32,6 +32,7 @@ def served(mariadb: MariaDB) -> Iterator[tuple[MariaDB, Database]]:
         yield mariadb, database
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_delta_when_executed_and_reversed_then_the_tenant_is_what_it_was(
     case: Case, served: tuple[MariaDB, Database]

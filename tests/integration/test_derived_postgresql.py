@@ -43,6 +43,7 @@ def served(postgresql: PostgreSQL) -> Iterator[tuple[Any, Database, Session]]:
         connection.close()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_delta_when_executed_and_reversed_then_the_tenant_is_what_it_was(
     case: Case, served: tuple[Any, Database, Session]

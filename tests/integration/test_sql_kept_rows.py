@@ -1,6 +1,5 @@
 """Rows of MariaDB's that a delta changes and its reverse brings back: crashes at any step, and others at work."""
 
-import os
 import random
 import signal
 import threading
@@ -13,10 +12,10 @@ import pytest
 
 from tests.fixtures import sql_child
 from tests.fixtures.cli import Cli
+from tests.fixtures.depth import by_depth
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.tenants import MysqlFleet, Project
 
-SOAK: Final = os.environ.get("PDELTA_SOAK") == "1"
 NAME: Final = "delta_20250401_rows"
 DELTA: Final = "UPDATE t SET c = c * 10 WHERE id < 9;\nINSERT INTO t VALUES (7, 7);\n"
 STEPS: Final = 32
@@ -84,7 +83,7 @@ def test_rollback_when_a_row_was_changed_since_then_refused_and_nothing_is_taken
 
 
 def test_apply_when_killed_at_any_step_and_others_write_then_their_rows_stay_and_the_rest_is_done(desk: Desk) -> None:
-    counts = range(1, STEPS) if SOAK else sorted(random.Random(3).sample(range(1, STEPS), 4))
+    counts = sorted(random.Random(3).sample(range(1, STEPS), by_depth(brief=4, full=4, soak=STEPS - 1)))
     died = 0
     for written, (count, verb) in enumerate(((count, verb) for count in counts for verb in ("apply", "rollback")), 1):
         status, told = sql_child.die(desk.cli, desk.fleet.folder, f":{count}", verb)
