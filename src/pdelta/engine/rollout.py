@@ -241,7 +241,9 @@ class _Crew:
             (seen,) = self.look([step])
             standing = seen if isinstance(seen, Standing) else None
         if standing is _GOALS[direction] or (error is None and standing in {Standing.BEFORE, Standing.AFTER}):
-            self.log.finished(step.id, standing, arrival.facts)
+            # What somebody else has brought there is not for this run to take back.
+            touched = arrival.touched or direction is Direction.REVERSE
+            self.log.finished(step.id, standing, arrival.facts, touched=touched)
             former = self._reports.get(step.id)
             earlier = former.error if former is not None else None
             self._report(step, standing, touched=arrival.touched, facts=arrival.facts, error=earlier)

@@ -134,11 +134,13 @@ class RunLog:
         self.append(Started(at_ns=self._clock(), steps=tuple(steps), direction=direction))
         self.flush()
 
-    def finished(self, step: str, standing: Standing, facts: dict[str, Any] | None = None) -> None:
-        """Record where a step's target was seen, as it should be."""
-        record = Finished(at_ns=self._clock(), steps=(step,), standing=standing, facts=facts or {})
+    def finished(
+        self, step: str, standing: Standing, facts: dict[str, Any] | None = None, *, touched: bool = True
+    ) -> None:
+        """Record where a step's target was seen, as it should be, and whether this run had a part in it."""
+        record = Finished(at_ns=self._clock(), steps=(step,), standing=standing, facts=facts or {}, touched=touched)
         self.state.advance(record)
-        if self._alike and (self._alike[0].standing, self._alike[0].facts) != (record.standing, record.facts):
+        if self._alike and _said(self._alike[0]) != _said(record):
             self._join()
         self._alike.append(record)
 
@@ -162,6 +164,10 @@ class RunLog:
     def earlier_notes(self, step: str) -> Sequence[bytes]:
         """Give what the step kept in the run that this one takes back."""
         return self._earlier_notes.get(step, ())
+
+
+def _said(record: Finished) -> tuple[object, ...]:
+    return record.standing, record.facts, record.touched
 
 
 class StepNotes:

@@ -119,11 +119,13 @@ class Finished(Record, frozen=True, tag="finished", kw_only=True):
         steps: Which.
         standing: ``AFTER``, or ``BEFORE`` when they were taken back.
         facts: What the operation said of its work on each of them.
+        touched: Whether this run had a part in it; what stood there before is no more its to take back.
     """
 
     steps: Steps
     standing: Standing
     facts: dict[str, Any] = {}
+    touched: bool = True
 
 
 class Failed(Record, frozen=True, tag="failed", kw_only=True):
@@ -208,7 +210,7 @@ class StepState(msgspec.Struct):
     Attributes:
         phase: How far it got.
         direction: Which way it was last started.
-        touched: Whether it was ever started by this run.
+        touched: Whether it was ever started by this run, and not found done by others.
         failed: Whether it ever failed on the way forward.
         standing: Where its target was last seen.
         facts: What the operation said when it finished.
@@ -291,6 +293,7 @@ class RunState:
                 case Finished():
                     state.standing = record.standing
                     state.facts = record.facts
+                    state.touched = state.touched and record.touched
                 case Failed():
                     state.standing = record.standing
                     state.failed = state.failed or state.direction is Direction.EXECUTE

@@ -12,13 +12,14 @@ from pdelta.errors import Cause, DatabaseError, GuardError, NeedsOperatorError, 
 from pdelta.formats.sql_moves import PlannedMove
 from pdelta.model.fleet import Arrival
 from pdelta.model.operation import Standing
+from pdelta.model.run import Direction
 from pdelta.operations.sql.lanes import Job, standing_of
 from pdelta.operations.sql.reckon import head_after, remaining, standing
 from pdelta.operations.sql.stamped import edited_by_hand, lacking
 from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.versions import along, history_of
 from pdelta.operations.sql.work import CHECK, Workshop, lock_timeout_ms, segments
-from pdelta.sql.ledger import Applied, Proved, Way, head_of_rows
+from pdelta.sql.ledger import Applied, Proved, State, Way, head_of_rows
 
 _RIGHT_A_WRONG: Final = 16
 """To read a ledger takes a sixteenth of what it takes to find that it is another, and to do the work again."""
@@ -116,6 +117,7 @@ class Carrier:
             return move
         if row is None:
             raise PdeltaError(f"{task.tenant} has no row of {planned.id} to take back")
+        self._refuse_foreign(planned, row, task)
         if planned.former or planned.through:
             return self._workshop.restoring(planned, *_versions(session, task.tenant, planned, row), task.tenant)
         return self._workshop.reversing(planned, row, task.tenant)
@@ -283,7 +285,9 @@ class Carrier:
         where = standing(rows, task.moves)
         if where is Standing.AFTER:
             self._refuse_edited(rows, task)
-            return None
+            ids = {move.id for move in task.moves}
+            # Another run's, or this one's of which the record was lost.
+            return {} if any(row.run == self._workshop.run for row in rows if row.id in ids) else None
         if where is Standing.FOREIGN:
             raise NeedsOperatorError(
                 f"{task.tenant} has another version of what this plan is about; it was not touched",
@@ -295,6 +299,9 @@ class Carrier:
                 hint="run the same command again",
             )
         left = remaining(rows, task.moves)
+        had = {row.id: row for row in rows}
+        for move in left:
+            self._refuse_foreign(move, had.get(move.id), task)
         if where is Standing.BEFORE:
             self._refuse_irreversible(session, rows, left, task)
         parts = list(segments(left, transactional=self._database.transactional))
@@ -324,6 +331,20 @@ class Carrier:
             is_edited = edited_by_hand(self._database, {task.tenant: rows})
         if is_edited:
             raise lacking(task.tenant, gone)
+
+    def _refuse_foreign(self, move: PlannedMove, row: Applied | None, task: Task) -> None:
+        """Refuse to take back, where a run takes itself back, what is not of that run.
+
+        Raises:
+            PdeltaError: Another one has applied it.
+        """
+        is_back = task.direction is Direction.REVERSE and move.way is Way.REVERSE and not move.former
+        if is_back and row is not None and row.state is State.APPLIED and row.run != self._workshop.run:
+            raise PdeltaError(
+                f"{task.tenant} has {row.id} from {row.run or 'elsewhere'}, which this run does not take back;"
+                " nothing was changed there",
+                hint=f"take back what this one did: pdelta sql rollback --run {self._workshop.run}",
+            )
 
     def _refuse_irreversible(
         self, session: Session, rows: Sequence[Applied], moves: Sequence[PlannedMove], task: Task
