@@ -573,6 +573,34 @@ def test_rollback_when_a_delta_stays_then_repeatable_ones_have_the_version_that_
     assert desk.had() == {NAME: 0, view: 0, late: 0}
 
 
+def test_rollback_when_one_fails_and_all_is_to_come_back_then_what_was_derived_is_applied_again(desk: Desk) -> None:
+    derived = "delta_20250401_age"
+    desk.project.write(derived, "ALTER TABLE users ADD COLUMN age integer;\n")
+    desk.done("apply")
+    bad = desk.fleet.names[-1]
+    desk.fleet.sql(bad, "UPDATE users SET age = 5")
+    told = desk.done("rollback", "--on-failure", "reverse", status=5)
+    assert told["phase"] == "reversed"
+    assert failed(told) == [bad]
+    assert desk.having("age") == desk.fleet.names
+    assert desk.had() == {NAME: 12, derived: 12}
+    desk.done("rollback", "--accept-data-loss")
+    assert desk.having("age") == []
+
+
+def test_rollback_when_what_is_to_come_back_has_no_file_then_it_says_what_was_reversed(desk: Desk) -> None:
+    derived = "delta_20250401_age"
+    desk.project.write(derived, "ALTER TABLE users ADD COLUMN age integer;\n")
+    desk.done("apply")
+    (desk.project.deltas / f"{derived}.sql").unlink()
+    first, *_, bad = desk.fleet.names
+    desk.fleet.sql(bad, "UPDATE users SET age = 5")
+    result = desk("rollback", "--to", NAME, "--on-failure", "reverse", status=8)
+    assert f"{first}: was reversed" in result.out
+    assert f"{bad}: as it was" in result.out
+    assert desk.having("age") == [bad]
+
+
 def test_rollback_when_all_of_it_is_reversed_then_a_repeatable_delta_is_there_and_goes_again(desk: Desk) -> None:
     view = "delta_20250320_names"
     # It takes back whatever version was there before.

@@ -20,8 +20,17 @@ if TYPE_CHECKING:
     from pdelta.app.sql.rollback import RollbackOptions
 
 
-def reversing(fleet: Fleet, deltas: Deltas, options: "RollbackOptions", context: Context) -> Wishing:
+def reversing(
+    fleet: Fleet, deltas: Deltas, options: "RollbackOptions", context: Context, *, returns: bool = False
+) -> Wishing:
     """Give what wishes that tenants and servers have none of the deltas that are to be taken back.
+
+    Args:
+        fleet: Which.
+        deltas: All that there are.
+        options: What is to be taken back.
+        context: The command's surroundings.
+        returns: Whether they come back where one tenant fails, so that it must be known how they are applied.
 
     Raises:
         UsageError: There is no such delta, or none to take back.
@@ -31,12 +40,13 @@ def reversing(fleet: Fleet, deltas: Deltas, options: "RollbackOptions", context:
     kept = [delta for delta in deltas.all[: cut.first] if cut.until and delta.script.repeatable]
     dropped = deltas.all[cut.first :]
     gone = tuple(PlannedMove(way=Way.REVERSE, id=id, underived=True) for id in cut.gone)
+    # Each ledger knows the way back; nothing need be derived for it.
+    known = frozenset() if returns else deltas.known
 
     def wish(member: Member, _settled: Settled) -> SqlWish:
-        # Each ledger knows the way back; nothing need be derived for it.
-        moves = deltas.moves(deltas.of(member.scope, dropped), member.tenant.name, member.tenant.values, deltas.known)
+        moves = deltas.moves(deltas.of(member.scope, dropped), member.tenant.name, member.tenant.values, known)
         back = (msgspec.structs.replace(move, way=Way.REVERSE) for move in reversed(moves))
-        held = deltas.moves(deltas.of(member.scope, kept), member.tenant.name, member.tenant.values, deltas.known)
+        held = deltas.moves(deltas.of(member.scope, kept), member.tenant.name, member.tenant.values, known)
         return SqlWish(
             dropped=(*gone, *back),
             until=cut.until,

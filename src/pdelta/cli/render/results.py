@@ -158,7 +158,7 @@ def _where(failure: TenantResult) -> str:
         return "its standing is not known"
     return {
         Standing.BEFORE: "as it was",
-        Standing.AFTER: "has its deltas",
+        Standing.AFTER: "was reversed" if all(it.startswith("-") for it in failure.deltas) else "has its deltas",
         Standing.BETWEEN: "in between",
         Standing.FOREIGN: "changed by somebody else; not touched",
     }[failure.standing]
