@@ -18,8 +18,9 @@ def desk(fleet: Fleet, cli: Cli) -> Desk:
 
 
 def beside(*words: str) -> str:
-    """Give a gate that holds, and behind which another operator has done something."""
-    return f"cat > /dev/null; {shlex.join([sys.executable, '-m', 'pdelta', 'sql', *words])} >&2"
+    """Give a gate that holds, and behind which another operator has done something, once."""
+    command = shlex.join([sys.executable, "-m", "pdelta", "sql", *words])
+    return f"cat > /dev/null; test -e asked || {{ touch asked; {command} >&2; }}"
 
 
 def runs(desk: Desk, tenant: str) -> dict[str, str]:
@@ -52,3 +53,19 @@ def test_apply_when_another_run_did_a_part_of_it_then_reversing_leaves_that_tena
     assert desk.having() == [other]
     assert list(runs(desk, other)) == [NAME, SECOND]
     assert desk.had() == {NAME: 1, SECOND: 1}
+
+
+def test_apply_when_a_tenant_was_changed_meanwhile_then_all_that_its_runs_did_is_told(desk: Desk) -> None:
+    other = desk.fleet.names[3]
+    desk.done("apply")
+    desk.project.write(SECOND, "CREATE TABLE visits (id integer);\n-- Reversible delta\n-- DROP TABLE visits;\n")
+    gate = beside("rollback", "--to", "0", "--only", other)
+    told = desk.done("apply", "--waves", "1,rest", "--gate", gate)
+    assert (told["phase"], told["settled"]) == ("done", 0)
+    assert sorted(result["tenant"] for result in told["results"]) == sorted(desk.fleet.names)
+    assert {result["standing"] for result in told["results"]} == {"after"}
+    assert sum(wave["tenants"] for wave in told["waves"]) == len(desk.fleet.names)
+    assert desk.had() == {NAME: 12, SECOND: 12}
+    ran = {runs(desk, name)[SECOND] for name in desk.fleet.names}
+    assert ran == {told["run"], *told["earlier_runs"]}
+    assert len(ran) == 2

@@ -316,7 +316,8 @@ def _objection(outcome: RolloutOutcome) -> PdeltaError:
         result.touched and result.error is None and not all(delta.startswith("-") for delta in result.deltas)
         for result in outcome.results
     )
-    back = f"; pdelta sql rollback --run {outcome.run} takes it back" if done else ""
+    runs = ", then --run ".join((outcome.run, *reversed(outcome.earlier)))
+    back = f"; pdelta sql rollback --run {runs} takes it back" if done else ""
     return PdeltaError(
         f"{told}; every other tenant is before or after its deltas, none between",
         hint=_with_loss(f"the same command goes on with what is left{back}", outcome),

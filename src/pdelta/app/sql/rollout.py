@@ -103,9 +103,11 @@ def roll_out(
     began = time.monotonic()
     if not (options.dry_run or options.rehearse):
         _end_open_runs(fleet, context, journal)
+    former: RolloutOutcome | None = None
     for _ in range(ATTEMPTS):
         attempt = _Attempt(fleet, options, context, across, journal)
         outcome = attempt.finish(attempt.draft(wishing, backwards=backwards))
+        former = outcome = outcome.after(former) if former is not None else outcome
         if not outcome.failures or not all(isinstance(result.error, StaleError) for result in outcome.failures):
             break
         fleet.forget()

@@ -181,7 +181,7 @@ def _summary(outcome: RolloutOutcome) -> str:
             told += f"; the way back proved in {outcome.proved:,} of {tried:,}"
         return f"{told}, in {duration(outcome.duration_s)}; nothing was changed"
     done, there = _arrived(results)
-    tail = f"{duration(outcome.duration_s)}; {outcome.run}"
+    tail = f"{duration(outcome.duration_s)}; {', '.join((*outcome.earlier, outcome.run))}"
     if outcome.phase is RunPhase.REVERSED:
         return click.style(f"everything that this run did was reversed; {tail}", fg="yellow")
     others = f" ({there:,} there already)" if there else ""

@@ -15,6 +15,7 @@ def fields(outcome: RolloutOutcome) -> dict[str, Any]:
     return {
         "database": outcome.database,
         "run": outcome.run,
+        "earlier_runs": list(outcome.earlier),
         "phase": outcome.phase,
         "exit_status": outcome.exit_status,
         "dry_run": outcome.dry_run,
