@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -59,6 +60,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose how much is tried, how hard Hypothesis looks, and whether it is the same each time."""
     if config.args == config.getini("testpaths"):
         depth.be_brief()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So a script's `&` starts us, and all that we start would ignore it too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.load_profile("soak" if depth.SOAKING else "ci" if depth.IN_CI else "dev")
 
 

@@ -57,6 +57,22 @@ def desk(fleet: Fleet, cli: Cli) -> Desk:
     return desk
 
 
+def test_proof_when_the_first_tenant_has_the_effect_already_then_it_is_tried_in_the_next(desk: Desk) -> None:
+    if desk.fleet.engine == "mysql":
+        pytest.skip("nothing can be tried where each statement commits")
+    there = "SELECT count(*) = 1 FROM users WHERE name = 'cyd'"
+    desk.project.write(
+        "delta_20250320_cyd",
+        f"-- +check\n-- SELECT NOT ({there});\n-- +forward\nINSERT INTO users (id, name) VALUES (3, 'cyd');\n"
+        f"CREATE TABLE made (id integer);\n-- +verify\n-- {there};\n-- +reverse\n-- DELETE FROM users WHERE id = 3;\n",
+    )
+    first, second = desk.fleet.names[:2]
+    desk.fleet.sql(first, "INSERT INTO users (id, name) VALUES (3, 'cyd')")
+    told = desk("apply").out
+    assert f"after forward and reverse {second} is another: additional table made" in told
+    assert desk.fleet.sql(first, "SELECT proof FROM pdelta_applied WHERE id = 'delta_20250320_cyd'") == [("",)]
+
+
 def results(told: Any, field: str) -> dict[str, Any]:
     return {result["tenant"]: result[field] for result in told["results"]}
 

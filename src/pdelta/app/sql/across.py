@@ -18,7 +18,7 @@ from pdelta.model.delta import Delta
 from pdelta.model.finding import Finding
 from pdelta.model.plan import Step
 from pdelta.model.target import Target
-from pdelta.operations.sql.operation import Seen
+from pdelta.operations.sql.reckon import Seen
 from pdelta.operations.sql.target import tenant_of
 from pdelta.sql.ledger import Applied, State, Way
 from pdelta.sql.scope import Scope

@@ -7,7 +7,7 @@ from pdelta.app.sql.fleet import Member
 from pdelta.errors import PdeltaError
 from pdelta.model.finding import Finding
 from pdelta.model.target import Target
-from pdelta.operations.sql.operation import Seen
+from pdelta.operations.sql.reckon import Seen
 
 
 def unreadable(unread: Sequence[tuple[str, PdeltaError]], *, blocks: bool) -> list[Finding]:

@@ -1,6 +1,7 @@
 """The five verbs for SQL deltas, of one tenant or of a whole fleet."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -19,7 +20,7 @@ from pdelta.model.target import Target
 from pdelta.operations.sql.carry import Carrier
 from pdelta.operations.sql.lanes import Handle, Job, Lanes, Patience, Surroundings
 from pdelta.operations.sql.reckon import (
-    Reckoning,
+    Seen,
     alone_where_needed,
     head_after,
     opposite,
@@ -42,22 +43,10 @@ RESUMED: Final = "resume"
 """What the change of a delta says that stopped half-way."""
 RECORDED: Final = "record"
 """What that of a delta says of which only the ledger is written."""
+_TRIED: Final = 3
+"""In how many tenants at most a reverse is tried that can't be tried in those before."""
 _SERIES: Final = 16
 """How many transactions are sent together at most: more gain nothing that can be measured."""
-
-
-class Seen(msgspec.Struct, frozen=True):
-    """What calculating found in one tenant.
-
-    Attributes:
-        head: Of its ledger.
-        rows: Its ledger, as far as the head tells: of another tenant with the same one, perhaps.
-        reckoning: What the wish means there.
-    """
-
-    head: Head
-    rows: tuple[Applied, ...]
-    reckoning: Reckoning
 
 
 class SqlOperation:
@@ -310,37 +299,41 @@ class SqlOperation:
     def prove_all(self, steps: Sequence[Step]) -> "list[Proof]":
         """Try the reverse of every distinct delta once, in the first target that is to get it, and roll it back.
 
+        Where it can't be tried there, as where its effect is there already, it is tried in the next one, and another.
         What another target's ledger says is proved is not tried again, as ``proved_before`` tells. What is proved, the
         rows of this run say: of what tenants are made of, in all of them; of their rows, in those in which it was
         tried.
         """
-        from pdelta.operations.sql.proof import prove, proved_before
+        from pdelta.operations.sql.proof import prove, proved_before, untried
 
-        first: dict[int, Step] = {}
+        candidates: dict[int, list[Step]] = {}
         for step in steps:
             if any(move.way is Way.APPLY for move in self._body(step)[0].moves):
-                first.setdefault(id(step.delta), step)
+                candidates.setdefault(id(step.delta), []).append(step)
         proofs = []
         told = {seen.head: seen.rows for seen in self.seen.values()}
-        for step in first.values():
-            ((database, _),) = self._by_database([step.target])
-            task = self._task(step, Direction.EXECUTE)
-            workshop = Workshop(database.dialect, database.modes, self._imprint)
-            if known := proved_before(task, told.get(task.goal, ()), workshop):
-                proofs.append(known)
-                continue
-            found = self._survey(database, [step.target], own=True)[step.target]
-            if isinstance(found, PdeltaError) or not database.transactional or task.glance is None:
-                continue
-            session = database.session(database.lane(task.tenant))
-            try:
-                limits = Limits(self._patience.lock_timeout_ms, self._patience.statement_timeout_ms)
-                proof = prove(session, workshop, task, found[1], limits)
-                proofs.append(proof)
-                if proof.keeps_rows:
-                    self._proved[step.target] = frozenset(proof.deltas)
-            finally:
-                session.close()
+        for held in candidates.values():
+            tried: list[Proof] = []
+            for step in held[:_TRIED]:
+                ((database, _),) = self._by_database([step.target])
+                task = self._task(step, Direction.EXECUTE)
+                workshop = Workshop(database.dialect, database.modes, self._imprint)
+                if known := proved_before(task, told.get(task.goal, ()), workshop):
+                    tried.append(known)
+                    break
+                found = self._survey(database, [step.target], own=True)[step.target]
+                if isinstance(found, PdeltaError) or not database.transactional or task.glance is None:
+                    continue
+                if standing(found[1], task.moves) is not Standing.BEFORE:
+                    continue
+                with closing(database.session(database.lane(task.tenant))) as session:
+                    limits = Limits(self._patience.lock_timeout_ms, self._patience.statement_timeout_ms)
+                    tried.append(prove(session, workshop, task, found[1], limits))
+                if tried[-1].keeps_rows:
+                    self._proved[step.target] = frozenset(tried[-1].deltas)
+                if not tried[-1].reason or untried(task.moves):
+                    break
+            proofs += tried[-1:]
         proved = [id for proof in proofs if proof.holds for id in proof.deltas]
         self._imprint = msgspec.structs.replace(self._imprint, proved=frozenset(proved))
         return proofs

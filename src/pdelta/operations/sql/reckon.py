@@ -31,6 +31,20 @@ class Reckoning(msgspec.Struct, frozen=True):
     unknown: tuple[str, ...] = ()
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """What calculating found in one tenant.
+
+    Attributes:
+        head: Of its ledger.
+        rows: Its ledger, as far as the head tells: of another tenant with the same one, perhaps.
+        reckoning: What the wish means there.
+    """
+
+    head: Head
+    rows: tuple[Applied, ...]
+    reckoning: Reckoning
+
+
 def reckon(rows: Sequence[Applied], wish: SqlWish, histories: Histories | None = None) -> Reckoning:
     """Compare a ledger with a wish.
 
