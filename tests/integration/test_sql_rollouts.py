@@ -292,6 +292,8 @@ def test_apply_when_a_check_does_not_hold_then_nothing_happens_unless_its_effect
     assert desk.fleet.sql(there, "SELECT id FROM orders") == [("7",)]
     assert wrong not in desk.having()
     assert desk.had()["delta_20250317_seed"] == 11
+    desk.fleet.sql(wrong, "DELETE FROM orders WHERE id = 8")
+    assert "in 1 of 12 tenants (1 had its effect, so only recorded)" in desk("apply").out
 
 
 @pytest.mark.parametrize("part", ["check", "verify"])

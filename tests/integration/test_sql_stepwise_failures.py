@@ -475,3 +475,13 @@ def test_apply_when_the_server_goes_on_with_the_step_of_a_killed_client_then_it_
     told = postgres("apply", status=8)
     assert "could not create unique index" in told
     assert (postgres.states, postgres.sql("SELECT to_regclass('t_c')")) == ([], [("",)])
+
+
+def test_apply_when_a_step_fails_then_its_delta_and_its_place_there_are_told(desk: Desk) -> None:
+    Project(desk.fleet.folder, desk.fleet.section).write(
+        "delta_20250331_before",
+        "ALTER TABLE t ADD COLUMN d int;\n-- Reversible delta\n-- ALTER TABLE t DROP COLUMN d;\n",
+    )
+    concurrently = "CONCURRENTLY " if desk.fleet.engine == "postgresql" else ""
+    desk.write(f"CREATE TABLE w (x int);\nALTER TABLE w ADD COLUMN y int;\nCREATE INDEX {concurrently}i ON nope (a);")
+    assert f"1 tenant failed at {NAME}, statement 3" in desk("apply", status=8)

@@ -184,7 +184,9 @@ def _summary(outcome: RolloutOutcome) -> str:
     tail = f"{duration(outcome.duration_s)}; {', '.join((*outcome.earlier, outcome.run))}"
     if outcome.phase is RunPhase.REVERSED:
         return click.style(f"everything that this run did was reversed; {tail}", fg="yellow")
-    others = f" ({there:,} there already)" if there else ""
+    had = sum(bool(result.found) for result in results if result.error is None)
+    notes = [f"{there:,} there already" if there else "", f"{had:,} had its effect, so only recorded" if had else ""]
+    others = f" ({', '.join(filter(None, notes))})" if there or had else ""
     return f"{counted(moves, 'delta')} {verb} in {_part(done, outcome)}{others} in {tail}"
 
 

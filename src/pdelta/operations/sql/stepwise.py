@@ -279,10 +279,16 @@ class Stepwise:
         while row.step < len(pieces):
             piece = pieces[row.step]
             (statement, *_) = self._split(piece.statement)
-            if piece.calculated or needs_no_transaction(statement, self._database.dialect):
-                row = self._alone(row, piece)
-            else:
-                row = self._shared(row, piece)
+            try:
+                if piece.calculated or needs_no_transaction(statement, self._database.dialect):
+                    row = self._alone(row, piece)
+                else:
+                    row = self._shared(row, piece)
+            except DatabaseError as error:
+                if error.place or error.cause is Cause.REFUSED:
+                    # Whoever executed it knows neither what was before it nor of which delta it is.
+                    error.place = f"{row.id}, statement {row.step + 1}"
+                raise
         return row
 
     def _set_again(self, row: Applied, pieces: Sequence[Piece]) -> None:
