@@ -61,11 +61,10 @@ def test_proof_when_the_first_tenant_has_the_effect_already_then_it_is_tried_in_
     if desk.fleet.engine == "mysql":
         pytest.skip("nothing can be tried where each statement commits")
     there = "SELECT count(*) = 1 FROM users WHERE name = 'cyd'"
-    desk.project.write(
-        "delta_20250320_cyd",
-        f"-- +check\n-- SELECT NOT ({there});\n-- +forward\nINSERT INTO users (id, name) VALUES (3, 'cyd');\n"
-        f"CREATE TABLE made (id integer);\n-- +verify\n-- {there};\n-- +reverse\n-- DELETE FROM users WHERE id = 3;\n",
-    )
+    asked = f"-- +check\n-- SELECT NOT ({there});\n-- +verify\n-- {there};\n"
+    forward = "-- +forward\nINSERT INTO users (id, name) VALUES (3, 'cyd');\nCREATE TABLE made (id integer);\n"
+    back = "-- +reverse\n-- DELETE FROM users WHERE id = 3;\n"
+    desk.project.write("delta_20250320_cyd", asked + forward + back)
     first, second = desk.fleet.names[:2]
     desk.fleet.sql(first, "INSERT INTO users (id, name) VALUES (3, 'cyd')")
     told = desk("apply").out
