@@ -75,11 +75,6 @@ class TenantResult(msgspec.Struct, frozen=True):
     lost: tuple[str, ...] = ()
     untried: str = ""
 
-    @property
-    def is_there(self) -> bool:
-        """Whether it was seen where its deltas end."""
-        return self.error is None and self.standing == "after"
-
 
 class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a roll-out.
@@ -117,27 +112,6 @@ class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float = 0.0
     dry_run: bool = False
     rehearsed: bool = False
-
-    def after(self, former: "RolloutOutcome") -> "RolloutOutcome":
-        """Give what became of the whole, where this was calculated anew and went on with what a former run left."""
-        from pdelta.model.run import RunPhase
-
-        again = {result.tenant for result in self.results}
-        done = [one for one in former.results if one.touched and one.is_there and one.tenant not in again]
-        if not done:
-            return self
-        results = [*done, *self.results]
-        names = dict.fromkeys(name for name, _ in (*former.waves, *self.waves))
-        held = {name: [one for one in results if one.wave == name] for name in names}
-        return msgspec.structs.replace(
-            self,
-            run=self.run or former.run,
-            earlier=(*former.earlier, former.run) if self.run else former.earlier,
-            phase=self.phase or (RunPhase.STOPPED if self.exit_status else RunPhase.DONE),
-            settled=self.settled - len(done),
-            waves=tuple((name, len(those)) for name, those in held.items() if those),
-            results=tuple(one for those in held.values() for one in those),
-        )
 
     @property
     def failures(self) -> tuple[TenantResult, ...]:

@@ -148,8 +148,7 @@ def plan_rollback(options: RollbackOptions, rollout: RolloutOptions, output: Pat
     with open_fleet(context, options.database, options.only) as fleet:
         deltas = read_deltas(fleet, context)
         with members_of(fleet, deltas, context, options.only):
-            returns = rollout.on_failure is OnFailure.REVERSE
-            wishing = reversing(fleet, deltas, options, context, returns=returns)
+            wishing = reversing(fleet, deltas, options, rollout, context)
             across = Across(fleet, deltas, context)
             return _told(fleet, draft(fleet, wishing, rollout, context, backwards=True, across=across), output)
 

@@ -14,6 +14,7 @@ from pdelta.app.sql.rollout import Wishing, operation_for
 from pdelta.app.sql.wishes import alike
 from pdelta.errors import PdeltaError, UsageError
 from pdelta.formats.sql_moves import PlannedMove, SqlWish
+from pdelta.model.course import OnFailure
 from pdelta.sql.ledger import Applied, Way
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def reversing(
-    fleet: Fleet, deltas: Deltas, options: "RollbackOptions", context: Context, *, returns: bool = False
+    fleet: Fleet, deltas: Deltas, options: "RollbackOptions", rollout: RolloutOptions, context: Context
 ) -> Wishing:
     """Give what wishes that tenants and servers have none of the deltas that are to be taken back.
 
@@ -29,8 +30,8 @@ def reversing(
         fleet: Which.
         deltas: All that there are.
         options: What is to be taken back.
+        rollout: How that goes: whether all of it comes back where one tenant fails.
         context: The command's surroundings.
-        returns: Whether they come back where one tenant fails, so that it must be known how they are applied.
 
     Raises:
         UsageError: There is no such delta, or none to take back.
@@ -40,8 +41,8 @@ def reversing(
     kept = [delta for delta in deltas.all[: cut.first] if cut.until and delta.script.repeatable]
     dropped = deltas.all[cut.first :]
     gone = tuple(PlannedMove(way=Way.REVERSE, id=id, underived=True) for id in cut.gone)
-    # Each ledger knows the way back; nothing need be derived for it.
-    known = frozenset() if returns else deltas.known
+    # Each ledger knows the way back; nothing need be derived for it, unless all of it may have to come back.
+    known = frozenset() if rollout.on_failure is OnFailure.REVERSE else deltas.known
 
     def wish(member: Member, _settled: Settled) -> SqlWish:
         moves = deltas.moves(deltas.of(member.scope, dropped), member.tenant.name, member.tenant.values, known)

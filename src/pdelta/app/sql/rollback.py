@@ -10,7 +10,6 @@ from pdelta.app.context import Context
 from pdelta.app.sql.fleet import CARRYING, Fleet, open_fleet
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
 from pdelta.errors import PdeltaError, UsageError
-from pdelta.model.course import OnFailure
 from pdelta.model.run import RUN_PREFIX
 
 if TYPE_CHECKING:
@@ -72,8 +71,7 @@ def roll_back(options: RollbackOptions, rollout: RolloutOptions, context: Contex
                     hint="--to names the last delta that is to stay instead",
                 )
             across = Across(fleet, deltas, context)
-            returns = rollout.on_failure is OnFailure.REVERSE
-            wishing = reversing(fleet, deltas, options, context, returns=returns)
+            wishing = reversing(fleet, deltas, options, rollout, context)
             return roll_out(fleet, wishing, rollout, context, backwards=True, across=across, journal=journal)
 
 

@@ -32,6 +32,7 @@ from pdelta.model.delta import Delta
 from pdelta.model.finding import Finding
 from pdelta.model.operation import Standing
 from pdelta.model.plan import Plan, Rollout, Step, Wave
+from pdelta.model.run import RunPhase
 from pdelta.model.target import Target
 from pdelta.operations.sql.lanes import Patience, Surroundings
 from pdelta.operations.sql.operation import RECORDED, SqlOperation
@@ -107,7 +108,7 @@ def roll_out(
     for _ in range(ATTEMPTS):
         attempt = _Attempt(fleet, options, context, across, journal)
         outcome = attempt.finish(attempt.draft(wishing, backwards=backwards))
-        former = outcome = outcome.after(former) if former is not None else outcome
+        former = outcome = _together(former, outcome) if former is not None else outcome
         if not outcome.failures or not all(isinstance(result.error, StaleError) for result in outcome.failures):
             break
         fleet.forget()
@@ -502,6 +503,26 @@ def _allowed(text: str, steps: int) -> int:
     if text.endswith("%"):
         return int(steps * float(text.removesuffix("%")) / 100)
     return int(text)
+
+
+def _together(former: RolloutOutcome, outcome: RolloutOutcome) -> RolloutOutcome:
+    """Give what became of the whole, where one attempt went on with what a former one had left."""
+    again = {result.tenant for result in outcome.results}
+    arrived = [one for one in former.results if one.touched and one.error is None and one.standing is Standing.AFTER]
+    done = [one for one in arrived if one.tenant not in again]
+    if not done:
+        return outcome
+    names = dict.fromkeys(name for name, _ in (*former.waves, *outcome.waves))
+    held = {name: [one for one in (*done, *outcome.results) if one.wave == name] for name in names}
+    return msgspec.structs.replace(
+        outcome,
+        run=outcome.run or former.run,
+        earlier=(*former.earlier, former.run) if outcome.run else former.earlier,
+        phase=outcome.phase or (RunPhase.STOPPED if outcome.exit_status else RunPhase.DONE),
+        settled=outcome.settled - len(done),
+        waves=tuple((name, len(those)) for name, those in held.items() if those),
+        results=tuple(one for those in held.values() for one in those),
+    )
 
 
 def _results(planned: Plan, report: RunReport) -> tuple[TenantResult, ...]:
