@@ -304,39 +304,45 @@ class SqlOperation:
         rows of this run say: of what tenants are made of, in all of them; of their rows, in those in which it was
         tried.
         """
-        from pdelta.operations.sql.proof import prove, proved_before, untried
+        from pdelta.operations.sql.proof import untried
 
         candidates: dict[int, list[Step]] = {}
         for step in steps:
             if any(move.way is Way.APPLY for move in self._body(step)[0].moves):
                 candidates.setdefault(id(step.delta), []).append(step)
-        proofs = []
+        proofs: list[Proof] = []
         told = {seen.head: seen.rows for seen in self.seen.values()}
         for held in candidates.values():
             tried: list[Proof] = []
             for step in held[:_TRIED]:
-                ((database, _),) = self._by_database([step.target])
-                task = self._task(step, Direction.EXECUTE)
-                workshop = Workshop(database.dialect, database.modes, self._imprint)
-                if known := proved_before(task, told.get(task.goal, ()), workshop):
-                    tried.append(known)
-                    break
-                found = self._survey(database, [step.target], own=True)[step.target]
-                if isinstance(found, PdeltaError) or not database.transactional or task.glance is None:
-                    continue
-                if standing(found[1], task.moves) is not Standing.BEFORE:
-                    continue
-                with closing(database.session(database.lane(task.tenant))) as session:
-                    limits = Limits(self._patience.lock_timeout_ms, self._patience.statement_timeout_ms)
-                    tried.append(prove(session, workshop, task, found[1], limits))
-                if tried[-1].keeps_rows:
-                    self._proved[step.target] = frozenset(tried[-1].deltas)
-                if not tried[-1].reason or untried(task.moves):
+                tried += self._proofs(step, told)
+                if tried and (not tried[-1].reason or untried(self._body(step)[0].moves)):
                     break
             proofs += tried[-1:]
         proved = [id for proof in proofs if proof.holds for id in proof.deltas]
         self._imprint = msgspec.structs.replace(self._imprint, proved=frozenset(proved))
         return proofs
+
+    def _proofs(self, step: Step, told: Mapping[Head, Sequence[Applied]]) -> "list[Proof]":
+        """Give what trying the reverse in one target showed, or is known of it; nothing where that can't be asked."""
+        from pdelta.operations.sql.proof import prove, proved_before
+
+        ((database, _),) = self._by_database([step.target])
+        task = self._task(step, Direction.EXECUTE)
+        workshop = Workshop(database.dialect, database.modes, self._imprint)
+        if known := proved_before(task, told.get(task.goal, ()), workshop):
+            return [known]
+        found = self._survey(database, [step.target], own=True)[step.target]
+        if isinstance(found, PdeltaError) or not database.transactional or task.glance is None:
+            return []
+        if standing(found[1], task.moves) is not Standing.BEFORE:
+            return []
+        limits = Limits(self._patience.lock_timeout_ms, self._patience.statement_timeout_ms)
+        with closing(database.session(database.lane(task.tenant))) as session:
+            proof = prove(session, workshop, task, found[1], limits)
+        if proof.keeps_rows:
+            self._proved[step.target] = frozenset(proof.deltas)
+        return [proof]
 
     def _carry(
         self,
