@@ -25,7 +25,7 @@ from pdelta.formats.report import Retention
 from pdelta.model.failpoint import FailPoint, never
 from pdelta.operations.tree import inplace, retention
 from pdelta.testing.failpoints import CrashAt, SimulatedCrash
-from tests.fixtures.depth import by_depth
+from tests.fixtures.depth import SOAKING, by_depth
 from tests.fixtures.tree_runs import difference, numbers, opened, push, roll_back, state_of, troubles
 from tests.fixtures.trees import Directory, Fact, File, HardLink, Sparse, Symlink, Tree, build_tree
 from tests.properties.test_tree_laws import content
@@ -206,7 +206,7 @@ def test_push_when_killed_twice_at_each_durable_write_then_old_or_new(scene: Sce
         scene.recover,
         lambda where: check_push(scene, where),
         pushed=False,
-        stride=by_depth(brief=23, full=23, soak=1),
+        stride=1 if SOAKING else 23,
     )
     assert done > by_depth(brief=5, full=20, soak=20)
 
@@ -219,7 +219,7 @@ def test_push_when_killed_and_pushed_again_at_each_durable_write_then_old_or_new
         scene.push,
         lambda where: check_push(scene, where),
         pushed=False,
-        stride=by_depth(brief=53, full=53, soak=3),
+        stride=3 if SOAKING else 53,
     )
 
 
@@ -244,7 +244,7 @@ def test_rollback_when_killed_twice_at_each_durable_write_then_old_or_new(scene:
         scene.recover,
         lambda where: check_rollback(scene, where),
         pushed=True,
-        stride=by_depth(brief=23, full=23, soak=1),
+        stride=1 if SOAKING else 23,
     )
 
 
@@ -265,7 +265,7 @@ def test_push_when_names_cannot_be_exchanged_and_killed_then_old_or_new(
         scene.recover,
         lambda where: check_push(scene, where),
         pushed=False,
-        stride=by_depth(brief=5, full=5, soak=2),
+        stride=2 if SOAKING else 5,
     )
 
 
@@ -304,8 +304,7 @@ def test_push_when_a_call_fails_half_way_then_reversed_exactly(scene: Scene, mon
 
     monkeypatch.setattr(Committer, "_look", fail)
     for calls[1] in range(1, 200, by_depth(brief=12, full=4, soak=1)):
-        beside: Sequence[int] = (0, 1 + calls[1] % 5)
-        for second in by_depth(brief=beside, full=beside, soak=(0, 1, 2, 4, 8)):
+        for second in (0, 1, 2, 4, 8) if SOAKING else (0, 1 + calls[1] % 5):
             scene.reset()
             calls[0] = 0
             crash = CrashAt(0)
