@@ -147,11 +147,14 @@ class _Crew:
             return
         operation = fleet_for(self._operations, steps)
         name = wave.name if wave is not None else ""
+        # What was started before, by a process that died perhaps, may be this run's work however it is found now.
+        states = self.log.state.steps
+        begun = {step.id for step in steps if states[step.id].touched}
         self.log.started_all([step.id for step in steps], direction)
         tries_again: list[Step] = []
         try:
             for arrival in operation.carry_all(steps, direction, lambda: self._halts(direction)):
-                self._take(arrival, direction, tries_again)
+                self._take(arrival, direction, tries_again, is_ours=arrival.touched or arrival.step.id in begun)
                 self._done += 1
                 self._conduct.observer(
                     Event("apply", self._done, len(self.log.plan.steps), unit="targets", message=name)
@@ -234,7 +237,7 @@ class _Crew:
     def _halts(self, direction: Direction) -> bool:
         return direction is Direction.EXECUTE and self.must_stop
 
-    def _take(self, arrival: Arrival, direction: Direction, tries_again: list[Step]) -> None:
+    def _take(self, arrival: Arrival, direction: Direction, tries_again: list[Step], *, is_ours: bool) -> None:
         step, standing, error = arrival.step, arrival.standing, arrival.error
         if standing is None and error is not None:
             # Seen by nobody while it happened: a look now may still tell.
@@ -242,8 +245,7 @@ class _Crew:
             standing = seen if isinstance(seen, Standing) else None
         if standing is _GOALS[direction] or (error is None and standing in {Standing.BEFORE, Standing.AFTER}):
             # What somebody else has brought there is not for this run to take back.
-            touched = arrival.touched or direction is Direction.REVERSE
-            self.log.finished(step.id, standing, arrival.facts, touched=touched)
+            self.log.finished(step.id, standing, arrival.facts, touched=is_ours)
             former = self._reports.get(step.id)
             earlier = former.error if former is not None else None
             self._report(step, standing, touched=arrival.touched, facts=arrival.facts, error=earlier)
