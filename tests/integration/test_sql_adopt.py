@@ -212,6 +212,57 @@ def test_adopt_when_one_says_up_to_where_then_only_if_they_are_made_alike(former
     assert [row[0] for row in former.ledger(former.none)] == [NAME]
 
 
+@pytest.mark.parametrize("tool", ["alembic", "flyway"])
+def test_adopt_when_one_was_changed_by_hand_then_what_its_tools_table_says_is_not_believed(
+    former: Former, tool: str
+) -> None:
+    former.kept_by(tool)
+    odd, even = former.part
+    former.run(odd, "ALTER TABLE users ADD COLUMN nick integer")
+    # Of two that are made otherwise, nobody knows which is right.
+    told = former.done("adopt", "--from", tool, "--only", odd, "--only", even, status=4)
+    reasons = former.left_out(told)
+    assert set(reasons) == {odd, even}
+    assert any("users.nick" in reason for reason in reasons.values())
+    assert any(reason.endswith("name the one to go by, --like TENANT") for reason in reasons.values())
+    assert former.fleet.having("digest", "pdelta_applied") == []
+
+    told = former.done("adopt", "--from", tool, "--only", odd, "--only", even, "--like", even, status=4)
+    assert former.left_out(told) == {odd: f"not made like {even}: additional column users.nick"}
+    assert [former.ledger(odd), [row[:2] for row in former.ledger(even)]] == [
+        [],
+        [(NAME, f'{{"adopted":"{tool}"}}')],
+    ]
+    told = former.done("adopt", "--from", tool, "--only", odd, "--force")
+    assert [row[0] for row in former.ledger(odd)] == [NAME]
+
+
+def test_adopt_when_most_are_made_alike_then_the_others_are_left_out(former: Former) -> None:
+    former.kept_by("django")
+    third, fourth, fifth = former.none, *former.fleet.names[6:8]
+    for name in (third, fourth, fifth):
+        former.run(name, table_of("django", former.fleet.engine), FORWARD)
+        former.run(name, *rows_of("django", VERSIONS["django"][:1]))
+    odd = former.part[0]
+    former.run(odd, "CREATE INDEX users_by_name ON users (id)")
+    former.done("adopt", "--from", "django", "--only", third)
+    former.done("apply", "--only", third)  # it has more by now, so that nobody else need be made like it
+    names = [odd, former.part[1], third, fourth, fifth]
+    told = former.done("adopt", "--from", "django", *[word for name in names for word in ("--only", name)], status=4)
+    assert former.left_out(told)[odd].startswith("not made like the others: additional index ")
+    assert len(told["left_out"]) == 1
+    assert [[row[0] for row in former.ledger(name)] for name in names] == [[], [NAME], [NAME, AGE], [NAME], [NAME]]
+
+
+def test_adopt_when_they_have_all_up_to_one_and_are_to_be_like_one_then_only_those_that_are(former: Former) -> None:
+    former.kept_by("alembic", map_files=False)
+    told = former.done("adopt", "--up-to", AGE, "--like", former.more, *former.chosen, status=4)
+    assert [len(former.ledger(name)) for name in (*former.full, former.more)] == [2, 2, 2]
+    reasons = former.left_out(told)
+    assert sorted(reasons) == sorted([*former.part, former.none])
+    assert reasons[former.part[0]] == f"not made like {former.more}: missing column users.age"
+
+
 def test_adopt_when_they_are_to_be_like_one_then_only_those_that_are(former: Former) -> None:
     former.kept_by("alembic", map_files=False)
     reference = former.fleet.names[7]

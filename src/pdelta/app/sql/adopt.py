@@ -4,6 +4,7 @@ What a tenant has is known from a tenant of ours that is made like it, from whoe
 that kept it before. Whatever is not sure is left out, by name.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -27,13 +28,16 @@ from pdelta.sql.script import Tool
 
 UP_TO = "up-to"
 Recording = Callable[[Member], tuple[PlannedMove, ...]]
+_Ledgers = Mapping[str, frozenset[str]]
+"""The deltas that ledgers hold, by the names of tenants."""
 
 
 class AdoptOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Which tenants are taken in, and who says what they have; exactly one of the next three is set.
+    """Which tenants are taken in, and who says what they have: one of ``up_to`` and ``tool``, or ``like`` alone.
 
     Attributes:
-        like: A tenant that has a ledger.
+        like: A tenant; those alone are taken in that are made like it. Where nothing else says what they have, they
+            have what its ledger says.
         up_to: The last delta that they have.
         tool: The tool whose table says it.
         database: The section's name; empty where there is only one.
@@ -106,10 +110,12 @@ def adopt(options: AdoptOptions, rollout: RolloutOptions, context: Context) -> A
     """
     source = _source(options)
     with open_fleet(context, options.database, options.only) as fleet:
+        if options.like and options.like not in {tenant.name for tenant in fleet.database.tenants()}:
+            told = f"{options.like!r} is no tenant of {fleet.section.name}"
+            raise UsageError(told, hint="list them: pdelta sql status")
         deltas = read_deltas(fleet, context)
-        unfit = _unfit(fleet, deltas, context)
-        names = [tenant.name for tenant in fleet.tenants if tenant.name not in unfit]
-        judged = _judged(fleet, deltas, names, options, source)
+        ledgers, unfit = _ledgers(fleet, deltas, context)
+        judged = _judged(fleet, deltas, ledgers, options, source)
         kept = Fleet(fleet.section, fleet.database, [one for one in fleet.tenants if one.name in judged.records])
         ways = msgspec.structs.replace(rollout, prove=False)
         outcome = roll_out(kept, _wishing(judged.records, deltas), ways, context)
@@ -118,27 +124,30 @@ def adopt(options: AdoptOptions, rollout: RolloutOptions, context: Context) -> A
 
 
 def _source(options: AdoptOptions) -> str:
-    said = [
-        word
-        for word, value in (("--like", options.like), ("--up-to", options.up_to), ("--from", options.tool))
-        if value
-    ]
-    if len(said) != 1:
-        told = f"{' and '.join(said)} say different things" if said else "nothing says what the tenants have"
+    if options.up_to and options.tool:
+        raise UsageError("--up-to and --from say different things", hint="give one of --up-to DELTA and --from TOOL")
+    if options.up_to or options.tool:
+        return str(options.tool) if options.tool else UP_TO
+    if not options.like:
+        told = "nothing says what the tenants have"
         raise UsageError(told, hint="give one of --like TENANT, --up-to DELTA and --from TOOL")
-    return f"like:{options.like}" if options.like else str(options.tool) if options.tool else UP_TO
+    return f"like:{options.like}"
 
 
-def _unfit(fleet: Fleet, deltas: Deltas, context: Context) -> dict[str, str]:
-    """Give the tenants whose ledgers nothing can be added to, each with the reason."""
+def _ledgers(fleet: Fleet, deltas: Deltas, context: Context) -> tuple[_Ledgers, dict[str, str]]:
+    """Give what tenants have by their ledgers; and those whose ledgers nothing can be added to, with the reason."""
     known = {delta.script.id: delta.digest for delta in deltas.all}
     found = operation_for(fleet, "", RolloutOptions(), context).survey(list(fleet.members))
+    ledgers: dict[str, frozenset[str]] = {}
     reasons: dict[str, str] = {}
     for target, one in found.items():
+        name = fleet.members[target].tenant.name
         reason = reason_of(one) if isinstance(one, PdeltaError) else _objection(one[1], known)
         if reason:
-            reasons[fleet.members[target].tenant.name] = reason
-    return reasons
+            reasons[name] = reason
+        elif not isinstance(one, PdeltaError):
+            ledgers[name] = frozenset(row.id for row in one[1])
+    return {tenant.name: ledgers[tenant.name] for tenant in fleet.tenants if tenant.name in ledgers}, reasons
 
 
 def _objection(rows: Sequence[Applied], known: Mapping[str, str]) -> str:
@@ -149,21 +158,19 @@ def _objection(rows: Sequence[Applied], known: Mapping[str, str]) -> str:
     return f"has another version of {shortened(edited)}" if edited else ""
 
 
-def _judged(fleet: Fleet, deltas: Deltas, names: Sequence[str], options: AdoptOptions, source: str) -> _Verdict:
+def _judged(fleet: Fleet, deltas: Deltas, ledgers: _Ledgers, options: AdoptOptions, source: str) -> _Verdict:
     if options.tool is not None:
-        return _by_tool(fleet, deltas, names, options, options.tool)
-    if options.like:
-        return _like(fleet, deltas, names, options, source)
-    return _up_to(fleet, deltas, names, options)
+        return _by_tool(fleet, deltas, ledgers, options, options.tool)
+    if options.up_to:
+        return _up_to(fleet, deltas, list(ledgers), options)
+    return _like(fleet, deltas, list(ledgers), options, source)
 
 
 def _like(fleet: Fleet, deltas: Deltas, names: Sequence[str], options: AdoptOptions, source: str) -> _Verdict:
     """Record what a tenant of ours has in those that are made like it."""
     rows = _rows_of(fleet, options.like)
     others = [name for name in names if name != options.like]
-    found = compare_with(fleet.database, options.like, others, table=options.table)
-    if options.force:
-        found = Likeness(tuple(others))
+    found = Likeness(tuple(others)) if options.force else _likeness(fleet, others, options)
     known = {(delta.script.id, delta.digest): delta for delta in deltas.all}
     reason = f"it was adopted from {options.like}, where its reverse is another's"
 
@@ -175,9 +182,11 @@ def _like(fleet: Fleet, deltas: Deltas, names: Sequence[str], options: AdoptOpti
     return _Verdict(dict.fromkeys(found.like, moves), _reasons(found))
 
 
+def _likeness(fleet: Fleet, names: Sequence[str], options: AdoptOptions) -> Likeness:
+    return compare_with(fleet.database, options.like, names, table=options.table)
+
+
 def _rows_of(fleet: Fleet, name: str) -> Sequence[Applied]:
-    if name not in {tenant.name for tenant in fleet.database.tenants()}:
-        raise UsageError(f"{name!r} is no tenant of {fleet.section.name}", hint="list them: pdelta sql status")
     rows = fleet.database.ledgers([name])[name]
     if isinstance(rows, Exception):
         raise rows
@@ -207,25 +216,26 @@ def _up_to(fleet: Fleet, deltas: Deltas, names: Sequence[str], options: AdoptOpt
         for delta in deltas.of(Scope.TENANT, deltas.until(options.up_to))
         if not (delta.script.baseline and delta.holds)
     ]
-    if not options.force:
-        found = compare_with(fleet.database, "", names, table=options.table)
-        if found.others:
-            raise PreflightError(
-                "pre-flight refused, nothing was recorded: the tenants are not made alike",
-                findings=tuple(f"unlike: {named(tenants)}: {reason}" for tenants, reason in found.others),
-                hint="choose those that are, by --only; or --force, where all have these deltas nevertheless",
-            )
-    return _Verdict(dict.fromkeys(names, _recording(wanted, deltas, UP_TO)), {})
+    found = Likeness(tuple(names)) if options.force else _likeness(fleet, names, options)
+    if found.others and not options.like:
+        raise PreflightError(
+            "pre-flight refused, nothing was recorded: the tenants are not made alike",
+            findings=tuple(f"unlike: {named(tenants)}: {reason}" for tenants, reason in found.others),
+            hint="choose those that are, by --only, or by --like TENANT; or --force, where all have these deltas "
+            "nevertheless",
+        )
+    return _Verdict(dict.fromkeys(found.like, _recording(wanted, deltas, UP_TO)), _reasons(found))
 
 
-def _by_tool(fleet: Fleet, deltas: Deltas, names: Sequence[str], options: AdoptOptions, tool: Tool) -> _Verdict:
-    """Record what a tool's own table says, in those tenants where all that it says is known."""
+def _by_tool(fleet: Fleet, deltas: Deltas, ledgers: _Ledgers, options: AdoptOptions, tool: Tool) -> _Verdict:
+    """Record what a tool's own table says, in tenants where all that it says is known, and which are made alike."""
     scripts = [delta.script for delta in deltas.of(Scope.TENANT, deltas.all)]
     by_id = {delta.script.id: delta for delta in deltas.all}
     shared: dict[tuple[str, ...], Recording] = {}
     records: dict[str, Recording] = {}
     reasons: dict[str, str] = {}
-    for name, chronicle in read_chronicles(fleet.database, tool, names, table=options.table).items():
+    alike: defaultdict[frozenset[str], list[str]] = defaultdict(list)
+    for name, chronicle in read_chronicles(fleet.database, tool, list(ledgers), table=options.table).items():
         if isinstance(chronicle, PdeltaError):
             reasons[name] = reason_of(chronicle)
             continue
@@ -236,12 +246,25 @@ def _by_tool(fleet: Fleet, deltas: Deltas, names: Sequence[str], options: AdoptO
         if matching.unmatched and not options.force:
             reasons[name] = f"no delta replaces what {tool} says it has: {shortened(matching.unmatched)}"
             continue
+        # What a baseline stands for came with it.
+        had = frozenset(held for id in matching.ids for held in (id, *by_id[id].holds))
         if matching.ids not in shared:
-            # What a baseline stands for came with it.
-            had = {held for id in matching.ids for held in (id, *by_id[id].holds)}
             shared[matching.ids] = _recording([one for one in deltas.all if one.script.id in had], deltas, tool)
         records[name] = shared[matching.ids]
-    return _Verdict(records, reasons)
+        alike[had | ledgers[name]].append(name)
+    unlike = {} if options.force else _unlike(fleet, list(alike.values()), options)
+    return _Verdict({name: one for name, one in records.items() if name not in unlike}, {**reasons, **unlike})
+
+
+def _unlike(fleet: Fleet, groups: Sequence[Sequence[str]], options: AdoptOptions) -> dict[str, str]:
+    """Give those, with the reason, that are not made like the tenant to go by, or like most that have the same."""
+    if options.like:
+        return _reasons(_likeness(fleet, [name for names in groups for name in names], options))
+    found = [_likeness(fleet, names, options) for names in groups if len(names) > 1]
+    unlike = {name: reason for one in found for name, reason in _reasons(one).items()}
+    # Where as many are made in another way, nobody knows which of them is right.
+    doubt = "as many that have the same are made otherwise: name the one to go by, --like TENANT"
+    return {**unlike, **{name: doubt for one in found if one.doubtful for name in one.like}}
 
 
 def _recording(wanted: Sequence[Delta], deltas: Deltas, source: str) -> Recording:

@@ -20,10 +20,12 @@ class Likeness(msgspec.Struct, frozen=True):
     Attributes:
         like: Those that are made like it.
         others: Those that are not, or can't be read, in groups with the reason.
+        doubtful: Whether at least as many as are ``like`` are made in one other way.
     """
 
     like: tuple[str, ...]
     others: tuple[tuple[tuple[str, ...], str], ...] = ()
+    doubtful: bool = False
 
 
 def compare_with(database: Database, reference: str, names: Sequence[str], *, table: str = "") -> Likeness:
@@ -52,7 +54,7 @@ def compare_with(database: Database, reference: str, names: Sequence[str], *, ta
     read = database.catalogues([group.tenants[0] for group in alike]) if len(alike) > 1 else {}
     passed_over = NAMES | {table.lower()}
     like: list[str] = []
-    others = {name: reason_of(error) for name, error in unread.items()}
+    others: dict[str, str] = {}
     for group in alike:
         told = "" if group is first else _told(read[first.tenants[0]], read[group.tenants[0]], reference, passed_over)
         for name in group.tenants:
@@ -62,7 +64,10 @@ def compare_with(database: Database, reference: str, names: Sequence[str], *, ta
                 others[name] = told
             else:
                 like.append(name)
-    return Likeness(tuple(sorted(like)), by_reason(others))
+    unlike = by_reason(others)
+    doubtful = any(len(tenants) >= len(like) for tenants, _ in unlike)
+    unread_too = by_reason({**others, **{name: reason_of(error) for name, error in unread.items()}})
+    return Likeness(tuple(sorted(like)), unread_too, doubtful)
 
 
 def _told(

@@ -14,6 +14,7 @@ _EPILOG = """\b
 Examples:
   pdelta sql adopt --from flyway --dry-run
   pdelta sql adopt --from alembic --only 'tenant_1*'
+  pdelta sql adopt --from alembic --like tenant_0001
   pdelta sql adopt --from django --ignore 'auth.*' --ignore 'contenttypes.*'
   pdelta sql adopt --up-to delta_20250315_add_last_login
   pdelta sql adopt --like tenant_0001
@@ -29,7 +30,12 @@ Exits with 4 when tenants were left out; each is named with the reason."""
     help="Believe the table of the tool that kept them before.",
 )
 @click.option("--up-to", metavar="DELTA", default="", help="They have everything up to this delta; all made alike.")
-@click.option("--like", metavar="TENANT", default="", help="They have what this one has, if they are made like it.")
+@click.option(
+    "--like",
+    metavar="TENANT",
+    default="",
+    help="Only those made like this one; they have what it has, unless one of the above says it.",
+)
 @click.option("--table", metavar="NAME", default="", help="What that tool's table is called, if not as usual.")
 @click.option(
     "--ignore",
