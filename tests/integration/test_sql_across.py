@@ -61,6 +61,70 @@ def test_apply_when_tenants_require_what_is_done_once_then_servers_come_first_an
     assert waves(desk.done("apply", "--to", AFTER))[-1] == ("rest", [AFTER])
 
 
+SEEN = """-- pdelta: requires={}
+CREATE VIEW seen AS SELECT id FROM {}.catalogue;
+"""
+
+
+def proofs(desk: Desk, id: str) -> set[str]:
+    read = [row for name in desk.fleet.names for row in desk.fleet.sql(name, "SELECT id, proof FROM pdelta_applied")]
+    return {row[1] for row in read if row[0] == id}
+
+
+def test_apply_when_a_reverse_can_be_tried_behind_the_servers_alone_then_it_is_proved_there(desk: Desk) -> None:
+    desk.project.write(ONCE, shared("catalogue"))
+    desk.project.write(AFTER, SEEN.format(ONCE, desk.fleet.shared))
+    told = desk.done("apply")
+    assert waves(told)[-1] == ("rest", [NAME, AFTER])
+    proved = "schema" if desk.fleet.engine == "postgresql" else ""
+    assert (told["findings"], proofs(desk, AFTER), proofs(desk, NAME)) == ([], {proved}, {proved})
+    desk.done("rollback", "--to", "0")
+    assert desk.fleet.columns(desk.fleet.shared, "catalogue") == []
+
+    desk.project.write(AFTER, SEEN.format(ONCE, desk.fleet.shared) + "-- Reversible delta\n-- SELECT 1;\n")
+    told = desk.done("apply")
+    assert [one["message"].split(" is another: ")[-1] for one in told["findings"]] == (
+        ["additional view seen"] if proved else []
+    )
+    assert proofs(desk, AFTER) == {""}
+
+
+KEEPER = """-- pdelta: scope=once
+CREATE TABLE catalogue (id integer);
+CREATE FUNCTION keep() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'nothing goes'; END $$;
+CREATE EVENT TRIGGER keep ON sql_drop EXECUTE FUNCTION keep();
+-- Reversible delta
+-- DROP EVENT TRIGGER keep;
+-- DROP FUNCTION keep();
+-- DROP TABLE catalogue;
+"""
+
+
+def test_apply_when_a_derived_reverse_fails_behind_the_servers_then_no_tenant_gets_it(desk: Desk) -> None:
+    if desk.fleet.engine != "postgresql":
+        pytest.skip("the statements are PostgreSQL's")
+    desk.project.write(ONCE, KEEPER)
+    desk.project.write(AFTER, SEEN.format(ONCE, desk.fleet.shared))
+    told = desk.done("apply", status=8)
+    assert "the gate after servers does not hold" in told["reason"]
+    assert f"{AFTER}: the reverse fails in {desk.fleet.names[0]}: nothing goes" in told["reason"]
+    assert (desk.fleet.having("id", "seen"), desk.having()) == ([], [])
+    told = desk("apply", status=3).err
+    assert f"{AFTER}: the reverse fails in {desk.fleet.names[0]}: nothing goes" in told
+    assert desk.done("rollback", "--to", "0")["results"][0]["deltas"] == [f"-{ONCE}"]
+
+
+def test_rehearse_when_a_tenant_lacks_what_was_taken_back_on_the_server_then_it_says_so(desk: Desk) -> None:
+    if desk.fleet.engine != "postgresql":
+        pytest.skip("what can't be rolled back can't be rehearsed")
+    desk.project.write(ONCE, shared("catalogue"))
+    desk.project.write(AFTER, SEEN.format(ONCE, desk.fleet.shared))
+    result = desk("apply", "--rehearse", status=3)
+    assert f"{ONCE} was taken back on the server; where that is what it lacks, apply it first" in result.out
+    desk.done("apply", "--to", ONCE)
+    desk.done("apply", "--rehearse")
+
+
 def test_apply_when_the_server_fails_and_the_run_goes_on_then_no_tenant_gets_what_requires_it(desk: Desk) -> None:
     desk.project.write(ONCE, shared("catalogue"))
     desk.project.write(AFTER, VISITS.format(ONCE))

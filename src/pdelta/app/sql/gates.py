@@ -1,7 +1,7 @@
 """What must hold between waves: a command that ends well, or a SELECT that is true in every tenant of the wave."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pdelta.app.context import Context
@@ -18,13 +18,20 @@ if TYPE_CHECKING:
     from pdelta.databases.base import Session
 
 
-def conduct_for(fleet: Fleet, context: Context) -> Conduct:
-    """Give how a roll-out of this fleet meets the world."""
+def conduct_for(fleet: Fleet, context: Context, objection: Callable[[], str] | None = None) -> Conduct:
+    """Give how a roll-out of this fleet meets the world.
+
+    Args:
+        fleet: Which.
+        context: The command's surroundings.
+        objection: Says what speaks against the tenants, once the servers have what they require; None for nothing.
+    """
 
     def ask(gate: Gate, steps: Sequence[Step]) -> str:
         targets = [step.target for step in steps]
         if gate.kind in {across.THERE, across.GONE}:
-            return _order_holds(fleet, gate, targets)
+            problem = _order_holds(fleet, gate, targets)
+            return problem or (objection() if objection is not None and gate.kind == across.THERE else "")
         if gate.kind == "command":
             from pdelta.app.sql.gate_command import command_holds  # it brings signals and processes
 

@@ -11,12 +11,13 @@ import msgspec
 from pdelta import __version__
 from pdelta.app.context import Context
 from pdelta.app.runs import new_run, open_journal
-from pdelta.app.sql.across import Across
+from pdelta.app.sql.across import THERE, Across
 from pdelta.app.sql.deltas import Settled
-from pdelta.app.sql.findings import edited, shortened, stale, unreadable
+from pdelta.app.sql.findings import edited, stale, unreadable
 from pdelta.app.sql.fleet import Fleet, Member
 from pdelta.app.sql.gates import conduct_for
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome, TenantResult
+from pdelta.app.sql.proving import Proving
 from pdelta.engine.executor import Pending, execute
 from pdelta.engine.planner import plan_of
 from pdelta.engine.preflight import preflight, refusal
@@ -25,7 +26,7 @@ from pdelta.engine.report import RunReport, StepReport
 from pdelta.engine.waves import Subject, WaveRule, divide, parse_waves
 from pdelta.errors import CancelledError, LockedError, PdeltaError, PreflightError, StaleError, UsageError
 from pdelta.formats.database import DatabaseSection
-from pdelta.formats.sql_moves import SqlWish, decode_body, encode_wish
+from pdelta.formats.sql_moves import SqlWish, encode_wish
 from pdelta.model.change import Change
 from pdelta.model.course import OnFailure
 from pdelta.model.delta import Delta
@@ -184,6 +185,7 @@ class _Attempt:
         self._context = context
         self._run = new_run(context)
         self._operation = operation_for(fleet, self._run, options, context)
+        self._proving: Proving | None = None
 
     def draft(self, wishing: Wishing, *, backwards: bool) -> Draft:
         """Calculate what takes every tenant to its wish, and what speaks against it."""
@@ -242,7 +244,8 @@ class _Attempt:
         planned, findings, options = drafted.plan, drafted.findings, self._options
         error = refusal(findings)
         if error is None and options.prove and planned.steps and not options.dry_run:
-            findings = (*findings, *self._proofs(planned))
+            self._proving = Proving(self._operation, planned)
+            findings = (*findings, *self._proving.findings())
             error = refusal(findings)
         if error is not None and not options.dry_run:
             raise error
@@ -272,37 +275,6 @@ class _Attempt:
         # Whoever could not be read was not brought where it should be, and no step says so.
         status = outcome.exit_status or (_STOPPED if outcome.unread else 0)
         return msgspec.structs.replace(outcome, exit_status=status)
-
-    def _proofs(self, planned: Plan) -> list[Finding]:
-        """Try the way back where the deltas come first, and tell what does not come back."""
-        derived = {
-            move.id
-            for delta in {id(step.delta): step.delta for step in planned.steps}.values()
-            for move in decode_body(delta.body).moves
-            if move.derived
-        }
-        findings = []
-        for proof in self._operation.prove_all(planned.steps):
-            told = ", ".join(proof.deltas)
-            blocks = not derived.isdisjoint(proof.deltas)
-            hint = "correct the reverse, or write one" if blocks else "correct the reverse"
-            if proof.fails:
-                text = f"{told}: the reverse fails in {proof.tenant}: {proof.fails}"
-                findings.append(Finding("reverse", text, blocks=blocks, hint=hint))
-            elif differences := (*proof.differences, *proof.rows):
-                lost = shortened(differences, between="; ")
-                findings.append(
-                    Finding(
-                        "reverse",
-                        f"{told}: after forward and reverse {proof.tenant} is another: {lost}",
-                        blocks=blocks,
-                        hint=hint,
-                    )
-                )
-            elif proof.reason and blocks:
-                text = f"{told}: the derived reverse could not be proved in {proof.tenant}: {proof.reason}"
-                findings.append(Finding("unproved", text, blocks=False))
-        return findings
 
     def _judged(self, planned: Plan, findings: list[Finding]) -> tuple[Finding, ...]:
         """Give all that speaks against a plan, what blocks first."""
@@ -382,11 +354,17 @@ class _Attempt:
     def _rehearse(self, planned: Plan, before: RolloutOutcome) -> RolloutOutcome:
         arrivals = {arrival.step.id: arrival for arrival in self._operation.rehearse_all(planned.steps)}
         results = []
+        lacking = ""
         for wave, steps in planned.waves():
             for step in steps:
                 arrival = arrivals[step.id]
+                if arrival.error is not None and lacking:
+                    arrival.error.hint = arrival.error.hint or (
+                        f"{lacking} was taken back on the server; where that is what it lacks, apply it first"
+                    )
                 report = StepReport(step, arrival.standing, facts=arrival.facts, error=arrival.error)
                 results.append(_result(report, wave.name))
+            lacking = next((gate.text for gate in wave.gates if gate.kind == THERE), lacking)
         failed = before.unread or any(result.error is not None or result.lost for result in results)
         return msgspec.structs.replace(
             before,
@@ -397,7 +375,8 @@ class _Attempt:
 
     def _execute(self, planned: Plan, before: RolloutOutcome) -> RolloutOutcome:
         context = self._context
-        conduct = conduct_for(self._fleet, context)
+        proving = self._proving
+        conduct = conduct_for(self._fleet, context, proving.objection if proving is not None else None)
         try:
             with open_journal(context, self._journal) as journal:
                 report = execute(
@@ -424,6 +403,7 @@ class _Attempt:
             exit_status=report.exit_status,
             reason=report.reason,
             results=_results(planned, report),
+            findings=(*before.findings, *(proving.later if proving is not None else ())),
         )
 
 

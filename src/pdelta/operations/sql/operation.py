@@ -320,7 +320,7 @@ class SqlOperation:
                     break
             proofs += tried[-1:]
         proved = [id for proof in proofs if proof.holds for id in proof.deltas]
-        self._imprint = msgspec.structs.replace(self._imprint, proved=frozenset(proved))
+        self._imprint = msgspec.structs.replace(self._imprint, proved=self._imprint.proved.union(proved))
         return proofs
 
     def _proofs(self, step: Step, told: Mapping[Head, Sequence[Applied]]) -> "list[Proof]":
