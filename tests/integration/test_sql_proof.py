@@ -94,6 +94,19 @@ def test_rehearse_when_the_journal_can_not_be_used_then_a_rollback_is_rehearsed_
         assert desk.done("rollback", "--rehearse", *words)["rehearsed"]
 
 
+def test_apply_when_the_journal_can_not_be_used_then_it_is_tried_all_the_same(desk: Desk) -> None:
+    for name in ("journal.sqlite-wal", "journal.sqlite-shm"):
+        (desk.fleet.folder / ".pdelta-runs" / name).unlink(missing_ok=True)
+    (desk.fleet.folder / ".pdelta-runs" / "journal.sqlite").write_bytes(b"no journal" * 1000)
+    assert desk.done("apply", "--dry-run")["results"] == []
+    desk.project.write(ROWS, KEEPS)
+    for way in ("--dry-run",) if desk.fleet.engine == "mysql" else ("--dry-run", "--rehearse"):
+        assert len(desk.done("apply", way)["results"]) == 12
+    ran = desk.fleet.sql(desk.fleet.names[0], "SELECT run FROM pdelta_applied")[0][0]
+    assert len(desk.done("rollback", "--run", ran, "--dry-run")["results"]) == 12
+    assert "journal.sqlite" in desk("apply", status=None).err
+
+
 def test_rehearse_when_a_reverse_loses_rows_somewhere_then_the_tenants_and_tables_are_told(desk: Desk) -> None:
     first, second, third = desk.fleet.names[2:5]
     desk.fleet.sql(first, "INSERT INTO users (id, name) VALUES (3, 'Cyd'), (4, 'Dot'), (5, 'eve')")

@@ -57,7 +57,8 @@ def apply(options: ApplyOptions, rollout: RolloutOptions, context: Context) -> R
         if memory.is_empty:
             deltas = _learnt(memory, files, fleet, context)
         lacking = _lacking(fleet, memory, options)
-        if not lacking and _is_ended(fleet, memory, context):
+        is_tried = rollout.dry_run or rollout.rehearse
+        if not lacking and (is_tried or _is_ended(fleet, memory, context)):
             count = len(fleet.tenants)
             return RolloutOutcome(
                 database=fleet.section.name,
@@ -76,13 +77,14 @@ def apply(options: ApplyOptions, rollout: RolloutOptions, context: Context) -> R
         from pdelta.app.sql.wishes import applying, members_of
 
         deltas = deltas or deltas_in(files, fleet, context)
-        # Only what is to be written makes one.
-        with open_journal(context) if context.journal.exists() else nullcontext() as journal:
+        # Only what is to be written makes one, or opens it.
+        with nullcontext() if is_tried or not context.journal.exists() else open_journal(context) as journal:
             with members_of(fleet, deltas, context, options.only):
                 requirements = Across(fleet, deltas, context)
                 wishing = applying(deltas, options)
                 outcome = roll_out(fleet, wishing, rollout, context, across=requirements, journal=journal)
-            _is_ended(fleet, memory, context, journal)
+            if not is_tried:
+                _is_ended(fleet, memory, context, journal)
         return outcome
 
 
