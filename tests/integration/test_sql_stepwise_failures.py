@@ -371,6 +371,44 @@ def test_step_when_killed_behind_tables_that_swap_their_names_then_they_do_not_s
     assert mysql.sql("SELECT id FROM b") == [("7",)]
 
 
+EXCHANGE: Final = "ALTER TABLE parts EXCHANGE PARTITION `low` WITH TABLE `Apart`;"
+
+
+@pytest.fixture
+def parts(mysql: Desk) -> Desk:
+    """A table with rows in its partition, and one with others that takes its place."""
+    mysql.sql("CREATE TABLE Apart (id INT, word VARCHAR(9)); INSERT INTO Apart VALUES (3, 'c')")
+    mysql.sql(
+        "CREATE TABLE parts (id INT, word VARCHAR(9)) PARTITION BY RANGE (id)"
+        " (PARTITION low VALUES LESS THAN (10), PARTITION high VALUES LESS THAN MAXVALUE)"
+    )
+    mysql.sql("INSERT INTO parts VALUES (1, 'a'), (2, NULL), (11, 'z')")
+    mysql.write(EXCHANGE, EXCHANGE)
+    return mysql
+
+
+@pytest.mark.parametrize("point", ["alone.before:1", "alone.after:1"])
+def test_step_when_killed_around_a_partition_that_is_exchanged_then_it_is_not_exchanged_back(
+    parts: Desk, point: str
+) -> None:
+    for verb, rows in (("apply", [("1",), ("2",)]), ("rollback", [("3",)])):
+        parts.killed(point, verb)
+        parts(verb)
+        assert parts.sql("SELECT id FROM Apart ORDER BY id") == rows
+    assert parts.states == []
+
+
+def test_step_when_killed_around_a_partition_and_others_change_its_rows_then_nobody_guesses(parts: Desk) -> None:
+    parts.killed("alone.before:1", "apply")
+    parts.sql("INSERT INTO Apart VALUES (4, 'd')")
+    told = parts("apply", status=6)
+    assert "whether the partition was exchanged can't be told" in told
+    assert parts.sql("SELECT id FROM Apart ORDER BY id") == [("3",), ("4",)]
+    parts.sql("DELETE FROM Apart WHERE id = 4")
+    parts("apply")
+    assert parts.sql("SELECT id FROM Apart ORDER BY id") == [("1",), ("2",)]
+
+
 def test_apply_when_killed_behind_a_setting_then_the_next_run_sets_it_again(mysql: Desk) -> None:
     mysql.write(
         """SET sql_mode = 'ANSI_QUOTES'; SET @n = 5; CREATE TABLE "q" (id INT); INSERT INTO "q" VALUES (@n);""",

@@ -10,6 +10,7 @@ from typing import Final
 
 from pdelta.databases.mysql.connection import MysqlConnection
 from pdelta.databases.mysql.quoting import literal, name
+from pdelta.databases.mysql.rows import partition_and_table
 from pdelta.errors import Cause, DatabaseError
 from pdelta.sql.naming import plain
 from pdelta.sql.sha import sha256_of
@@ -19,6 +20,7 @@ _QUOTED: Final = re.compile(r"`(?:[^`]|``)*`")
 _PART: Final = "  "
 """Begins the line of a column, an index or a key."""
 _PRIMARY: Final = f"{_PART}PRIMARY KEY"
+_EXCHANGED: Final = frozenset({"exchange", "partition"})
 _OF_ORDER: Final = frozenset({"after", "first"})
 # The words of what is made again depend on both; what a delta has set comes back afterwards.
 _PLAIN: Final = (
@@ -64,6 +66,9 @@ _OTHERS: Final = (
 def fingerprint(connection: MysqlConnection, tenant: str, names: Collection[str]) -> str:
     """Give a hash of what bears these names; how far a table's numbers have counted is no part of it.
 
+    Of a partition that a table is exchanged for nothing tells but their rows: it is two hashes then, with a colon
+    between them, which change their places.
+
     Args:
         connection: In the tenant's database.
         tenant: Named in errors.
@@ -72,6 +77,8 @@ def fingerprint(connection: MysqlConnection, tenant: str, names: Collection[str]
     Raises:
         DatabaseError: As its ``cause`` says.
     """
+    if _EXCHANGED.issubset(names) and (pair := partition_and_table(connection, tenant, names)):
+        return ":".join(sha256_of(one.encode()) for one in pair)
     told: list[object] = []
     connection.run(_PLAIN, about=tenant)
     try:
