@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests/golden/sql-lint"
 EXAMPLES = json.loads((GOLDEN / "rules.json").read_text())
 CASES = json.loads((GOLDEN / "cases.json").read_text())
+BLOCKS = json.loads((GOLDEN / "blocks.json").read_text())
 PAGE = (ROOT / "docs/reference/sql-lint.md").read_text()
 EVERYWHERE = "no-reverse"
 """What every example without a reverse has."""
@@ -70,6 +71,29 @@ def test_case_when_it_is_golden_then_the_findings_are_its(case: dict[str, Any]) 
         if one.rule != EVERYWHERE
     ]
     assert found == case["findings"]
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block["what"])
+def test_block_when_postgresql_executes_it_then_its_statements_are_found_and_nothing_else(
+    block: dict[str, Any],
+) -> None:
+    found = lint(block["text"], "postgresql", {"fan": "schemas", "shared": ["shared"]})
+    rules = {"transaction-control", "session-setting", "cluster-global", "qualified-name", "qualified-read"}
+    assert [f"{one.line} {one.rule} {one.what}" for one in found if one.rule in rules] == block["findings"]
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block["what"])
+def test_block_when_postgresql_parses_it_then_it_is_one(block: dict[str, Any]) -> None:
+    for text in statements(block["text"], Dialect.POSTGRESQL):
+        # It looks types up, and knows two schemas.
+        assert pglast.parse_plpgsql(text.replace("tenant_1.", "public.")) or not text.startswith("DO")
+
+
+def test_block_when_texts_stand_in_texts_without_end_then_they_are_read_in_no_time() -> None:
+    text = "COMMIT"
+    for number in range(2_000):
+        text = f"DO $a{number}$ BEGIN {text}; END $a{number}$"
+    assert told(lint(f"{text};", "postgresql")) == []
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from pdelta.model.amount import counted
+from pdelta.sql.lint.block import statements_within
 from pdelta.sql.lint.finding import SMALL_BYTES, SMALL_ROWS, Fleet, Hit
 from pdelta.sql.lint.reading import AlterTable, CreateTable, Name, Shape, Words, significant
 from pdelta.sql.lint.shape import shape_of
@@ -120,3 +121,10 @@ def cases_of(
         yield Case(script, part, place, held, shape, dialect, fleet, frozenset(made), others, mine, opposite)
         if isinstance(shape, CreateTable):
             made.add(shape.table.last)
+
+
+def cases_within(case: Case) -> Iterator[Case]:
+    """Give a case for whatever PostgreSQL's ``DO`` executes in its block, all else as it is of the ``DO``."""
+    if case.dialect is Dialect.POSTGRESQL:
+        for tokens in statements_within(case.tokens):
+            yield msgspec.structs.replace(case, tokens=tokens, shape=shape_of(tokens, case.dialect))

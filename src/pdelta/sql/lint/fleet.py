@@ -216,4 +216,7 @@ def _mixed(case: Case) -> Iterator[Hit]:
         yield Hit("mixed-change", case.line, told)
 
 
-CHECKS: Final[tuple[Check, ...]] = (_names, _session, _control, _global, _alone, _mixed)
+IN_BLOCKS: Final[tuple[Check, ...]] = (_names, _session, _control, _global)
+"""Those that hold for a statement wherever it is executed; no others are asked about one in the block of a ``DO``."""
+
+CHECKS: Final[tuple[Check, ...]] = (*IN_BLOCKS, _alone, _mixed)

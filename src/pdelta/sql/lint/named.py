@@ -1,7 +1,7 @@
 """The names that a statement has: of what it changes, and of what it reads or refers to.
 
 Called by the rules about many tenants, which ask where the names lead. Told by tokens, and never complete: what a
-routine's body names is not seen.
+routine's body names is not seen where that is a string.
 """
 
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ _BEFORE_NAMES: Final = {
 }
 _BESIDE: Final = frozenset({"INHERIT", "PARTITION", "RENAME", "TABLE"})
 """Behind these an action of ALTER names another table, or the new name of its own."""
-_BEFORE_TYPES: Final = frozenset({"::", "AS", "OF", "RETURNS", "SETOF"})
+_BEFORE_TYPES: Final = frozenset({"::", "AS", "DECLARE", "OF", "RETURNS", "SETOF"})
 _GRANTED: Final = frozenset({"TABLE", "SEQUENCE", "FUNCTION", "PROCEDURE", "ROUTINE", "TYPE", "DOMAIN"})
 
 
@@ -263,17 +263,17 @@ def _called(case: Case) -> Iterator[Name]:
 
 
 def _types(case: Case) -> Iterator[Name]:
-    """Give the types of columns, casts and what functions return."""
+    """Give the types of columns, casts and variables, and of what functions return."""
     kinds: list[tuple[Token, ...]] = []
     if isinstance(case.shape, CreateTable):
         kinds += [column.kind for column in columns_defined(case.shape)]
     for _, action in case.alterations:
         kinds += [column.kind for column in columns_added(action)]
     before = _BEFORE_TYPES | ({"TYPE"} if case.begins("ALTER") else set())
-    kinds += [case.tokens[place + 1 : place + 6] for place, token in enumerate(case.tokens) if token.word in before]
+    kinds += [case.tokens[place + 1 : place + 8] for place, token in enumerate(case.tokens) if token.word in before]
     for kind in kinds:
         cursor = Cursor(kind, case.dialect)
         name = cursor.name()
         if name is not None:
-            # ``t.c%TYPE`` is the type of a column.
-            yield _table_of(name) if cursor.word() == "%" else name
+            # ``t.c%TYPE`` is the type of a column, ``t%ROWTYPE`` that of a table's rows.
+            yield _table_of(name) if cursor.skip("%", "TYPE") else name

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from pdelta.sql.lint import delta, fleet, general, mysql, postgresql, sqlite
-from pdelta.sql.lint.case import Check, cases_of
+from pdelta.sql.lint.case import Check, cases_of, cases_within
 from pdelta.sql.lint.finding import Fleet, Hit, LintFinding, Rule, Severity
+from pdelta.sql.lint.fleet import IN_BLOCKS
 from pdelta.sql.order import SUFFIX
 from pdelta.sql.script import Part, Script
 from pdelta.sql.split import Statement
@@ -77,6 +78,10 @@ def _hits(
             for check in _CHECKS[dialect]:
                 for hit in check(case):
                     yield part, hit
+            for inner in cases_within(case):
+                for check in IN_BLOCKS:
+                    for hit in check(inner):
+                        yield part, hit
     yield from delta.check_delta(script, statements, dialect)
 
 

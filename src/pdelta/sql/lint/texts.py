@@ -1,7 +1,7 @@
 """The names that PostgreSQL finds in strings: ``nextval('t_1.s')``, ``'t_1.x'::regclass``.
 
-Called by ``named``. A string is ordinary text unless what stands directly around it makes a name of it; one that is
-calculated is not seen, nor is one in the body of a routine.
+Called by ``named``, and by ``block`` for what a string holds. A string is ordinary text unless what stands directly
+around it makes a name of it; one that is calculated is not seen, nor is one in the body of a routine.
 """
 
 import re
@@ -32,6 +32,14 @@ def in_strings(tokens: Sequence[Token]) -> Iterator[Name]:
         if token.kind is Kind.STRING and (kind := _looked_up(words, place)):
             name = _said(token.text, is_schema=kind == "REGNAMESPACE")
             yield from (Name(one.parts, token.line) for one in filter(None, [name]))
+
+
+def content(string: str) -> str | None:
+    """Give what a string holds, but for backslashes as it is written; None for bits."""
+    found = _CONTENT.fullmatch(string)
+    if found is None:
+        return None
+    return found[1].replace("''", "'") if found[1] is not None else found[3]
 
 
 def _word(token: Token) -> str:
@@ -83,10 +91,9 @@ def _type(words: Sequence[str], at: int) -> tuple[str, int]:
 
 def _said(string: str, *, is_schema: bool) -> Name | None:
     """Give the name that the content of a string is; None where it is none."""
-    found = _CONTENT.fullmatch(string)
-    if found is None:
+    text = content(string)
+    if text is None:
         return None
-    text = found[1].replace("''", "'") if found[1] is not None else found[3]
     if is_schema:
         schema = _name(text)
         return Name((schema.last, "*"), 0) if schema is not None else None
