@@ -68,6 +68,17 @@ def controls_transaction(statement: Statement, dialect: Dialect) -> str:
     return told
 
 
+def may_commit(statement: Statement) -> str:
+    """Give the word by which a statement of MySQL begins where what it commits can't be told; empty where that can.
+
+    So it is of a CALL and of MariaDB's blocks: neither can share the transaction of a delta, and of what they did
+    nothing could be told afterwards.
+    """
+    words = _words(statement)
+    first = "".join(words[behind_settings(words) :][:1])
+    return "" if first in _COMMITS_NEVER or _mysql(words) else first or statement.tokens[0].text
+
+
 def alone(statements: Sequence[Statement], dialect: Dialect) -> Mapping[int, str]:
     """Give the places, from 0, of those that can't share a transaction with the others, and why.
 
@@ -202,6 +213,12 @@ _COMMITS: Final = frozenset(
     | {"RENAME", "REPAIR", "RESET", "REVOKE", "START", "STOP", "UNINSTALL", "UNLOCK"}
 )
 """First words of statements that commit whatever is open: "Statements That Cause an Implicit Commit" of MySQL."""
+
+_COMMITS_NEVER: Final = frozenset(
+    {"DELETE", "DO", "INSERT", "REPLACE", "SELECT", "SET", "TABLE", "UPDATE", "VALUES", "WITH", "("}
+    | {"ANALYZE", "DESC", "DESCRIBE", "EXPLAIN", "SHOW"}
+)
+"""First words of others: neither they nor what they call can."""
 
 
 def _mysql(words: Words) -> str:

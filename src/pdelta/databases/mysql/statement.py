@@ -10,15 +10,10 @@ from typing import Final
 from pdelta.errors import ScriptError
 from pdelta.model.amount import counted
 from pdelta.sql import naming
-from pdelta.sql.alone import behind_settings, controls_transaction, needs_no_transaction
+from pdelta.sql.alone import controls_transaction, may_commit, needs_no_transaction
 from pdelta.sql.split import Statement, split
 from pdelta.sql.token import Dialect, Mode
 
-_KNOWN: Final = frozenset(
-    {"DELETE", "DO", "INSERT", "REPLACE", "SELECT", "SET", "TABLE", "UPDATE", "VALUES", "WITH", "("}
-    | {"ANALYZE", "DESC", "DESCRIBE", "EXPLAIN", "SHOW"}
-)
-"""Neither they nor what they call can commit."""
 _QUESTIONS: Final = frozenset({"(", "DESC", "DESCRIBE", "EXPLAIN", "SELECT", "SHOW", "TABLE", "VALUES", "WITH"})
 _ELSEWHERE: Final = {
     "USE": "each database is a tenant of its own",
@@ -37,9 +32,7 @@ def refused_inside(text: str, modes: frozenset[Mode]) -> str:
     (statement,) = _statements(text, modes)
     if why := needs_no_transaction(statement, Dialect.MYSQL):
         return f"{why} commits whatever is open, so it can't stand in a transaction"
-    words = _words(statement)
-    first = "".join(words[behind_settings(words) :][:1])
-    if first not in _KNOWN:
+    if first := may_commit(statement):
         return f"{first} may commit by itself, and what it did can't be told afterwards"
     return ""
 

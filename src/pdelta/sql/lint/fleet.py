@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from pdelta.sql.alone import alone, controls_transaction
+from pdelta.sql.alone import alone, behind_settings, controls_transaction, may_commit
 from pdelta.sql.lint.case import Case, Check
 from pdelta.sql.lint.finding import Hit, Rule, Severity
 from pdelta.sql.lint.named import OF_SERVER, changed, read
@@ -139,7 +139,7 @@ def _set(case: Case) -> str:
     if words[1:2] in (["LOCAL"], ["CONSTRAINTS"], ["TRANSACTION"]) and case.dialect is Dialect.POSTGRESQL:
         fans = case.fleet.fan == "schemas" and case.script.scope is Scope.TENANT
         return "SET LOCAL search_path" if "SEARCH_PATH" in words[2:3] and fans else ""
-    if case.dialect is Dialect.MYSQL and (words[1:2] == ["@"] and words[2:3] != ["@"]):
+    if case.dialect is Dialect.MYSQL and ((words[1:2] == ["@"] and words[2:3] != ["@"]) or behind_settings(words)):
         return ""
     if controls_transaction(Statement("", case.tokens), case.dialect) or {"GLOBAL", "PERSIST"} & set(words[1:4]):
         return ""
@@ -157,9 +157,11 @@ def _keeps_config(case: Case, offset: int) -> bool:
 
 
 def _control(case: Case) -> Iterator[Hit]:
-    word = controls_transaction(Statement("", case.tokens), case.dialect)
-    if word:
+    statement = Statement("", case.tokens)
+    if word := controls_transaction(statement, case.dialect):
         yield Hit("transaction-control", case.line, word)
+    elif case.dialect is Dialect.MYSQL and case.words[0] not in _SESSION_WORDS and (word := may_commit(statement)):
+        yield Hit("transaction-control", case.line, f"{word} may commit by itself: pdelta sql apply refuses it")
 
 
 def _global(case: Case) -> Iterator[Hit]:
