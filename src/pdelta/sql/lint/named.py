@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pdelta.sql.lint.case import Case
+from pdelta.sql.lint.lists import in_lists
 from pdelta.sql.lint.reading import (
     AlterTable,
     CreateIndex,
@@ -32,7 +33,18 @@ OF_SERVER: Final = frozenset(
 """Things that a server, or a database that tenants share, has once."""
 _KINDS: Final = frozenset(
     {"VIEW", "FUNCTION", "PROCEDURE", "TYPE", "SEQUENCE", "DOMAIN", "AGGREGATE", "TABLE", "COLUMN", "EVENT", "INDEX"}
-    | {"ROUTINE", "STATISTICS", "COLLATION", "CONVERSION", "CONFIGURATION", "DICTIONARY", "PARSER", "TEMPLATE"}
+    | {
+        "CLASS",
+        "FAMILY",
+        "ROUTINE",
+        "STATISTICS",
+        "COLLATION",
+        "CONVERSION",
+        "CONFIGURATION",
+        "DICTIONARY",
+        "PARSER",
+        "TEMPLATE",
+    }
 )
 _OF_TABLE: Final = frozenset({"TRIGGER", "POLICY", "RULE", "CONSTRAINT"})
 """What has no schema of its own: behind its name and ON (of a new rule: TO) stands its table."""
@@ -52,7 +64,7 @@ _BEFORE_NAMES: Final = {
 }
 _BESIDE: Final = frozenset({"INHERIT", "PARTITION", "RENAME", "TABLE"})
 """Behind these an action of ALTER names another table, or the new name of its own."""
-_BEFORE_TYPES: Final = frozenset({"::", "AS", "DECLARE", "OF", "RETURNS", "SETOF"})
+_BEFORE_TYPES: Final = frozenset({"::", "AS", "COLLATE", "DECLARE", "FAMILY", "OF", "RETURNS", "SETOF", "STORAGE"})
 _GRANTED: Final = frozenset({"TABLE", "SEQUENCE", "FUNCTION", "PROCEDURE", "ROUTINE", "TYPE", "DOMAIN"})
 
 
@@ -62,6 +74,8 @@ def changed(case: Case) -> Iterator[Name]:
         yield write.table
     if case.begins("ALTER") or case.begins("CREATE", "SEQUENCE"):
         yield from _altered(case)
+    if "OPERATOR" in case.words[1:3]:
+        yield from _operator(case)
     match case.shape:
         case Write(table=table, verb="UPDATE" | "DELETE" as verb):
             yield table
@@ -87,6 +101,7 @@ def read(case: Case) -> Iterator[Name]:
         yield from _models(case.shape, case.dialect)
     if case.dialect is Dialect.POSTGRESQL:
         yield from _types(case)
+        yield from in_lists(case.tokens)
         yield from in_strings(case.tokens)
     if case.dialect is not Dialect.SQLITE:
         yield from _called(case)
@@ -180,6 +195,16 @@ def _thing(case: Case) -> Iterator[Name]:
             return
 
 
+def _operator(case: Case) -> Iterator[Name]:
+    """Give the operator that is made, altered, dropped or commented on, whose name is no word."""
+    cursor = Cursor(case.tokens, case.dialect)
+    cursor.at = case.words.index("OPERATOR") + 1
+    cursor.skip("IF", "EXISTS")
+    at, schema = cursor.at, cursor.name()
+    if schema is not None and cursor.at == at + 2 and cursor.rest():
+        yield Name((schema.last, cursor.rest()[0].text), schema.line)
+
+
 def _table_of(column: Name) -> Name:
     """Give the table of a column that is named behind it, or behind its schema and it."""
     return Name(column.parts[:-1] or column.parts, column.line)
@@ -263,13 +288,14 @@ def _called(case: Case) -> Iterator[Name]:
 
 
 def _types(case: Case) -> Iterator[Name]:
-    """Give the types of columns, casts and variables, and of what functions return."""
+    """Give the types and collations of columns, casts and variables, and of what functions return."""
     kinds: list[tuple[Token, ...]] = []
     if isinstance(case.shape, CreateTable):
         kinds += [column.kind for column in columns_defined(case.shape)]
     for _, action in case.alterations:
         kinds += [column.kind for column in columns_added(action)]
-    before = _BEFORE_TYPES | ({"TYPE"} if case.begins("ALTER") else set())
+    before = _BEFORE_TYPES | ({"TYPE"} if case.begins("ALTER") or case.begins("CREATE", "OPERATOR") else set())
+    before |= {"WITH"} if case.begins("ALTER", "TEXT") else set()
     kinds += [case.tokens[place + 1 : place + 8] for place, token in enumerate(case.tokens) if token.word in before]
     for kind in kinds:
         cursor = Cursor(kind, case.dialect)

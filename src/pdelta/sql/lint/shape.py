@@ -207,6 +207,11 @@ def _drop(cursor: Cursor) -> Shape | None:
     cursor.skip_any(_DROP_QUALIFIERS)
     kind = cursor.word()
     cursor.at += 1
+    if kind == "OPERATOR":
+        cursor.skip_any(frozenset({"CLASS", "FAMILY"}))
+    elif cursor.skip("SEARCH"):
+        # Of text search: behind that stands of what.
+        cursor.at += 1
     concurrently = cursor.skip("CONCURRENTLY")
     cursor.skip("IF", "EXISTS")
     names = cursor.names()
