@@ -4,6 +4,7 @@
 statement each. ``operations.sql`` puts them into moves, and the adapters of ``databases`` execute them.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -15,6 +16,9 @@ LOSS_GUARD: Final = "/* pdelta guard loss */"
 """A guard that counts what a reverse would lose; left out under ``--accept-data-loss``."""
 
 
+AGAIN: Final = "/* pdelta again */"
+"""Stands before and behind what in the value of an expression is one itself: it names columns that a tenant tells."""
+
 AT_LENGTH: Final = "/*+ SET_VAR(group_concat_max_len = 1048576) */ "
 """Behind the SELECT of an expression: MySQL then gives its text as long as it is, not cut after 1,024 bytes.
 
@@ -23,6 +27,16 @@ For MariaDB, which has no such limit, it is a comment.
 
 LOSS_HINT: Final = "where that may be lost: pdelta sql rollback --accept-data-loss"
 """What to do where such a guard refuses."""
+
+
+def told(text: str, ask: Callable[[str], str]) -> str:
+    """Give the text that an expression stands for, from its value.
+
+    Args:
+        text: The value.
+        ask: Gives the value of an expression.
+    """
+    return "".join(ask(part) if place % 2 else part for place, part in enumerate(text.split(AGAIN)))
 
 
 def hint_of(guard: str) -> str:

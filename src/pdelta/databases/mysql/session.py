@@ -32,7 +32,8 @@ from pdelta.model.amount import counted
 from pdelta.model.failpoint import FailPoint
 from pdelta.sql.catalogue import Catalogue
 from pdelta.sql.ledger import Applied, Head, State, Way, way_out
-from pdelta.sql.piece import AT_LENGTH, GUARD, LOSS_GUARD, Piece, hint_of
+from pdelta.sql.own_rows import put_before
+from pdelta.sql.piece import AT_LENGTH, GUARD, LOSS_GUARD, Piece, hint_of, told
 from pdelta.sql.sha import sha256_of
 from pdelta.sql.token import Mode
 
@@ -392,7 +393,7 @@ class _Mover:
             _expect(connection, tenant, id, move.row)
         reverse = move.row.reverse
         for piece in move.pieces:
-            reverse = self._do(piece) + reverse
+            reverse = put_before(self._do(piece), reverse)
         if not connection.in_transaction:
             raise failure.refused(
                 tenant,
@@ -425,7 +426,7 @@ class _Mover:
         value = _value(self._rows(f"SELECT {AT_LENGTH}({expression}\n)"))
         if value is None:
             raise failure.refused(self._tenant, "what takes a statement back can't be told: its text is NULL")
-        return value.decode() if isinstance(value, bytes) else str(value)
+        return told(value.decode() if isinstance(value, bytes) else str(value), self._text)
 
     def _run(self, text: str) -> None:
         rows = self._rows(text)

@@ -21,12 +21,13 @@ from pdelta.sql.alone import needs_no_transaction
 from pdelta.sql.derive.kept import may_repeat
 from pdelta.sql.ledger import Applied, State, Way, head_of_rows
 from pdelta.sql.mark import decode_mark
-from pdelta.sql.naming import concerned, names_in
-from pdelta.sql.piece import AT_LENGTH, GUARD, LOSS_GUARD, Piece, hint_of
+from pdelta.sql.naming import concerned, names_in, plain
+from pdelta.sql.own_rows import put_before
+from pdelta.sql.piece import AT_LENGTH, GUARD, LOSS_GUARD, Piece, hint_of, told
 from pdelta.sql.split import Statement, split
 from pdelta.sql.token import Dialect
 
-_DEFINES: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DROP", "LOCK", "RENAME"})
+_LEAVE_ROWS: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DROP", "LOCK", "RENAME", "SET"})
 """First words of statements after which a table that they are not about has the rows that it had."""
 _BY_HAND: Final = (
     "do by hand what is left of its reverse, as its row of pdelta_applied has it, and delete that row and the one of"
@@ -197,14 +198,19 @@ class Stepwise:
     def _ask_ahead(self, pieces: Sequence[Piece]) -> None:
         """Ask what would be lost before the first step, as no later one could be refused without a tenant in between.
 
-        What is asked behind a statement that changes rows is left to its step: that may remove what it would count.
+        What is asked behind a statement that changes rows is left to its step: that may remove what it would count. Of
+        one that empties a table it is known which.
         """
+        emptied: set[str] = set()
         for number, piece in enumerate(pieces):
             for text in piece.before:
                 # What else is asked may be about what an earlier step changes.
-                if not number or text.startswith(LOSS_GUARD):
+                if not number or (text.startswith(LOSS_GUARD) and emptied.isdisjoint(names_in(self._split(text)))):
                     self._ask_once(text)
-            if not self._defines(piece):
+            (statement, *_) = self._split(piece.statement)
+            if statement.tokens[0].word == "TRUNCATE" and len(statement.tokens) == 3:
+                emptied.add(plain(statement.tokens[2].text))
+            elif statement.tokens[0].word not in _LEAVE_ROWS:
                 return
 
     def _ask_once(self, text: str) -> None:
@@ -215,15 +221,11 @@ class Stepwise:
                 raise
             # It names what an earlier step brings back; it is asked again then.
 
-    def _defines(self, piece: Piece) -> bool:
-        (statement, *_) = self._split(piece.statement)
-        return statement.tokens[0].word in _DEFINES
-
     def _turn(self, row: Applied, planned: PlannedMove) -> Applied:
         """Begin to take back a delta that stopped half-way: what its done steps need, and no more."""
         captured = _decode(row)
         done = row.step + int(self._happened(row, captured))
-        text = captured.undo + row.reverse if done > row.step and not captured.explicit else row.reverse
+        text = put_before(captured.undo, row.reverse) if done > row.step and not captured.explicit else row.reverse
         if captured.explicit:
             text = self._share(row, planned, done)
         steps = len(self._workshop.reverse_pieces(text, accept_loss=planned.accept_loss))
@@ -354,7 +356,7 @@ class Stepwise:
         return msgspec.structs.replace(
             row,
             step=row.step + 1,
-            reverse=late + captured.undo + row.reverse,
+            reverse=put_before(late + captured.undo, row.reverse),
             captured=_encode(captured.between),
         )
 
@@ -434,7 +436,7 @@ class Stepwise:
             return ""
         text = f"SELECT {AT_LENGTH if self._workshop.dialect is Dialect.MYSQL else ''}{expression}"
         rows = self._session.query(self._tenant, text, statement_timeout_ms=self._statement_ms)
-        return str(rows[0][0] or "")
+        return told(str(rows[0][0] or ""), self._evaluated)
 
     def _record(self, row: Applied) -> Applied:
         """Write a row into the ledger, unless it has it."""

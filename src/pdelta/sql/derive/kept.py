@@ -48,6 +48,7 @@ class Names:
     def __init__(self, delta: str, version: str) -> None:
         self._key = f"{key_of(delta)}_{version}"
         self._count = 0
+        self._own = 0
 
     def parked(self, name: str) -> str:
         """Give the name that something of this name gets while it is parked."""
@@ -56,6 +57,11 @@ class Names:
     def kept(self) -> str:
         """Give what the names of one statement's tables of kept rows begin with."""
         return self._prefix(KEPT)
+
+    def own(self) -> str:
+        """Give by what a table that the delta makes is known in its reverse, whatever it is called by then."""
+        self._own += 1
+        return f"{self._key}_{self._own}"
 
     def _prefix(self, beginning: str) -> str:
         self._count += 1

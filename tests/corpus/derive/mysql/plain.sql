@@ -531,13 +531,50 @@ CREATE PROCEDURE tidy(IN a int) BEGIN SELECT 1; END;
 
 -- case: rows-fresh
 -- form: CREATE TABLE and INSERT
--- expect: lost 2 rows of plans would be lost
 -- forward
 CREATE TABLE plans (code varchar(10) PRIMARY KEY, price int);
 INSERT INTO plans VALUES ('free', 0), ('pro', 10);
 UPDATE plans SET price = 12 WHERE code = 'pro';
+
+-- case: rows-fresh-since-changed
+-- form: CREATE TABLE and INSERT
+-- expect: lost 2 rows of plans would be lost, not all of them as the delta left them
+-- forward
+CREATE TABLE plans (code varchar(10) PRIMARY KEY, price int);
+INSERT INTO plans VALUES ('free', 0), ('pro', 10);
 -- since
-SELECT 1;
+UPDATE plans SET price = 12 WHERE code = 'pro';
+
+-- case: rows-fresh-since-added
+-- form: CREATE TABLE and INSERT
+-- expect: lost 3 rows of plans would be lost, not all of them as the delta left them
+-- forward
+CREATE TABLE plans AS SELECT 'free' AS code, 0 AS price;
+INSERT INTO plans VALUES ('pro', 10);
+ALTER TABLE plans ADD COLUMN note text;
+-- since
+INSERT INTO plans VALUES ('max', 20, NULL);
+
+-- case: rows-fresh-of-every-type
+-- form: CREATE TABLE and INSERT
+-- forward
+CREATE TABLE plans (a tinyint unsigned, b decimal(30, 10), c double, d float, e bit(9), f datetime(6), g timestamp(3) NULL,
+    h time(2), i year, j varchar(20) CHARACTER SET latin1, k text CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, l varbinary(9),
+    m blob, n enum('x', 'y'), o set('x', 'y'), p json, q point, `it's "r" ``\` int, s int AS (a + 1) STORED);
+INSERT INTO plans (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, `it's "r" ``\`) VALUES (255, 1.5, 1e300, 0.1, b'101',
+    '2024-01-02 03:04:05.6', '2024-01-02 03:04:05.6', '-10:00:00', 2024, 'ä', 'ß', x'00ff', x'275c', 'y', 'x,y', '{"a": 1}',
+    point(1, 2), 7);
+INSERT INTO plans () VALUES ();
+
+-- case: rows-fresh-pointed-to
+-- form: CREATE TABLE and INSERT
+-- states: rows
+-- forward
+CREATE TABLE plans (id int PRIMARY KEY);
+CREATE TABLE prices (plan int, user_id bigint unsigned, FOREIGN KEY (plan) REFERENCES plans (id) ON DELETE CASCADE,
+    CONSTRAINT payer FOREIGN KEY (user_id) REFERENCES users (id));
+INSERT INTO plans VALUES (1), (2);
+INSERT INTO prices SELECT 1, id FROM users;
 
 -- case: rows-backfill
 -- form: ADD COLUMN and UPDATE

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
-from pdelta.sql.derive.mysql import columns, definition
+from pdelta.sql.derive.mysql import columns, definition, own_rows
 from pdelta.sql.derive.mysql.draft import Change, Delta, Turn
 from pdelta.sql.derive.mysql.schema import SPECIAL_INDEXES, add_index, first_column, own_index_goes, refuse_key
 from pdelta.sql.derive.mysql.text import (
@@ -47,6 +47,7 @@ def alter(delta: Delta, statement: Statement) -> Change:
     table = reader.table()
     if reader.take_one("WAIT", "NOWAIT"):
         reader.at += reader.tokens[reader.at].kind is Kind.NUMBER
+    key = delta.tables.get(table)
     changes = [_clause(delta, table, reader)]
     while reader.take(","):
         changes.append(_clause(delta, table, reader))
@@ -56,13 +57,17 @@ def alter(delta: Delta, statement: Statement) -> Change:
     columns.renamed(delta, table, [change.renames for change in changes if change.renames])
     last_first = changes[::-1]
     last_first.sort(key=lambda change: change.turn)
-    return Change(
+    whole = Change(
         before=tuple(dict.fromkeys((*(text for change in changes for text in change.before), *_asked(table, changes)))),
         undo=_undo(table, last_first),
         late=joined(change.late for change in last_first),
         first=tuple(piece for change in changes for piece in change.first),
         rows=any(change.rows for change in changes),
     )
+    if key is None:
+        return whole
+    (new,) = (name for name, known in delta.tables.items() if known == key)
+    return own_rows.altered(table, new, key, whole)
 
 
 def _undo(table: Name, last_first: Sequence[Change]) -> str:

@@ -94,7 +94,7 @@ class Delta(Draft):
 
     def __init__(self, terms: Terms) -> None:
         super().__init__(terms)
-        self.tables: set[Name] = set()
+        self.tables: dict[Name, str] = {}
         self.columns: dict[tuple[Name, str], Fresh] = {}
 
     def add(self, change: Change, statement: str, *, alone: bool) -> None:
@@ -121,14 +121,13 @@ class Delta(Draft):
     def renamed(self, table: Name, new: Name) -> None:
         """Know a table by its new name."""
         if table in self.tables:
-            self.tables.remove(table)
-            self.tables.add(new)
+            self.tables[new] = self.tables.pop(table)
         for known in [known for known in self.columns if known[0] == table]:
             self.columns[new, known[1]] = self.columns.pop(known)
 
     def dropped(self, table: Name) -> None:
         """Forget a table."""
-        self.tables.discard(table)
+        self.tables.pop(table, None)
         for known in [known for known in self.columns if known[0] == table]:
             del self.columns[known]
 

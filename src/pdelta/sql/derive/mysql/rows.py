@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
+from pdelta.sql.derive.mysql import own_rows
 from pdelta.sql.derive.mysql.draft import Change, Delta
 from pdelta.sql.derive.mysql.text import (
     COLUMN,
@@ -50,7 +51,7 @@ _SEEN: Final[Mapping[str, frozenset[str]]] = {
 def change_rows(delta: Delta, statement: Statement) -> Change:
     """Take away the rows that came, and bring back those that were there; refused where they have changed since.
 
-    Nothing is kept of tables and columns that the delta itself has made: the reverse drops them.
+    Nothing is kept of tables and columns that the delta itself has made: the reverse empties and drops them.
 
     Raises:
         RefusedError: It may change several tables, or can't be read.
@@ -64,7 +65,7 @@ def change_rows(delta: Delta, statement: Statement) -> Change:
     if reader.word in {",", "USING", "JOIN", "INNER", "LEFT", "RIGHT", "CROSS", "STRAIGHT_JOIN"}:
         raise RefusedError("a statement that may change several tables is not derived")
     if table in delta.tables:
-        return Change(before=(guard(_triggers(table)),))
+        return own_rows.changed(table, delta.tables[table])
     columns = _set_columns(reader) if verb == "UPDATE" else []
     if not columns or any((table, column.folded) not in delta.columns for column in columns):
         return _Keeping(delta, statement, table, columns).change()
@@ -76,11 +77,7 @@ def change_rows(delta: Delta, statement: Statement) -> Change:
         " AND extra LIKE '%on update%') THEN"
         f" {literal(f'{table.name} has a column that changes with every update')} END"
     )
-    return Change(before=(guard(_triggers(table)), guard(selves)))
-
-
-def _triggers(table: Name) -> str:
-    return f"CASE WHEN {has_triggers(table)} THEN {literal(f'{table.name} has triggers')} END"
+    return Change(before=(guard(own_rows.no_triggers(table)), guard(selves)))
 
 
 def _set_columns(reader: MysqlReader) -> list[Name]:
@@ -247,7 +244,7 @@ class _Keeping:
         key = same_key(table, "t", "x")
         other = same_key(table, "o", "x")
         columns = listed(self._table, COLUMN)
-        yield said(f"{GUARD} SELECT {_triggers(table)};")
+        yield said(f"{GUARD} SELECT {own_rows.no_triggers(table)};")
         if self._verb != "DELETE":
             # By its collation a value may be equal to another.
             plain = [f"concat('{one}.', {COLUMN})" for one in "tx"]

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pdelta.sql.derive.mysql import definition
+from pdelta.sql.derive.mysql import definition, own_rows
 from pdelta.sql.derive.mysql.draft import Change, Delta, Turn, table_loss_guard
 from pdelta.sql.derive.mysql.text import (
     MARIADB,
@@ -47,7 +47,8 @@ def create(delta: Delta, statement: Statement) -> Change:
     if not kind or replaces:
         raise RefusedError(f"this form of CREATE is not derived ({kind or reader.next_text})")
     if kind == "TABLE":
-        return _table(delta, reader.table(), missing_ok=missing_ok)
+        is_filled = any(token.word == "SELECT" for token in reader.tokens)
+        return _table(delta, reader.table(), missing_ok=missing_ok, is_filled=is_filled)
     if kind == "INDEX":
         return _index(reader, missing_ok=missing_ok)
     if missing_ok:
@@ -66,12 +67,12 @@ def _skip_view_options(reader: MysqlReader) -> None:
         reader.at = start
 
 
-def _table(delta: Delta, name: Name, *, missing_ok: bool) -> Change:
+def _table(delta: Delta, name: Name, *, missing_ok: bool, is_filled: bool) -> Change:
     text = said(f"{table_loss_guard(name)}DROP TABLE {name};")
     if missing_ok:
         return Change(undo=when(f"NOT {table_exists(name)}", text))
-    delta.tables.add(name)
-    return Change(undo=text)
+    key = delta.tables[name] = delta.names.own()
+    return own_rows.made(name, key, text) if is_filled else Change(undo=text)
 
 
 def _view(name: Name, *, replaces: bool, missing_ok: bool) -> Change:
