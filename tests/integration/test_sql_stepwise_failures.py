@@ -1,6 +1,7 @@
 """Deltas that no transaction holds and that fail half-way: where the tenant is said to stand, why, and what goes on."""
 
 import itertools
+import json
 import re
 import signal
 import subprocess
@@ -523,3 +524,20 @@ def test_apply_when_a_step_fails_then_its_delta_and_its_place_there_are_told(des
     concurrently = "CONCURRENTLY " if desk.fleet.engine == "postgresql" else ""
     desk.write(f"CREATE TABLE w (x int);\nALTER TABLE w ADD COLUMN y int;\nCREATE INDEX {concurrently}i ON nope (a);")
     assert f"1 tenant failed at {NAME}, statement 3" in desk("apply", status=8)
+
+
+@pytest.mark.parametrize("reverse", ["", "DROP INDEX x; DELETE FROM t WHERE id = 7; DROP TABLE w;"])
+@pytest.mark.parametrize("failing", ["INSERT INTO w VALUES (1), (1)", "CREATE INDEX i ON nope (a)"])
+def test_apply_when_a_step_fails_then_its_statement_is_told_by_its_number_in_the_file(
+    desk: Desk, failing: str, reverse: str
+) -> None:
+    if desk.fleet.engine == "postgresql" and not reverse:
+        pytest.skip("nothing can be kept there beside a statement that stands alone")
+    if desk.fleet.engine == "postgresql":
+        failing = failing.replace("INDEX i", "INDEX CONCURRENTLY i")
+    # What a derived reverse keeps is no statement of the file.
+    desk.write(f"CREATE TABLE w (x int PRIMARY KEY);\nINSERT INTO t VALUES (7, 7);\n{failing};", reverse)
+    (result,) = json.loads(desk.cli("sql", "apply", "--json", cwd=desk.fleet.folder, status=8).out)["results"]
+    assert "statement 3" in result["error"]["message"]
+    assert "statement 1" not in result["error"]["message"]
+    assert f"{NAME}, statement 3" in desk("apply", status=8)

@@ -57,6 +57,7 @@ class Piece(msgspec.Struct, frozen=True):
         after: Statements that come last.
         alone: Whether the statement can't stand in a transaction.
         calculated: Whether ``statement`` is an expression whose value in the tenant is executed; it is ``alone`` then.
+        number: Of which statement of the delta, or of its reverse, it is a part, from 1; 0 where its place tells.
     """
 
     statement: str
@@ -66,3 +67,4 @@ class Piece(msgspec.Struct, frozen=True):
     after: tuple[str, ...] = ()
     alone: bool = False
     calculated: bool = False
+    number: int = 0

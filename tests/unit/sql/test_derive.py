@@ -24,7 +24,15 @@ def derived(text: str, dialect: Dialect = Dialect.POSTGRESQL, *, irreversible: s
 
 def test_derive_when_the_delta_is_irreversible_then_it_is_executed_as_it_is_written() -> None:
     result = derived("DROP TABLE t; VACUUM t", irreversible="it is meant")
-    assert result == Derived((Piece("DROP TABLE t"), Piece("VACUUM t", alone=True)))
+    assert result == Derived((Piece("DROP TABLE t", number=1), Piece("VACUUM t", alone=True, number=2)))
+
+
+def test_derive_when_a_statement_becomes_several_pieces_then_all_of_them_have_its_number() -> None:
+    result = derived("CREATE TABLE t (id int); DELETE FROM u; INSERT INTO t VALUES (1)", Dialect.MYSQL)
+    numbers = [piece.number for piece in result.pieces]
+    assert numbers == sorted(numbers)
+    assert numbers.count(1) == numbers.count(3) == 1
+    assert numbers.count(2) > 1
 
 
 def test_derive_when_several_statements_are_refused_then_each_is_named_with_its_line_and_hint() -> None:

@@ -187,7 +187,7 @@ class Deltas:
                 part: [one.fill(values, self._dialect, tenant=tenant, modes=self._modes) for one in held]
                 for part, held in delta.templates.items()
             }
-        pieces = tuple(Piece(text) for text in texts[Part.FORWARD])
+        pieces = tuple(Piece(text, number=number) for number, text in enumerate(texts[Part.FORWARD], start=1))
         rows = False
         if delta.derives:
             from pdelta.sql.derive import derive

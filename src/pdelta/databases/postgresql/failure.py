@@ -127,7 +127,7 @@ def refused(error: StatementError, script: Script) -> PdeltaError:
 def statement(error: StatementError, line: Line, position: int, *, state: str = _UNCHANGED) -> DatabaseError:
     """Give why the server did not take this statement, and in which state that leaves the tenant."""
     cause = cause_of(error.sqlstate)
-    if cause is Cause.MISSING and line.role is Role.PIECE:
+    if cause is Cause.MISSING and line.role in {Role.PIECE, Role.STEP}:
         # The tenant is there, since its ledger was; what is missing is something else.
         cause = Cause.REFUSED
     place = _place(line, position)
@@ -139,7 +139,7 @@ def statement(error: StatementError, line: Line, position: int, *, state: str = 
         sqlstate=error.sqlstate,
         reason=_without_names(error.message, line.tenant),
         hint=error.hint or _HINTS.get(error.sqlstate, ""),
-        place=", ".join(filter(None, (line.delta, _statement(line, position)))),
+        place=f"{line.delta}, {where}" if line.delta and (where := _statement(line, position)) else line.delta,
     )
 
 
@@ -153,20 +153,21 @@ def stale(tenant: str) -> StaleError:
 
 def _place(line: Line, position: int) -> str:
     where = _statement(line, position)
-    if not where:
+    if not where and line.role is not Role.STEP:
         return ""
     number = line.text.count("\n", 0, position - 1) if position else 0
     shown = line.text.split("\n")[number].strip()
     short = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
-    return f" ({where}: {short})"
+    return f" ({': '.join(filter(None, (where, short)))})"
 
 
 def _statement(line: Line, position: int) -> str:
     """Say which statement of a delta this is, and which line of one that has several."""
-    if line.role is not Role.PIECE or not line.number:
+    number = f"statement {line.number}" if line.number else ""
+    if line.role is not Role.STEP and not (number and line.role is Role.PIECE):
         return ""
-    at = f", line {line.text.count(chr(10), 0, position - 1) + 1}" if position and "\n" in line.text else ""
-    return f"statement {line.number}{at}"
+    at = f"line {line.text.count(chr(10), 0, position - 1) + 1}" if position and "\n" in line.text else ""
+    return ", ".join(filter(None, (number, at)))
 
 
 def _named(tenants: Iterable[str]) -> str:

@@ -24,6 +24,8 @@ class Role(StrEnum):
     """Fails where the ledger is not as it must be, which its message or its code tells."""
     GUARD = "guard"
     PIECE = "piece"
+    STEP = "step"
+    """A piece without a transaction around it, of which only the caller knows what delta it is of."""
     TOLD = "told"
     """Tells what the head is made of, for the client to compare."""
     VALUE = "value"

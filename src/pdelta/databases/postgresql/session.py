@@ -249,7 +249,7 @@ class PostgresqlSession:
             connection.run(";".join((step, *settings, "SET standard_conforming_strings = on")))
             connection.run(text)
         except StatementError as error:
-            line = Line(text, Role.PIECE, tenant, number=1)
+            line = Line(text, Role.STEP, tenant)
             raise failure.statement(error, line, error.position, state=_NO_TRANSACTION) from error
         except BrokenError as error:
             raise failure.lost(error, [tenant], state=_NO_TRANSACTION) from error

@@ -234,7 +234,8 @@ class _Writing:
             self._line(ledger.insert(self._place, (move.row,)), Role.HEAD)
 
     def _pieces(self, move: Move) -> None:
-        for self._number, piece in enumerate(move.pieces, 1):
+        for place, piece in enumerate(move.pieces, start=1):
+            self._number = piece.number or place
             for text in piece.before:
                 self._text(text)
             self._undo(piece.undo, move)

@@ -369,11 +369,11 @@ class _Mover:
             ledger.remove(connection, id)
         if move.way is Way.APPLY:
             ledger.add(connection, move.row)
-        for number, piece in enumerate(move.pieces, start=1):
+        for place, piece in enumerate(move.pieces, start=1):
             try:
                 self._do(piece)
             except DatabaseError as error:
-                error.place = f"{id}, statement {number}"
+                error.place = f"{id}, statement {piece.number or place}"
                 raise
 
     def _do(self, piece: Piece) -> None:

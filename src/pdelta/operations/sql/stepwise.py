@@ -29,6 +29,8 @@ from pdelta.sql.token import Dialect
 
 _LEAVE_ROWS: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DROP", "LOCK", "RENAME", "SET"})
 """First words of statements after which a table that they are not about has the rows that it had."""
+_OF_A_STATEMENT: Final = frozenset({Cause.BUSY, Cause.DENIED, Cause.FULL, Cause.REFUSED})
+"""What can be wrong about one, and not about the way there."""
 _BY_HAND: Final = (
     "do by hand what is left of its reverse, as its row of pdelta_applied has it, and delete that row and the one of"
     " pdelta_head"
@@ -287,9 +289,11 @@ class Stepwise:
                 else:
                     row = self._shared(row, piece)
             except DatabaseError as error:
-                if error.place or error.cause is Cause.REFUSED:
+                if not error.place and error.cause in _OF_A_STATEMENT:
                     # Whoever executed it knows neither what was before it nor of which delta it is.
-                    error.place = f"{row.id}, statement {row.step + 1}"
+                    error.place = f"{row.id}, statement {piece.number or row.step + 1}"
+                    said = error.message.removeprefix(f"{self._tenant}: ")
+                    error.message = f"{self._tenant}: {error.place}: {said}"
                 raise
         return row
 

@@ -148,7 +148,7 @@ class Workshop:
             elif GUARD in gap:
                 guards.append(f"{GUARD} {statement.text}")
             else:
-                pieces.append(Piece(statement.text, before=tuple(guards)))
+                pieces.append(Piece(statement.text, before=tuple(guards), number=len(pieces) + 1))
                 guards = []
         if guards:
             # What is asked after the last statement.

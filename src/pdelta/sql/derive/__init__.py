@@ -42,7 +42,9 @@ def derive(
     held = tuple(statements)
     by_itself = alone(held, dialect)
     if irreversible:
-        return Derived(tuple(Piece(one.text, alone=place in by_itself) for place, one in enumerate(held)))
+        return Derived(
+            tuple(Piece(one.text, alone=place in by_itself, number=place + 1) for place, one in enumerate(held))
+        )
     terms = Terms(delta, digest(held, dialect)[:4], park=park, once=once, rows_at_most=rows_at_most)
     try:
         begun, add = _begin(dialect, terms)
@@ -51,19 +53,22 @@ def derive(
             raise
         return Derived((), tuple(Refusal(one.line, one.text, _NO_PARSER, _INSTALL) for one in held))
     refusals = []
+    numbers: list[int] = []
     for place, statement in enumerate(held):
         try:
             _refuse_placeholder(statement)
             add(begun, statement, alone=place in by_itself)
         except RefusedError as error:
             refusals.append(Refusal(statement.line, statement.text, error.reason, error.hint))
+        numbers += [place + 1] * (begun.place - len(numbers))
     if not refusals:
         begun.finish()
-    return Derived(tuple(map(_plain, begun.pieces)), tuple(refusals), tuple(begun.notes), begun.rows)
+    pieces = tuple(map(_plain, begun.pieces, numbers))
+    return Derived(pieces, tuple(refusals), tuple(begun.notes), begun.rows)
 
 
-def _plain(piece: Piece) -> Piece:
-    """Give a piece whose texts are nothing but text, as whoever stores it needs them."""
+def _plain(piece: Piece, number: int) -> Piece:
+    """Give a piece of that statement, whose texts are nothing but text, as whoever stores it needs them."""
     return Piece(
         str(piece.statement),
         tuple(map(str, piece.before)),
@@ -72,6 +77,7 @@ def _plain(piece: Piece) -> Piece:
         tuple(map(str, piece.after)),
         piece.alone,
         piece.calculated,
+        number,
     )
 
 
