@@ -80,6 +80,11 @@ def test_apply_when_a_reverse_can_be_tried_behind_the_servers_alone_then_it_is_p
     assert (told["findings"], proofs(desk, AFTER), proofs(desk, NAME)) == ([], {proved}, {proved})
     desk.done("rollback", "--to", "0")
     assert desk.fleet.columns(desk.fleet.shared, "catalogue") == []
+    file = str(desk.fleet.folder / "saved.plan")
+    desk.done("plan", "--output", file, status=4)
+    assert desk.done("apply", "--plan", file)["findings"] == []
+    assert proofs(desk, AFTER) == {proved}
+    desk.done("rollback", "--to", "0")
 
     desk.project.write(AFTER, SEEN.format(ONCE, desk.fleet.shared) + "-- Reversible delta\n-- SELECT 1;\n")
     told = desk.done("apply")
