@@ -374,9 +374,16 @@ ALTER TABLE users RESET (fillfactor);
 -- case: options-toast
 -- form: SET (storage parameters)
 -- states: empty
--- expect: refused storage parameters of a TOAST table
 -- forward
-ALTER TABLE users SET (toast.autovacuum_enabled = false);
+ALTER TABLE users SET (toast.autovacuum_enabled = false, fillfactor = 80);
+
+-- case: options-toast-changed
+-- form: SET (storage parameters)
+-- states: empty
+-- setup
+ALTER TABLE users SET (toast.autovacuum_freeze_max_age = 1000000, autovacuum_enabled = true, toast.autovacuum_enabled = false);
+-- forward
+ALTER TABLE users SET (toast.autovacuum_enabled = true), RESET (autovacuum_enabled);
 
 -- case: owner
 -- form: OWNER TO

@@ -397,3 +397,20 @@ GRANT reader TO writer;
 -- expect: refused rights on what is created later
 -- forward
 ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO reader;
+
+-- case: statistics-target
+-- form: ALTER STATISTICS SET STATISTICS
+-- states: empty
+-- setup
+CREATE STATISTICS users_stats ON age, email FROM users;
+-- forward
+ALTER STATISTICS users_stats SET STATISTICS 200;
+
+-- case: statistics-target-changed
+-- form: ALTER STATISTICS SET STATISTICS
+-- states: empty
+-- setup
+CREATE STATISTICS users_stats ON age, email FROM users;
+ALTER STATISTICS users_stats SET STATISTICS 7;
+-- forward
+ALTER STATISTICS IF EXISTS users_stats SET STATISTICS -1;

@@ -77,7 +77,7 @@ def together(changes: Iterable[Change]) -> Change:
 
 
 class Delta(Draft):
-    """A delta for PostgreSQL: it remembers which tables and columns are fresh.
+    """A delta for PostgreSQL: it remembers which tables, columns and sequences are fresh.
 
     Args:
         terms: How it is derived.
@@ -87,6 +87,9 @@ class Delta(Draft):
         super().__init__(terms)
         self.tables: dict[Name, Fresh] = {}
         self.columns: dict[tuple[Name, str], Fresh] = {}
+        self.sequences: set[Name] = set()
+        self.counting: set[tuple[Name, str]] = set()
+        """Columns that were there, and have become identities."""
 
     def add(self, change: Change, statement: str, *, alone: bool = False) -> None:
         """Append the piece of one statement."""

@@ -69,13 +69,16 @@ def create_index(_delta: Delta, node: Node) -> Change:
     return Change(late=one(said(f"DROP INDEX{how} ", Sql("i.indexrelid::regclass::text"), ";"), newest))
 
 
-def create_sequence(_delta: Delta, node: Node) -> Change:
+def create_sequence(delta: Delta, node: Node) -> Change:
     """Drop it."""
     name = name_of(node.sequence)
     if node.sequence.relpersistence == "t":
         raise RefusedError("a temporary sequence belongs to the connection, and the next tenant would find it")
     dropped = said(f"DROP SEQUENCE {name};")
-    return Change(undo=when(_is_free(name), dropped) if node.if_not_exists else dropped)
+    if node.if_not_exists:
+        return Change(undo=when(_is_free(name), dropped))
+    delta.sequences.add(name)
+    return Change(undo=dropped)
 
 
 def create_type(_delta: Delta, node: Node) -> Change:

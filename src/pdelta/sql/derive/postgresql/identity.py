@@ -6,14 +6,17 @@ from typing import Final
 from pdelta.sql.derive.postgresql import catalogue
 from pdelta.sql.derive.postgresql.change import Change, Delta
 from pdelta.sql.derive.postgresql.table import Table
-from pdelta.sql.derive.postgresql.text import Node, Sql, identifier, one, said
+from pdelta.sql.derive.postgresql.text import Node, Sql, identifier, name_of, one, said
 from pdelta.sql.derive.result import RefusedError
 
 _HOW: Final = Sql("CASE a.attidentity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END")
 
 
-def add_identity(_delta: Delta, table: Table, command: Node) -> Change:
+def add_identity(delta: Delta, table: Table, command: Node) -> Change:
     """Drop it, with its sequence."""
+    delta.counting.add((table.name, command.name))
+    named = [option.arg for option in command.def_.options or () if option.defname == "sequence_name"]
+    delta.sequences.update(map(name_of, named))
     return Change(undo=said(f"ALTER TABLE {table.name} ALTER COLUMN {identifier(command.name)} DROP IDENTITY;"))
 
 

@@ -209,6 +209,7 @@ def park_sequence(delta: Delta, name: Name, *, missing_ok: bool) -> Change:
     """Rename a sequence out of sight."""
     if not delta.terms.park:
         raise RefusedError(OFF)
+    delta.sequences.discard(name)
     new = delta.names.parked(name.name)
     others = (
         "(SELECT string_agg(DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid), ', ') FROM pg_depend d"

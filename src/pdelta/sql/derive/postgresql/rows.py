@@ -14,6 +14,7 @@ import msgspec
 
 from pdelta.sql.derive.postgresql import catalogue, restore
 from pdelta.sql.derive.postgresql.change import Change, Delta, guard
+from pdelta.sql.derive.postgresql.positions import only_sets_new_ones
 from pdelta.sql.derive.postgresql.restore import Kept
 from pdelta.sql.derive.postgresql.text import Name, Node, block, joined, literal, name_of
 from pdelta.sql.derive.result import RefusedError
@@ -43,6 +44,8 @@ def change_rows(delta: Delta, statement: Statement, node: Node) -> Change:
         RefusedError: It changes nothing that can be named.
     """
     targets = list(_targets(node))
+    if not targets and only_sets_new_ones(delta, node):
+        return Change()
     if not targets:
         raise RefusedError("what functions do in a SELECT is not seen")
     names = list(dict.fromkeys(target.name for target in targets))

@@ -44,6 +44,7 @@ _PLAIN: Final[Mapping[str, Callable[[Delta, Node], Change]]] = {
     "AlterEnumStmt": types.alter_enum,
     "AlterDomainStmt": types.alter_domain,
     "AlterSeqStmt": types.alter_sequence,
+    "AlterStatsStmt": types.alter_statistics,
 }
 _NOTHING: Final = frozenset({"LockStmt", "VacuumStmt", "ReindexStmt", "ConstraintsSetStmt", "ExplainStmt"})
 """Statements after which the tenant holds what it held before."""

@@ -1,4 +1,4 @@
-"""What takes back the altering of types, domains and sequences."""
+"""What takes back the altering of types, domains, sequences and statistics."""
 
 from typing import Final
 
@@ -95,6 +95,15 @@ def change_attribute(_delta: Delta, name: Name, node: Node) -> Change:
     )
     text = said(f"ALTER TYPE {name} ALTER ATTRIBUTE {identifier(node.name)} TYPE ", old, collation, ";")
     return Change(undo=one(text, catalogue.column(name.regclass, node.name)))
+
+
+def alter_statistics(_delta: Delta, node: Node) -> Change:
+    """Set how much is gathered for them as it was."""
+    name = name_of(node.defnames)
+    target = Sql("coalesce(s.stxstattarget, -1)::text")
+    text = said(f"ALTER STATISTICS {name} SET STATISTICS ", target, ";")
+    where = f"s.stxname = {literal(name.name)} AND s.stxnamespace = {name.namespace}"
+    return Change(undo=one(text, f"pg_statistic_ext s WHERE {where}"))
 
 
 def alter_sequence(_delta: Delta, node: Node) -> Change:

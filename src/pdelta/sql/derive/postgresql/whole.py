@@ -1,6 +1,6 @@
 """What takes back the commands of ALTER TABLE that are about the table as a whole."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from pdelta.sql.derive.postgresql import catalogue
@@ -8,6 +8,9 @@ from pdelta.sql.derive.postgresql.change import Change, Delta, guard
 from pdelta.sql.derive.postgresql.table import Table
 from pdelta.sql.derive.postgresql.text import Node, Sql, each, identifier, joined, literal, name_of, one, said
 from pdelta.sql.derive.result import RefusedError
+
+_TOAST: Final = "toast"
+"""What a table's parameters begin with that are about what it keeps of long values."""
 
 
 def _row(table: Table) -> str:
@@ -22,21 +25,30 @@ def change_owner(_delta: Delta, table: Table, _command: Node) -> Change:
 
 def change_options(_delta: Delta, table: Table, command: Node) -> Change:
     """Set the storage parameters that are named to what they were."""
-    if any(option.defnamespace for option in command.def_):
-        raise RefusedError("storage parameters of a TOAST table are not derived")
-    names = [option.defname for option in command.def_]
-    listed = ", ".join(literal(one) for one in names)
+    spaces = dict.fromkeys(option.defnamespace or "" for option in command.def_)
+    if unknown := spaces.keys() - {"", _TOAST}:
+        raise RefusedError(f"storage parameters of {min(unknown)} are not derived")
+    parts = [
+        _options(table, space, [one.defname for one in command.def_ if (one.defnamespace or "") == space])
+        for space in spaces
+    ]
+    return Change(undo=one(said(*parts), _row(table)))
+
+
+def _options(table: Table, space: str, names: Sequence[str]) -> Sql:
+    """Give the expression of what sets some parameters of a table, or of what it keeps apart, to what they are."""
+    prefix = f"{space}." if space else ""
+    held = "(SELECT t.reloptions FROM pg_class t WHERE t.oid = r.reltoastrelid)" if space else "r.reloptions"
+    listed = ", ".join(map(literal, names))
+    option = Sql("quote_ident(o.option_name) || ' = ' || quote_literal(o.option_value)")
+    each_ = Sql(f"string_agg({said(prefix, option)}, ', ')")
     kept = Sql(
         "coalesce((SELECT "
-        + said(
-            f"ALTER {table.kind} {table.name} SET (",
-            Sql("string_agg(quote_ident(o.option_name) || ' = ' || quote_literal(o.option_value), ', ')"),
-            ");",
-        )
-        + f" FROM pg_options_to_table(r.reloptions) o WHERE o.option_name IN ({listed})), '')"
+        + said(f"ALTER {table.kind} {table.name} SET (", each_, ");")
+        + f" FROM pg_options_to_table({held}) o WHERE o.option_name IN ({listed})), '')"
     )
-    reset = f"ALTER {table.kind} {table.name} RESET ({', '.join(identifier(one) for one in names)});"
-    return Change(undo=one(said(reset, kept), _row(table)))
+    reset = ", ".join(prefix + identifier(name) for name in names)
+    return said(f"ALTER {table.kind} {table.name} RESET ({reset});", kept)
 
 
 def change_trigger(_delta: Delta, table: Table, command: Node) -> Change:
