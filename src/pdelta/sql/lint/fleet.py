@@ -26,9 +26,10 @@ _KEPT_PRAGMAS: Final = frozenset(
 """What a file keeps, so that it is a change of the tenant and no setting of the connection."""
 _QUERIES: Final = frozenset(
     {"INTEGRITY_CHECK", "QUICK_CHECK", "FOREIGN_KEY_CHECK", "TABLE_INFO", "TABLE_XINFO", "INDEX_LIST", "INDEX_INFO"}
-    | {"FOREIGN_KEY_LIST", "OPTIMIZE", "WAL_CHECKPOINT", "INCREMENTAL_VACUUM", "DEFER_FOREIGN_KEYS"}
+    | {"FOREIGN_KEY_LIST", "OPTIMIZE", "WAL_CHECKPOINT", "INCREMENTAL_VACUUM", "DEFER_FOREIGN_KEYS", "FOREIGN_KEYS"}
 )
-"""What asks, does something once, or ends with the transaction."""
+"""What asks, does something once, or ends with the transaction; so too whether foreign keys are enforced, which pdelta
+reads in a delta and sees to for that one alone."""
 
 RULES: Final = (
     Rule(

@@ -227,6 +227,66 @@ CREATE VIEW grown AS SELECT id, email FROM users WHERE age > 18;
 PRAGMA foreign_key_check;
 PRAGMA foreign_keys = ON;
 
+-- case: table-rebuilt-that-others-refer-to
+-- form: several
+-- states: empty rows foreign_keys
+-- forward
+CREATE TABLE new_orgs (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, plan TEXT NOT NULL DEFAULT 'free');
+INSERT INTO new_orgs (id, name, plan) SELECT id, name, coalesce(plan, '') FROM orgs;
+DELETE FROM sqlite_sequence WHERE name = 'new_orgs';
+INSERT INTO sqlite_sequence (name, seq) SELECT 'new_orgs', seq + 3 FROM sqlite_sequence WHERE name = 'orgs';
+DROP TABLE "Orgs";
+ALTER TABLE new_orgs RENAME TO orgs;
+
+-- case: table-rebuilt-under-another-name
+-- form: several
+-- states: foreign_keys
+-- forward
+CREATE TABLE people (id INTEGER PRIMARY KEY, email TEXT);
+INSERT INTO people SELECT id, email FROM users;
+DROP VIEW grown;
+ALTER TABLE people RENAME TO folk;
+ALTER TABLE orgs RENAME TO groups;
+
+-- case: counter-of-a-new-table
+-- form: INSERT INTO sqlite_sequence
+-- states: rows
+-- forward
+CREATE TABLE items (id INTEGER PRIMARY KEY AUTOINCREMENT);
+INSERT INTO sqlite_sequence VALUES ('items', 6);
+UPDATE main.sqlite_sequence SET seq = seq + 1 WHERE name = 'Items';
+
+-- case: counter-of-another
+-- form: UPDATE sqlite_sequence
+-- states: empty
+-- expect: refused orgs counts on from its number
+-- forward
+UPDATE sqlite_sequence SET seq = 70 WHERE name = 'orgs';
+
+-- case: counters-of-all
+-- form: DELETE FROM sqlite_sequence
+-- states: empty
+-- expect: refused whose number that is can't be told
+-- forward
+CREATE TABLE items (id INTEGER PRIMARY KEY AUTOINCREMENT);
+DELETE FROM sqlite_sequence WHERE name = 'items' OR name = 'orgs';
+
+-- case: counters-of-several
+-- form: INSERT INTO sqlite_sequence
+-- states: empty
+-- expect: refused whose number that is can't be told
+-- forward
+CREATE TABLE items (id INTEGER PRIMARY KEY AUTOINCREMENT);
+INSERT INTO sqlite_sequence SELECT 'items', 3 UNION SELECT 'orgs', 7;
+
+-- case: counter-renamed
+-- form: UPDATE sqlite_sequence
+-- states: empty
+-- expect: refused whose number that is can't be told
+-- forward
+CREATE TABLE items (id INTEGER PRIMARY KEY AUTOINCREMENT);
+UPDATE sqlite_sequence SET seq = 3, name = 'orgs' WHERE name = 'items';
+
 -- case: table-rename
 -- form: RENAME TABLE
 -- states: empty rows triggers foreign_keys

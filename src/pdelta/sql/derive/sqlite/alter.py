@@ -41,7 +41,11 @@ def alter(delta: Delta, statement: Statement) -> Change:
 def _rename_table(delta: Delta, table: Name, reader: SqliteReader) -> Change:
     new = reader.plain_name()
     delta.renamed(table, new)
-    return Change(undo=said(f"ALTER TABLE {new.text} RENAME TO {table.text};"))
+    back = f"ALTER TABLE {new.text} RENAME TO {table.text};"
+    if new in delta.gone:
+        # What refers to this name means the table that had it before, and that is created again next.
+        back = f"PRAGMA legacy_alter_table = ON;{back}PRAGMA legacy_alter_table = OFF;"
+    return Change(undo=said(back))
 
 
 def _rename_column(delta: Delta, table: Name, reader: SqliteReader) -> Change:

@@ -57,6 +57,8 @@ class Delta(Draft):
         super().__init__(terms)
         self.tables: dict[Name, Fresh] = {}
         self.columns: dict[tuple[Name, Name], Fresh] = {}
+        self.gone: set[Name] = set()
+        """Tables that the delta has dropped, and that its reverse creates again."""
         self.is_enforcement_told = False
 
     def add(self, change: Change, statement: str, *, alone: bool) -> None:
@@ -77,6 +79,7 @@ class Delta(Draft):
 
     def dropped(self, table: Name) -> None:
         """Forget a table."""
+        self.gone.add(table)
         self.tables.pop(table, None)
         for known in [known for known in self.columns if known[0] == table]:
             del self.columns[known]

@@ -8,6 +8,7 @@ from typing import Final
 
 from pdelta.sql.derive.reader import unquoted
 from pdelta.sql.derive.result import RefusedError
+from pdelta.sql.derive.sqlite.counters import change_counter, is_counters
 from pdelta.sql.derive.sqlite.draft import Change, Delta, guard
 from pdelta.sql.derive.sqlite.schema import table_question
 from pdelta.sql.derive.sqlite.text import (
@@ -56,6 +57,8 @@ def change_rows(delta: Delta, statement: Statement) -> Change:
         reader.at += 1
     reader.take("FROM" if verb == "DELETE" else "INTO")
     table = reader.name()
+    if is_counters(table):
+        return change_counter(delta, verb, reader)
     if _is_fresh(delta, table, _set_columns(statement.tokens[reader.at :]) if verb == "UPDATE" else None):
         return Change(before=(guard(table_question(table)), guard(_triggers(table))))
     return _kept(delta, table)

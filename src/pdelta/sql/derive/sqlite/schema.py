@@ -124,8 +124,8 @@ def counting(kept: str) -> tuple[str, ...]:
 def numbers(name: Name) -> str:
     """Give the expression of the statements that let a table count on from where it is; nothing where it does not."""
     where = f"name = {literal(name.name)} COLLATE NOCASE"
+    none = said(f"DELETE FROM sqlite_sequence WHERE {where};")
     return (
-        f"coalesce((SELECT {said(f'DELETE FROM sqlite_sequence WHERE {where};')} || 'INSERT INTO sqlite_sequence"
-        " VALUES ('"
-        f" || quote(name) || ', ' || seq || ');' FROM sqlite_sequence WHERE {where}), '')"
+        f"coalesce((SELECT {none} || 'INSERT INTO sqlite_sequence VALUES (' || quote(name) || ', ' || seq || ');'"
+        f" FROM sqlite_sequence WHERE {where}), (SELECT {none} FROM {name.row} AND sql LIKE '%AUTOINCREMENT%'), '')"
     )
