@@ -19,6 +19,7 @@ class PdeltaError(Exception):
     Attributes:
         reason: The message, without the names of tenant and place where it is known how to say it without them, so
             that equal failures can be counted as one.
+        state: What the message ends with: in which state the target is; empty where it is not known apart from it.
     """
 
     code: ClassVar[str] = "failure"
@@ -31,6 +32,16 @@ class PdeltaError(Exception):
         self.message = message
         self.hint = hint
         self.reason = message
+        self.state = ""
+
+    def __str__(self) -> str:
+        """Give the message, as it is by now."""
+        return self.message
+
+    def leaves(self, state: str) -> None:
+        """Say in which state the target is by now, in place of what was said of it."""
+        self.message = f"{self.message.removesuffix(self.state).removesuffix('; ')}; {state}"
+        self.state = state
 
 
 class UsageError(PdeltaError):
@@ -214,6 +225,7 @@ class DatabaseError(AdapterError):
         reason: The server's words without the names of tenant and place, so that equal failures can be counted as one.
         hint: What the reader can do next.
         place: Which delta, and which statement of it, where that is known.
+        state: What is left in the tenant, where the message is to end with it.
         held: Who held the locks that were not to be had, where that is known.
     """
 
@@ -229,12 +241,15 @@ class DatabaseError(AdapterError):
         hint: str = "",
         place: str = "",
         held: str = "",
+        state: str = "",
     ) -> None:
         """Keep what a roll-out decides by."""
         super().__init__(message, hint=hint)
+        if state:
+            self.leaves(state)
         self.cause = cause
         self.sqlstate = sqlstate
-        self.reason = reason or message
+        self.reason = reason or self.message
         self.place = place
         self.held = held
 

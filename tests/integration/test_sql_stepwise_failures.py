@@ -1,7 +1,6 @@
 """Deltas that no transaction holds and that fail half-way: where the tenant is said to stand, why, and what goes on."""
 
 import itertools
-import json
 import re
 import signal
 import subprocess
@@ -31,6 +30,7 @@ INDEX: Final = {
 ROUTINES: Final = "SELECT count(*) FROM information_schema.routines WHERE routine_schema = DATABASE()"
 PACKAGE: Final = "SET sql_mode = ORACLE; CREATE PACKAGE people AS PROCEDURE fire(one INT); END;"
 BODY: Final = "CREATE PACKAGE BODY people AS PROCEDURE fire(one INT) AS BEGIN DELETE FROM t WHERE id = one; END; END;"
+CONCURRENTLY: Final = {"mysql": "", "postgresql": "CONCURRENTLY"}
 HEADERS: Final = {"mysql": "", "postgresql": "-- pdelta: transaction=none\n"}
 
 
@@ -521,8 +521,8 @@ def test_apply_when_a_step_fails_then_its_delta_and_its_place_there_are_told(des
         "delta_20250331_before",
         "ALTER TABLE t ADD COLUMN d int;\n-- Reversible delta\n-- ALTER TABLE t DROP COLUMN d;\n",
     )
-    concurrently = "CONCURRENTLY " if desk.fleet.engine == "postgresql" else ""
-    desk.write(f"CREATE TABLE w (x int);\nALTER TABLE w ADD COLUMN y int;\nCREATE INDEX {concurrently}i ON nope (a);")
+    index = f"CREATE INDEX {CONCURRENTLY[desk.fleet.engine]} i ON nope (a)"
+    desk.write(f"CREATE TABLE w (x int);\nALTER TABLE w ADD COLUMN y int;\n{index};")
     assert f"1 tenant failed at {NAME}, statement 3" in desk("apply", status=8)
 
 
@@ -533,11 +533,39 @@ def test_apply_when_a_step_fails_then_its_statement_is_told_by_its_number_in_the
 ) -> None:
     if desk.fleet.engine == "postgresql" and not reverse:
         pytest.skip("nothing can be kept there beside a statement that stands alone")
-    if desk.fleet.engine == "postgresql":
-        failing = failing.replace("INDEX i", "INDEX CONCURRENTLY i")
+    failing = failing.replace("INDEX", f"INDEX {CONCURRENTLY[desk.fleet.engine]}")
     # What a derived reverse keeps is no statement of the file.
     desk.write(f"CREATE TABLE w (x int PRIMARY KEY);\nINSERT INTO t VALUES (7, 7);\n{failing};", reverse)
-    (result,) = json.loads(desk.cli("sql", "apply", "--json", cwd=desk.fleet.folder, status=8).out)["results"]
+    (result,) = desk.cli("sql", "apply", "--json", cwd=desk.fleet.folder, status=8).json()["results"]
     assert "statement 3" in result["error"]["message"]
     assert "statement 1" not in result["error"]["message"]
     assert f"{NAME}, statement 3" in desk("apply", status=8)
+
+
+def test_apply_when_a_failed_step_was_taken_back_then_nothing_is_said_to_be_left(desk: Desk) -> None:
+    desk.write(
+        f"CREATE TABLE w (x int);\nCREATE INDEX {CONCURRENTLY[desk.fleet.engine]} i ON nope (a);",
+        "SELECT 1;\n-- DROP TABLE w;",
+    )
+    told = desk.cli("sql", "apply", "--json", cwd=desk.fleet.folder, status=8).json()
+    for message in (told["results"][0]["error"]["message"], told["reason"]):
+        assert message.endswith("; what was done there was taken back")
+        assert not {"may be left", "not known"} & set(message.split("; "))
+    told = desk("apply", "-v", status=8)
+    assert "; what was done there was taken back" in told
+    assert "may be left" not in told
+
+
+def test_apply_when_a_failed_step_stays_then_what_is_left_of_its_delta_is_told(desk: Desk) -> None:
+    index = f"CREATE INDEX {CONCURRENTLY[desk.fleet.engine]} i ON nope (a);"
+    desk.write(
+        f"CREATE TABLE w (x int);\nCREATE TABLE v (x int);\n{index}",
+        "SELECT 1;\n-- DROP TABLE v;\n-- DROP TABLE lacking;",
+    )
+    before = "ALTER TABLE t ADD d int;\n-- Reversible delta\n-- ALTER TABLE t DROP d;"
+    desk.project.write("delta_20250331_before", before)
+    told = desk.cli("sql", "apply", "--json", cwd=desk.fleet.folder, status=6).json()
+    left = f"{NAME} was taken back by 1 of 2 steps"
+    for message in (told["results"][0]["error"]["message"], told["reason"]):
+        assert message.endswith(f"; delta_20250331_before is applied; {left}")
+    assert f"in between: {left}" in desk("apply", status=6)

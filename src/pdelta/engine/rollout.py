@@ -22,6 +22,7 @@ from pdelta.model.run import Direction, RunPhase, StepPhase
 
 _GOALS = {Direction.EXECUTE: Standing.AFTER, Direction.REVERSE: Standing.BEFORE}
 _SETTLED = frozenset({StepPhase.DONE, StepPhase.UNDONE})
+_BROUGHT_BACK = "what was done there was taken back"
 
 
 class Conduct(msgspec.Struct, frozen=True):
@@ -119,7 +120,7 @@ class _Crew:
 
     def __init__(self, log: RunLog, operations: Operations, conduct: Conduct) -> None:
         self.log = log
-        self.reason = ""
+        self._stop: PdeltaError | None = None
         self._operations = operations
         self._conduct = conduct
         self._reports: dict[str, StepReport] = {}
@@ -134,9 +135,14 @@ class _Crew:
                 self._count(PdeltaError(f"{step.target.kind} {step.target.address} failed"))
 
     @property
+    def reason(self) -> str:
+        """Why no further step may begin; empty where it may. It says in which state a target is by now."""
+        return self._stop.message if self._stop is not None else ""
+
+    @property
     def must_stop(self) -> bool:
         """Whether no further step may begin."""
-        return bool(self.reason)
+        return self._stop is not None
 
     def carry(self, steps: Sequence[Step], direction: Direction, wave: Wave | None) -> None:
         """Carry these steps out together, and record where each target was seen.
@@ -197,7 +203,7 @@ class _Crew:
         for gate in wave.gates:
             problem = self._conduct.ask(gate, steps)
             if problem:
-                self.reason = f"the gate after {wave.name} does not hold: {problem}"
+                self._stop = PdeltaError(f"the gate after {wave.name} does not hold: {problem}")
                 return False
         return True
 
@@ -248,6 +254,8 @@ class _Crew:
             self.log.finished(step.id, standing, arrival.facts, touched=is_ours)
             former = self._reports.get(step.id)
             earlier = former.error if former is not None else None
+            if earlier is not None and direction is Direction.REVERSE:
+                earlier.leaves(_BROUGHT_BACK)
             self._report(step, standing, touched=arrival.touched, facts=arrival.facts, error=earlier)
             return
         error = error or _foreign(step)
@@ -267,8 +275,8 @@ class _Crew:
 
     def _count(self, error: PdeltaError) -> None:
         self._failures += 1
-        if self._failures > self._limit and self.log.plan.on_failure is not OnFailure.CONTINUE and not self.reason:
-            self.reason = error.message
+        if self._failures > self._limit and self.log.plan.on_failure is not OnFailure.CONTINUE and not self.must_stop:
+            self._stop = error
 
     def _report(
         self,
@@ -304,7 +312,10 @@ def _neither(there: PdeltaError, back: PdeltaError) -> PdeltaError:
     # Not the messages: they say in which state one statement left it, and that is not where it stands.
     cause, obstacle = there.reason, back.reason
     text = cause if cause == obstacle else f"{cause}; nor could it be brought back: {obstacle}"
-    return NeedsOperatorError(text, hint=back.hint or there.hint)
+    neither = NeedsOperatorError(text, hint=back.hint or there.hint)
+    for error in (there, neither) if back.state else ():
+        error.leaves(back.state)
+    return neither
 
 
 def _foreign(step: Step) -> PdeltaError:

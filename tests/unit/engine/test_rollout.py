@@ -204,6 +204,7 @@ def test_rollout_when_a_target_stops_half_way_then_it_is_taken_back(journal: Jou
     report = fleet.run(made, journal)
     assert (report.exit_status, fleet.at("t1")) == (8, OLD)
     assert report.failures[0].standing is Standing.BEFORE
+    assert report.reason == str(report.failures[0].error) == "half of it; what was done there was taken back"
     assert journal.open_runs() == []
 
 

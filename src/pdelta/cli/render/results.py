@@ -159,9 +159,14 @@ def _where(failure: TenantResult) -> str:
     return {
         Standing.BEFORE: "as it was",
         Standing.AFTER: "was reversed" if all(it.startswith("-") for it in failure.deltas) else "has its deltas",
-        Standing.BETWEEN: "in between",
+        Standing.BETWEEN: _between(failure),
         Standing.FOREIGN: "changed by somebody else; not touched",
     }[failure.standing]
+
+
+def _between(failure: TenantResult) -> str:
+    state = failure.error.state if failure.error is not None else ""
+    return ": ".join(filter(None, ("in between", shown(state))))
 
 
 def _summary(outcome: RolloutOutcome) -> str:

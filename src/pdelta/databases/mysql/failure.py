@@ -83,17 +83,18 @@ def failed(error: Exception, tenant: str, *, state: str) -> DatabaseError:
     code, words = _said(error)
     cause = cause_of(code, words)
     return DatabaseError(
-        f"{tenant}: {words}; {state}",
+        f"{tenant}: {words}",
         cause=cause,
         sqlstate=str(code or ""),
         reason=_without(tenant, words),
         hint=_PACKAGE_HINT if code == _NO_SYNTAX and _PACKAGE.search(words) else _HINTS.get(code, ""),
+        state=state,
     )
 
 
 def refused(tenant: str, reason: str, *, hint: str = "", state: str = UNCHANGED) -> DatabaseError:
     """Give the error that says why something is not done in a tenant."""
-    return DatabaseError(f"{tenant}: {reason}; {state}", reason=reason, hint=hint)
+    return DatabaseError(f"{tenant}: {reason}", reason=reason, hint=hint, state=state)
 
 
 def number(error: Exception) -> int:

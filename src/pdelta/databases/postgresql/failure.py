@@ -59,7 +59,10 @@ def lost(error: BrokenError, tenants: Iterable[str], *, state: str) -> DatabaseE
     """Give a connection that broke."""
     said = error.message.split("\n")[0].strip()
     return DatabaseError(
-        f"{_named(tenants)}: the connection broke: {said}; {state}", cause=Cause.LOST, reason="the connection broke"
+        f"{_named(tenants)}: the connection broke: {said}",
+        cause=Cause.LOST,
+        reason="the connection broke",
+        state=state,
     )
 
 
@@ -134,12 +137,13 @@ def statement(error: StatementError, line: Line, position: int, *, state: str = 
     detail = f" ({error.detail})" if error.detail else ""
     parts = [part for part in (line.tenant, line.delta, error.message + detail + place) if part]
     return DatabaseError(
-        f"{': '.join(parts)}; {state}",
+        ": ".join(parts),
         cause=cause,
         sqlstate=error.sqlstate,
         reason=_without_names(error.message, line.tenant),
         hint=error.hint or _HINTS.get(error.sqlstate, ""),
         place=f"{line.delta}, {where}" if line.delta and (where := _statement(line, position)) else line.delta,
+        state=state,
     )
 
 

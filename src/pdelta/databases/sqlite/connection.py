@@ -190,11 +190,12 @@ class SqliteConnection:
             if error.sqlstate not in _UNSURE:
                 raise
             raise DatabaseError(
-                f"{self.tenant}: {error.reason}; nobody knows whether it was done",
+                f"{self.tenant}: {error.reason}",
                 cause=Cause.LOST,
                 sqlstate=error.sqlstate,
                 reason=error.reason,
                 hint=error.hint,
+                state="nobody knows whether it was done",
             ) from error
 
     def roll_back(self) -> None:
@@ -219,7 +220,7 @@ class SqliteConnection:
 
     def refusal(self, reason: str, *, hint: str = "") -> DatabaseError:
         """Give the error that says why something is not done in this tenant."""
-        return DatabaseError(f"{self.tenant}: {reason}; {UNCHANGED}", reason=reason, hint=hint)
+        return DatabaseError(f"{self.tenant}: {reason}", reason=reason, hint=hint, state=UNCHANGED)
 
     def _commit(self) -> None:
         self._refuse_cancelled()
@@ -254,7 +255,7 @@ def _translate(error: Exception, tenant: str, path: str) -> DatabaseError:
         cause, hint = Cause.MISSING, ""
     reason = str(error) or type(error).__name__
     name: str = getattr(error, "sqlite_errorname", "")
-    return DatabaseError(f"{tenant}: {reason}; {UNCHANGED}", cause=cause, sqlstate=name, reason=reason, hint=hint)
+    return DatabaseError(f"{tenant}: {reason}", cause=cause, sqlstate=name, reason=reason, hint=hint, state=UNCHANGED)
 
 
 def _is_gone(path: str) -> bool:

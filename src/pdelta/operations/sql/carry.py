@@ -14,7 +14,7 @@ from pdelta.model.fleet import Arrival
 from pdelta.model.operation import Standing
 from pdelta.model.run import Direction
 from pdelta.operations.sql.lanes import Job, standing_of
-from pdelta.operations.sql.reckon import head_after, remaining, standing
+from pdelta.operations.sql.reckon import head_after, left, remaining, standing
 from pdelta.operations.sql.stamped import edited_by_hand, lacking
 from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.versions import along, history_of
@@ -460,12 +460,15 @@ class Carrier:
 
     def _looked_at(self, task: Task, error: PdeltaError) -> Arrival:
         try:
-            where = standing(self.look(task.tenant), task.moves)
+            rows = self.look(task.tenant)
+            where = standing(rows, task.moves)
         except PdeltaError:
             return Arrival(task.step, None, error=error)
         if where is Standing.AFTER and isinstance(error, NeedsOperatorError):
             # The ledger says so, and is what a person must see to.
             return Arrival(task.step, Standing.FOREIGN, touched=False, error=error)
+        if where is Standing.BETWEEN and not isinstance(error, NeedsOperatorError):
+            error.leaves(left(rows, task.moves))
         return Arrival(task.step, task.told(where), error=None if where is Standing.AFTER else error)
 
     def _steps(self, task: Task) -> bool:

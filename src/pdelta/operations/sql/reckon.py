@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from pdelta.formats.sql_moves import PlannedMove, SqlWish
+from pdelta.model.amount import counted
 from pdelta.model.operation import Standing
 from pdelta.operations.sql.versions import Histories, along, replaced
 from pdelta.sql.alone import alone
@@ -356,6 +357,21 @@ def standing(rows: Iterable[Applied], moves: Sequence[PlannedMove]) -> Standing:
     if Standing.FOREIGN in ends and Standing.FOREIGN in starts:
         return Standing.FOREIGN
     return Standing.BETWEEN
+
+
+def left(rows: Iterable[Applied], moves: Iterable[PlannedMove]) -> str:
+    """Say what a tenant between these moves has of their deltas."""
+    had = {row.id: row for row in rows}
+    found = [had[id] for id in dict.fromkeys(move.id for move in moves) if id in had]
+    whole = [row.id for row in found if row.state is State.APPLIED]
+    told = [f"{whole[0]} is applied" if len(whole) == 1 else f"{len(whole)} of its deltas are applied"] if whole else []
+    for row in found:
+        steps = f"{row.step} of {counted(row.steps, 'step')}"
+        if row.state is State.APPLYING:
+            told.append(f"{row.id} stopped after {steps}")
+        elif row.state is State.REVERSING:
+            told.append(f"{row.id} was taken back by {steps}")
+    return "; ".join(told)
 
 
 def remaining(rows: Iterable[Applied], moves: Sequence[PlannedMove]) -> tuple[PlannedMove, ...]:
