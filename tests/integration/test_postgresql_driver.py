@@ -155,8 +155,10 @@ def test_connect_when_nobody_answers_then_it_gives_up_in_time(postgresql: Postgr
         with pytest.raises(ConnectError, match="no answer in time"):
             connect(f"postgresql://me:secret@127.0.0.1:{deaf.getsockname()[1]}/app?connect_timeout=0.3")
         assert 0.2 < time.monotonic() - start_s < 10
-    with pytest.raises(ConnectError, match="refused"):
+    with pytest.raises(ConnectError, match="refused Is the server running") as refused:
         connect(f"postgresql://127.0.0.1:{free_port()}/app")
+    # The library breaks lines, and begins them with a tab.
+    assert refused.value.message.isprintable()
     many = f"postgresql://postgres:wrong@127.0.0.1:{free_port()},127.0.0.1:{postgresql.port}/app"
     with pytest.raises(ConnectError) as caught:
         connect(many)

@@ -368,10 +368,10 @@ def _is_refusal(error: ConnectError) -> bool:
 
 
 def _refusal(words: str) -> ConnectError:
-    """Take the server's code out of the library's verbose message."""
+    """Take the server's code out of the library's verbose message, and tabs and line breaks out of its own words."""
     found = re.search(_CONNECT_STATE, words)
     if found is None:
-        return ConnectError(words)
+        return ConnectError(" ".join(words.split()))
     return ConnectError(found[2].split("\n")[0], found[1])
 
 
