@@ -732,7 +732,8 @@ def test_once_when_a_delta_is_for_the_server_then_it_goes_there_before_all_tenan
         assert "SQLite has none" in desk("apply", status=2).err
         return
     told = desk.done("apply")
-    assert [(wave["name"], wave["tenants"]) for wave in told["waves"]] == [("servers", 1), ("canary", 1), ("rest", 11)]
+    waves = [(wave["name"], wave["tenants"], wave["servers"]) for wave in told["waves"]]
+    assert waves == [("servers", 0, 1), ("canary", 1, 0), ("rest", 11, 0)]
     assert desk.fleet.columns(desk.fleet.shared, "catalogue") == ["id"]
     assert desk.fleet.having("id", "catalogue") == []
     assert desk.done("apply")["results"] == []
@@ -740,6 +741,37 @@ def test_once_when_a_delta_is_for_the_server_then_it_goes_there_before_all_tenan
     back = desk.done("rollback", "--to", "0")
     assert [wave["name"] for wave in back["waves"]] == ["canary", "rest", "servers"]
     assert desk.fleet.columns(desk.fleet.shared, "catalogue") == []
+
+
+def test_once_when_a_delta_is_for_the_server_then_that_is_counted_as_no_tenant(desk: Desk, tmp_path: Path) -> None:
+    if desk.fleet.engine == "sqlite":
+        pytest.skip("it has no server")
+    desk.project.write("delta_20250310_catalogue", ONCE)
+    both = "12 of 12 tenants and 1 of 1 server"
+    planned = desk.done("plan", "--output", str(tmp_path / "plan"), status=4)
+    assert (planned["tenants"], planned["settled"], planned["servers"]) == (
+        12,
+        0,
+        {"count": 1, "settled": 0, "unread": 0},
+    )
+    held = [[(len(one["tenants"]), len(one["servers"])) for one in planned[kind]] for kind in ("groups", "waves")]
+    assert held == [[(12, 0), (0, 1)], [(0, 1), (1, 0), (11, 0)]]
+    assert f"2 deltas would be applied in {both}" in desk("plan", status=4).out
+    assert f"2 deltas would be applied in {both}" in desk("apply", "--dry-run").out
+    told = desk.done("apply", "--plan", str(tmp_path / "plan"))
+    assert (told["tenants"], told["settled"], told["servers"]["count"]) == (12, 0, 1)
+    assert [result["wave"] for result in told["results"] if result["server"]] == ["servers"]
+    assert "nothing to do in 12 tenants and 1 server" in desk("apply").out
+    assert "nothing to do in 12 tenants and 1 server" in desk("apply", "--plan", str(tmp_path / "plan")).out
+    assert "app: 12 tenants and 1 server, 2 deltas; 12 tenants and 1 server up to date" in desk("status").out
+    assert desk.done("status")["servers"] == 1
+    assert "app: 1 server" in desk("show", "delta_20250310_catalogue").out
+    assert "1 delta reversed in 12 of 12 tenants in" in desk("rollback").out
+    assert "1 delta reversed in 1 of 1 server in" in desk("rollback").out
+    desk.project.write("delta_20250310_catalogue", ONCE.replace("integer", "nonsense"))
+    failed = desk("apply", status=8)
+    assert "1 server failed at delta_20250310_catalogue" in failed.out
+    assert "1 of 1 server failed" in failed.err
 
 
 def test_apply_when_a_constraint_that_is_deferred_fails_in_a_batch_then_only_that_tenant_is_left_out(

@@ -13,7 +13,7 @@ from pdelta.app.context import Context
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
 from pdelta.cli.console import Console
 from pdelta.cli.render import rollout as render
-from pdelta.cli.render.amount import counted
+from pdelta.cli.render.members import members
 from pdelta.errors import PdeltaError, UsageError
 from pdelta.formats.duration import HINT, parse_duration_ms
 from pdelta.model.course import Gate, OnFailure
@@ -283,10 +283,13 @@ def object_to(console: Console, outcome: RolloutOutcome) -> int:
 
 
 def _objection(outcome: RolloutOutcome) -> PdeltaError:
+    from pdelta.cli.render import results
+
     failed = len(outcome.failures)
-    unread = f"{counted(outcome.unread, 'tenant')} could not be read" if outcome.unread else ""
+    left_out = members(outcome.unread, outcome.servers.unread)
+    unread = "" if outcome.is_whole else f"{left_out} could not be read"
     if outcome.rehearsed:
-        of = counted(len(outcome.results), "tenant")
+        of = results.of(outcome.results)
         unable = sum(isinstance(result.error, UsageError) for result in outcome.failures)
         would = f"{failed - unable:,} of {of} would fail" if failed > unable else ""
         cannot = f"{unable:,} of {of} can't be rehearsed" if unable else ""
@@ -304,7 +307,7 @@ def _objection(outcome: RolloutOutcome) -> PdeltaError:
             f"{' and '.join(filter(None, (would, cannot, lost, unread)))}; nothing was changed",
             hint=_with_loss("correct the delta or those tenants; --on-failure continue leaves them out", outcome),
         )
-    told = f"{failed:,} of {counted(outcome.tenants, 'tenant')} failed" if failed else outcome.reason
+    told = f"{results.part_of(outcome.failures, outcome)} failed" if failed else outcome.reason
     told = " and ".join(filter(None, (told, unread)))
     if outcome.exit_status == 5:
         return PdeltaError(f"{told}; everything that this run did was reversed")
@@ -331,7 +334,7 @@ def _with_loss(hint: str, outcome: RolloutOutcome) -> str:
     refused = [LOSS_HINT in result.error.hint for result in outcome.failures if result.error is not None]
     if not any(refused):
         return hint
-    return LOSS_HINT if all(refused) and not outcome.unread else f"{hint}; {LOSS_HINT}"
+    return LOSS_HINT if all(refused) and outcome.is_whole else f"{hint}; {LOSS_HINT}"
 
 
 def _unsettled(outcome: RolloutOutcome) -> list[str]:

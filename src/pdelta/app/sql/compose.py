@@ -12,6 +12,7 @@ from pdelta.databases.base import Database, Tenant
 from pdelta.errors import UsageError
 from pdelta.formats.database import DatabaseSection, Of, Tenants
 from pdelta.formats.database_url import Lookup, dialect_of, resolve
+from pdelta.operations.sql.target import server_of
 from pdelta.sql.token import Dialect
 
 _CONNECTIONS = 4
@@ -95,7 +96,7 @@ def open_servers(section: DatabaseSection, context: Context) -> list[Database]:
         open_database(
             msgspec.structs.replace(
                 section,
-                name=f"{section.name}@{number}",
+                name=server_of(section.name, number),
                 urls=(url,),
                 direct_urls=section.direct_urls[number - 1 : number],
                 tenants=Tenants(),

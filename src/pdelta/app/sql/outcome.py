@@ -46,8 +46,22 @@ class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+class Looked(msgspec.Struct, frozen=True):
+    """How many were looked at, of tenants or of servers.
+
+    Attributes:
+        count: All of them.
+        settled: How many lacked nothing.
+        unread: How many could not be read, and were left out.
+    """
+
+    count: int = 0
+    settled: int = 0
+    unread: int = 0
+
+
 class TenantResult(msgspec.Struct, frozen=True):
-    """What became of one tenant that lacked something.
+    """What became of one tenant, or one server, that lacked something.
 
     Attributes:
         tenant: Its name.
@@ -61,6 +75,7 @@ class TenantResult(msgspec.Struct, frozen=True):
         proof: Of a rehearsal: what the way back brings back, ``schema`` or ``rows`` as well; empty for not all of that.
         lost: Of a rehearsal: what it does not bring back, in words.
         untried: Of a rehearsal: why the way back could not be tried.
+        is_server: Whether it is a server, which gets what is to be done once.
     """
 
     tenant: str
@@ -74,6 +89,7 @@ class TenantResult(msgspec.Struct, frozen=True):
     proof: str = ""
     lost: tuple[str, ...] = ()
     untried: str = ""
+    is_server: bool = False
 
 
 class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +105,7 @@ class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
         tenants: How many were looked at.
         settled: How many of them lacked nothing.
         unread: How many of them could not be read, and were left out.
+        servers: The same of servers; nothing where no delta is for them.
         waves: The names and sizes of the waves.
         results: What became of those that lacked something, in the order of the waves.
         findings: Warnings of the pre-flight; of a dry run also what blocks.
@@ -106,12 +123,18 @@ class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
     tenants: int = 0
     settled: int = 0
     unread: int = 0
+    servers: Looked = Looked()
     waves: tuple[tuple[str, int], ...] = ()
     results: tuple[TenantResult, ...] = ()
     findings: "tuple[Finding, ...]" = ()
     duration_s: float = 0.0
     dry_run: bool = False
     rehearsed: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all could be read."""
+        return not (self.unread or self.servers.unread)
 
     @property
     def failures(self) -> tuple[TenantResult, ...]:

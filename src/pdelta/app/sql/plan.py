@@ -14,7 +14,7 @@ from pdelta.app.sql.across import Across
 from pdelta.app.sql.apply import ApplyOptions
 from pdelta.app.sql.deltas import read_deltas
 from pdelta.app.sql.fleet import Fleet, open_fleet
-from pdelta.app.sql.outcome import RolloutOptions
+from pdelta.app.sql.outcome import Looked, RolloutOptions
 from pdelta.app.sql.reversing import reversing
 from pdelta.app.sql.rollback import RollbackOptions, check
 from pdelta.app.sql.rollout import Draft, draft
@@ -26,7 +26,7 @@ from pdelta.model.course import Gate, OnFailure
 from pdelta.model.finding import Finding
 from pdelta.model.plan import Step
 from pdelta.operations.sql.operation import RESUMED
-from pdelta.operations.sql.target import tenant_of
+from pdelta.operations.sql.target import is_server, tenant_of
 from pdelta.operations.sql.work import Imprint, Workshop
 from pdelta.sql.ledger import Applied, State, Way
 from pdelta.sql.piece import Piece
@@ -59,29 +59,33 @@ class MoveFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlannedGroup(msgspec.Struct, frozen=True):
-    """Tenants that would do the same.
+    """Tenants, or servers, that would do the same.
 
     Attributes:
         tenants: Their names.
+        servers: Likewise.
         moves: What, in order.
     """
 
     tenants: tuple[str, ...]
+    servers: tuple[str, ...]
     moves: tuple[MoveFacts, ...]
 
 
 class PlannedWave(msgspec.Struct, frozen=True):
-    """Tenants that would be worked on together.
+    """Tenants, or servers, that would be worked on together.
 
     Attributes:
         name: The wave's.
         tenants: Their names, in order.
+        servers: Likewise.
         soak_s: How long to wait after it.
         gates: What must hold then.
     """
 
     name: str
     tenants: tuple[str, ...]
+    servers: tuple[str, ...]
     soak_s: float
     gates: tuple[Gate, ...]
 
@@ -94,6 +98,7 @@ class SqlPlan(msgspec.Struct, frozen=True, kw_only=True):
         id: The plan's.
         tenants: How many were looked at.
         settled: How many of them lack nothing.
+        servers: The same of servers; nothing where no delta is for them.
         waves: In order.
         groups: The largest first.
         on_failure: What the run would do when a tenant fails.
@@ -106,6 +111,7 @@ class SqlPlan(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     tenants: int
     settled: int
+    servers: Looked
     waves: tuple[PlannedWave, ...]
     groups: tuple[PlannedGroup, ...]
     on_failure: OnFailure
@@ -158,12 +164,10 @@ def _told(fleet: Fleet, drafted: Draft, output: Path | None) -> SqlPlan:
     told = SqlPlan(
         database=fleet.section.name,
         id=planned.id,
-        tenants=drafted.tenants,
-        settled=len(planned.settled),
-        waves=tuple(
-            PlannedWave(wave.name, tuple(tenant_of(step.target) for step in steps), wave.soak_s, wave.gates)
-            for wave, steps in planned.waves()
-        ),
+        tenants=drafted.tenants.count,
+        settled=drafted.tenants.settled,
+        servers=drafted.servers,
+        waves=tuple(PlannedWave(wave.name, *_names(steps), wave.soak_s, wave.gates) for wave, steps in planned.waves()),
         groups=_groups(fleet, planned.steps),
         on_failure=planned.on_failure,
         max_failures=planned.rollout.max_failures if planned.rollout else 0,
@@ -193,12 +197,18 @@ def _groups(fleet: Fleet, steps: Sequence[Step]) -> tuple[PlannedGroup, ...]:
         groups.setdefault((id(step.delta), own), []).append(step)
     told = [
         PlannedGroup(
-            tuple(tenant_of(step.target) for step in held),
+            *_names(held),
             _Telling(fleet, held[0], rows.get(held[0].id, {})).moves(bodies[id(held[0].delta)]),
         )
         for held in groups.values()
     ]
-    return tuple(sorted(told, key=lambda group: (-len(group.tenants), group.tenants)))
+    return tuple(sorted(told, key=lambda group: (-len(group.tenants), group.tenants, group.servers)))
+
+
+def _names(steps: Sequence[Step]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Give the names of the tenants, and those of the servers."""
+    tenants = tuple(tenant_of(step.target) for step in steps if not is_server(step.target))
+    return tenants, tuple(tenant_of(step.target) for step in steps if is_server(step.target))
 
 
 def _needs_rows(step: Step) -> bool:

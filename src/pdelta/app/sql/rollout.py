@@ -16,28 +16,27 @@ from pdelta.app.sql.deltas import Settled
 from pdelta.app.sql.findings import edited, stale, unreadable
 from pdelta.app.sql.fleet import Fleet, Member
 from pdelta.app.sql.gates import conduct_for
-from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome, TenantResult
+from pdelta.app.sql.outcome import Looked, RolloutOptions, RolloutOutcome
 from pdelta.app.sql.proving import Proving
+from pdelta.app.sql.results import looked_at, results_of, together
 from pdelta.engine.executor import Pending, execute
 from pdelta.engine.planner import plan_of
 from pdelta.engine.preflight import preflight, refusal
 from pdelta.engine.recovery import recover
-from pdelta.engine.report import RunReport, StepReport
+from pdelta.engine.report import StepReport
 from pdelta.engine.waves import Subject, WaveRule, divide, parse_waves
 from pdelta.errors import CancelledError, LockedError, PdeltaError, PreflightError, StaleError, UsageError
 from pdelta.formats.database import DatabaseSection
 from pdelta.formats.sql_moves import SqlWish, encode_wish
-from pdelta.model.change import Change
 from pdelta.model.course import OnFailure
 from pdelta.model.delta import Delta
 from pdelta.model.finding import Finding
 from pdelta.model.operation import Standing
 from pdelta.model.plan import Plan, Rollout, Step, Wave
-from pdelta.model.run import RunPhase
 from pdelta.model.target import Target
 from pdelta.operations.sql.lanes import Patience, Surroundings
-from pdelta.operations.sql.operation import RECORDED, SqlOperation
-from pdelta.operations.sql.target import KIND, tenant_of
+from pdelta.operations.sql.operation import SqlOperation
+from pdelta.operations.sql.target import KIND, is_server, tenant_of
 from pdelta.operations.sql.work import Imprint
 from pdelta.sql.ledger import Applied, State, Way
 from pdelta.sql.scope import Scope
@@ -60,11 +59,13 @@ class Draft(msgspec.Struct, frozen=True):
         plan: What would be done.
         findings: What speaks against it, what blocks first.
         tenants: How many were looked at.
+        servers: How many servers.
     """
 
     plan: Plan
     findings: tuple[Finding, ...]
-    tenants: int
+    tenants: Looked
+    servers: Looked
 
 
 Wishing = Callable[[Member, Settled], SqlWish]
@@ -109,7 +110,7 @@ def roll_out(
     for _ in range(ATTEMPTS):
         attempt = _Attempt(fleet, options, context, across, journal)
         outcome = attempt.finish(attempt.draft(wishing, backwards=backwards))
-        former = outcome = _together(former, outcome) if former is not None else outcome
+        former = outcome = together(former, outcome) if former is not None else outcome
         if not outcome.failures or not all(isinstance(result.error, StaleError) for result in outcome.failures):
             break
         fleet.forget()
@@ -199,18 +200,18 @@ class _Attempt:
             on_failure=self._options.on_failure,
             wave_up=lambda steps: self._rollout(steps, tenants, backwards=backwards),
         )
-        return Draft(planned, self._judged(planned, findings), len(tenants))
+        return Draft(planned, self._judged(planned, findings), *looked_at(planned, tenants))
 
     def recheck(self, planned: Plan) -> Draft:
         """Compare where tenants stand now with where a plan begins."""
         goes_on = planned.on_failure is OnFailure.CONTINUE
         changed: list[str] = []
         unread: list[tuple[str, PdeltaError]] = []
+        every = (*planned.settled, *(step.target for step in planned.steps))
         found = self._operation.compare_all(planned.steps)
         if all(standing is Standing.AFTER for standing in found):
-            settled = (*planned.settled, *(step.target for step in planned.steps))
-            there = msgspec.structs.replace(planned, steps=(), settled=settled, rollout=None)
-            return Draft(there, (), len(settled))
+            there = msgspec.structs.replace(planned, steps=(), settled=every, rollout=None)
+            return Draft(there, (), *looked_at(there, every))
         begun = self._begun(planned) if Standing.BETWEEN in found else frozenset()
         for step, standing in zip(planned.steps, found, strict=True):
             if step.target not in self._fleet.members:
@@ -224,7 +225,7 @@ class _Attempt:
                 # This plan did not bring it half-way: another run did.
                 changed.append(tenant_of(step.target))
         findings = [*unreadable(unread, blocks=not goes_on), *stale(changed, blocks=not goes_on)]
-        return Draft(planned, self._judged(planned, findings), len(planned.steps) + len(planned.settled))
+        return Draft(planned, self._judged(planned, findings), *looked_at(planned, every))
 
     def _begun(self, planned: Plan) -> frozenset[str]:
         """Give the ids of the steps of a plan that an earlier run of it began."""
@@ -251,29 +252,24 @@ class _Attempt:
             raise error
         outcome = RolloutOutcome(
             database=self._fleet.section.name,
-            tenants=drafted.tenants,
-            settled=len(planned.settled),
-            unread=drafted.tenants - len(planned.steps) - len(planned.settled),
+            tenants=drafted.tenants.count,
+            settled=drafted.tenants.settled,
+            unread=drafted.tenants.unread,
+            servers=drafted.servers,
             waves=tuple((wave.name, wave.count) for wave, _ in planned.waves()),
             findings=findings,
             dry_run=options.dry_run,
             exit_status=PreflightError.exit_status if error is not None else 0,
         )
         if options.dry_run:
-            return msgspec.structs.replace(
-                outcome,
-                results=tuple(
-                    _result(StepReport(step, Standing.BEFORE), wave.name)
-                    for wave, steps in planned.waves()
-                    for step in steps
-                ),
-            )
+            reports = (StepReport(step, Standing.BEFORE) for step in planned.steps)
+            return msgspec.structs.replace(outcome, results=results_of(planned, reports))
         if planned.steps and options.rehearse:
             return self._rehearse(planned, outcome)
         if planned.steps:
             outcome = self._execute(planned, outcome)
         # Whoever could not be read was not brought where it should be, and no step says so.
-        status = outcome.exit_status or (_STOPPED if outcome.unread else 0)
+        status = outcome.exit_status or (0 if outcome.is_whole else _STOPPED)
         return msgspec.structs.replace(outcome, exit_status=status)
 
     def _judged(self, planned: Plan, findings: list[Finding]) -> tuple[Finding, ...]:
@@ -347,29 +343,27 @@ class _Attempt:
                 else Wave(name, len(places))
                 for number, (name, places) in enumerate(waves)
             ),
-            _allowed(options.max_failures, len(steps)),
+            _allowed(options.max_failures, len(others)),
         )
         return [steps[place] for _, places in waves for place in places], rollout
 
     def _rehearse(self, planned: Plan, before: RolloutOutcome) -> RolloutOutcome:
         arrivals = {arrival.step.id: arrival for arrival in self._operation.rehearse_all(planned.steps)}
-        results = []
-        lacking = ""
-        for wave, steps in planned.waves():
-            for step in steps:
-                arrival = arrivals[step.id]
-                if arrival.error is not None and lacking:
-                    arrival.error.hint = arrival.error.hint or (
-                        f"{lacking} was taken back on the server; where that is what it lacks, apply it first"
-                    )
-                report = StepReport(step, arrival.standing, facts=arrival.facts, error=arrival.error)
-                results.append(_result(report, wave.name))
-            lacking = next((gate.text for gate in wave.gates if gate.kind == THERE), lacking)
-        failed = before.unread or any(result.error is not None or result.lost for result in results)
+        waves = planned.waves()
+        lacking = next((gate.text for wave, _ in waves for gate in wave.gates if gate.kind == THERE), "")
+        for step in planned.steps if lacking else ():
+            error = arrivals[step.id].error
+            if error is not None and not is_server(step.target):
+                text = f"{lacking} was taken back on the server; where that is what it lacks, apply it first"
+                error.hint = error.hint or text
+        found = ((step, arrivals[step.id]) for step in planned.steps)
+        reports = (StepReport(step, one.standing, facts=one.facts, error=one.error) for step, one in found)
+        results = results_of(planned, reports)
+        failed = not before.is_whole or any(result.error is not None or result.lost for result in results)
         return msgspec.structs.replace(
             before,
             rehearsed=True,
-            results=tuple(results),
+            results=results,
             exit_status=PreflightError.exit_status if failed else 0,
         )
 
@@ -402,7 +396,7 @@ class _Attempt:
             phase=report.phase,
             exit_status=report.exit_status,
             reason=report.reason,
-            results=_results(planned, report),
+            results=results_of(planned, report.steps),
             findings=(*before.findings, *(proving.later if proving is not None else ())),
         )
 
@@ -479,55 +473,7 @@ def _is_on(journal: "Journal", run: str, fleet: Fleet) -> bool:
     )
 
 
-def _allowed(text: str, steps: int) -> int:
+def _allowed(text: str, tenants: int) -> int:
     if text.endswith("%"):
-        return int(steps * float(text.removesuffix("%")) / 100)
+        return int(tenants * float(text.removesuffix("%")) / 100)
     return int(text)
-
-
-def _together(former: RolloutOutcome, outcome: RolloutOutcome) -> RolloutOutcome:
-    """Give what became of the whole, where one attempt went on with what a former one had left."""
-    again = {result.tenant for result in outcome.results}
-    arrived = [one for one in former.results if one.touched and one.error is None and one.standing is Standing.AFTER]
-    done = [one for one in arrived if one.tenant not in again]
-    if not done:
-        return outcome
-    names = dict.fromkeys(name for name, _ in (*former.waves, *outcome.waves))
-    held = {name: [one for one in (*done, *outcome.results) if one.wave == name] for name in names}
-    return msgspec.structs.replace(
-        outcome,
-        run=outcome.run or former.run,
-        earlier=(*former.earlier, former.run) if outcome.run else former.earlier,
-        phase=outcome.phase or (RunPhase.STOPPED if outcome.exit_status else RunPhase.DONE),
-        settled=outcome.settled - len(done),
-        waves=tuple((name, len(those)) for name, those in held.items() if those),
-        results=tuple(one for those in held.values() for one in those),
-    )
-
-
-def _results(planned: Plan, report: RunReport) -> tuple[TenantResult, ...]:
-    steps = iter(report.steps)
-    return tuple(_result(next(steps), wave.name) for wave, held in planned.waves() for _ in held)
-
-
-def _mark(change: Change) -> str:
-    if change.action == Way.REVERSE:
-        return "-"
-    return "*" if change.detail == RECORDED else ""
-
-
-def _result(report: StepReport, wave: str) -> TenantResult:
-    step = report.step
-    return TenantResult(
-        tenant_of(step.target),
-        wave,
-        tuple(_mark(change) + change.subject.decode() for change in step.delta.changes),
-        report.standing,
-        report.touched,
-        float(report.facts.get("duration_s", 0.0)),
-        tuple(report.facts.get("found", ())),
-        report.error,
-        str(report.facts.get("proof", "")),
-        tuple(report.facts.get("lost", ())),
-        str(report.facts.get("untried", "")),
-    )

@@ -149,6 +149,11 @@ class DeltaFacts(msgspec.Struct, frozen=True, kw_only=True):
         """How many tenants were looked at."""
         return sum(len(holding.tenants) for holding in self.holdings) + len(self.unread)
 
+    @property
+    def is_for_servers(self) -> bool:
+        """Whether those that were looked at are servers, and no tenants."""
+        return self.script is not None and self.script.scope is Scope.ONCE
+
 
 def show_delta(name: str, database: str, only: Sequence[str], context: Context) -> DeltaFacts:
     """Give what is known of a delta.

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,18 +16,17 @@ from pdelta.errors import PdeltaError
 from pdelta.formats.sql_moves import SqlWish
 from pdelta.operations.sql.reckon import reckon
 from pdelta.sql.ledger import Applied, State
-
-if TYPE_CHECKING:
-    from pdelta.sql.scope import Scope
+from pdelta.sql.scope import Scope
 
 _Key = tuple[tuple[str, str, str], ...]
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Tenants that have the same deltas.
+    """Tenants that have the same deltas, or servers, which have those that are for them.
 
     Attributes:
-        tenants: Their names.
+        names: Theirs.
+        is_servers: Whether they are servers.
         had: The ids of the deltas that they have, in the order of application; unknown ones last.
         pending: The ids of those that they lack.
         edited: The ids of those that were edited since they received them.
@@ -37,7 +35,8 @@ class Group(msgspec.Struct, frozen=True):
         baseline: The id of the baseline that they have; empty for none.
     """
 
-    tenants: tuple[str, ...]
+    names: tuple[str, ...]
+    is_servers: bool
     had: tuple[str, ...]
     pending: tuple[str, ...] = ()
     edited: tuple[str, ...] = ()
@@ -59,25 +58,40 @@ class FleetStatus(msgspec.Struct, frozen=True):
         deltas: All ids in the order of application.
         groups: The largest first.
         unread: Tenants that could not be read, each with the reason.
+        unread_servers: The same of servers.
     """
 
     database: str
     deltas: tuple[str, ...]
     groups: tuple[Group, ...]
     unread: tuple[tuple[str, PdeltaError], ...] = ()
+    unread_servers: tuple[tuple[str, PdeltaError], ...] = ()
 
     @property
-    def count(self) -> int:
+    def tenants(self) -> int:
         """How many tenants there are."""
-        return sum(len(group.tenants) for group in self.groups) + len(self.unread)
+        return self._count(len(self.unread), is_servers=False)
 
-    def holders(self) -> Counter[str]:
-        """Give how many tenants have each delta."""
+    @property
+    def servers(self) -> int:
+        """How many servers there are; 0 where no delta is for them."""
+        return self._count(len(self.unread_servers), is_servers=True)
+
+    @property
+    def clean(self) -> bool:
+        """Whether all could be read, and nobody lacks anything."""
+        return not (self.unread or self.unread_servers) and all(group.clean for group in self.groups)
+
+    def holders(self, *, servers: bool = False) -> Counter[str]:
+        """Give how many tenants have each delta, or how many servers."""
         held: Counter[str] = Counter()
         for group in self.groups:
-            for id in group.had:
-                held[id] += len(group.tenants)
+            for id in group.had if group.is_servers is servers else ():
+                held[id] += len(group.names)
         return held
+
+    def _count(self, unread: int, *, is_servers: bool) -> int:
+        return sum(len(group.names) for group in self.groups if group.is_servers is is_servers) + unread
 
 
 def read_status(database: str, only: Sequence[str], context: Context) -> FleetStatus:
@@ -94,11 +108,11 @@ def read_status(database: str, only: Sequence[str], context: Context) -> FleetSt
     wishing = applying(deltas, ApplyOptions())
     alike: dict[tuple[Scope, _Key], list[Member]] = {}
     ledgers: dict[_Key, tuple[Applied, ...]] = {}
-    unread: list[tuple[str, PdeltaError]] = []
+    unread: dict[Scope, list[tuple[str, PdeltaError]]] = {scope: [] for scope in Scope}
     for target, member in fleet.members.items():
         one = found[target]
         if isinstance(one, PdeltaError):
-            unread.append((member.tenant.name, one))
+            unread[member.scope].append((member.tenant.name, one))
             continue
         key = tuple((row.id, row.digest, row.state.value) for row in one[1])
         ledgers[key] = one[1]
@@ -106,8 +120,10 @@ def read_status(database: str, only: Sequence[str], context: Context) -> FleetSt
     groups = [
         _group(deltas, members, ledgers[key], wishing(members[0], deltas.known)) for (_, key), members in alike.items()
     ]
-    groups.sort(key=lambda group: (-len(group.tenants), group.tenants))
-    return FleetStatus(fleet.section.name, deltas.ids, tuple(groups), tuple(unread))
+    groups.sort(key=lambda group: (-len(group.names), group.names))
+    return FleetStatus(
+        fleet.section.name, deltas.ids, tuple(groups), *(tuple(unread[scope]) for scope in (Scope.TENANT, Scope.ONCE))
+    )
 
 
 def _group(deltas: Deltas, members: Sequence[Member], rows: Sequence[Applied], wish: SqlWish) -> Group:
@@ -115,6 +131,7 @@ def _group(deltas: Deltas, members: Sequence[Member], rows: Sequence[Applied], w
     ids = {row.id for row in rows}
     return Group(
         tuple(member.tenant.name for member in members),
+        members[0].scope is Scope.ONCE,
         (*(id for id in deltas.ids if id in ids), *(id for id in reckoning.unknown if id not in deltas.ids)),
         tuple(dict.fromkeys(move.id for move in reckoning.moves)),
         reckoning.edited,

@@ -7,6 +7,7 @@ import click
 
 from pdelta.app.sql.status import FleetStatus, Group
 from pdelta.cli.render.amount import counted
+from pdelta.cli.render.members import members
 from pdelta.cli.render.safe import shown
 from pdelta.cli.render.table import table_lines
 
@@ -16,14 +17,16 @@ NAMED: Final = 5
 
 def fields(status: FleetStatus) -> dict[str, Any]:
     """Give the JSON document."""
-    held = status.holders()
+    held, on_servers = status.holders(), status.holders(servers=True)
     return {
         "database": status.database,
-        "tenants": status.count,
-        "deltas": [{"id": id, "tenants": held[id]} for id in status.deltas],
+        "tenants": status.tenants,
+        "servers": status.servers,
+        "deltas": [{"id": id, "tenants": held[id], "servers": on_servers[id]} for id in status.deltas],
         "groups": [
             {
-                "tenants": list(group.tenants),
+                "tenants": [] if group.is_servers else list(group.names),
+                "servers": list(group.names) if group.is_servers else [],
                 "had": list(group.had),
                 "pending": list(group.pending),
                 "edited": list(group.edited),
@@ -34,55 +37,63 @@ def fields(status: FleetStatus) -> dict[str, Any]:
             for group in status.groups
         ],
         "unread": [
-            {"tenant": name, "code": error.code, "message": error.message, "hint": error.hint}
-            for name, error in status.unread
+            {"tenant": name, "server": is_server, "code": error.code, "message": error.message, "hint": error.hint}
+            for is_server, unread in ((False, status.unread), (True, status.unread_servers))
+            for name, error in unread
         ],
     }
 
 
 def summary_lines(status: FleetStatus, *, verbose: bool) -> Iterator[str]:
     """Give one line a group of tenants with the same deltas, and one a problem."""
-    clean = sum(len(group.tenants) for group in status.groups if group.clean)
+    clean = [sum(len(one.names) for one in status.groups if one.clean and one.is_servers is of) for of in (False, True)]
+    told = members(*clean) if status.servers else f"{clean[0]:,}"
     yield (
-        f"{click.style(shown(status.database), bold=True)}: {counted(status.count, 'tenant')}, "
-        f"{counted(len(status.deltas), 'delta')}; {clean:,} up to date"
+        f"{click.style(shown(status.database), bold=True)}: {members(status.tenants, status.servers)}, "
+        f"{counted(len(status.deltas), 'delta')}; {told} up to date"
     )
     for group in status.groups:
         yield from _group_lines(group, verbose=verbose)
-    for name, error in status.unread if verbose else status.unread[:NAMED]:
+    unread = (*status.unread_servers, *status.unread)
+    for name, error in unread if verbose else unread[:NAMED]:
         yield f"  {click.style('unread', fg='red')}  {shown(name)}: {shown(error.message)}"
-    if len(status.unread) > NAMED and not verbose:
-        yield f"  and {len(status.unread) - NAMED:,} more that can't be read; -v names all"
+    if len(unread) > NAMED and not verbose:
+        yield f"  and {len(unread) - NAMED:,} more that can't be read; -v names all"
 
 
 def matrix_lines(status: FleetStatus, *, width: int | None) -> Iterator[str]:
     """Give a table: one row a delta, one column a group of tenants with the same deltas."""
     groups = status.groups[:26]
     titles = ["delta", "tenants", *(f"{_letter(place)}" for place in range(len(groups)))]
-    held = status.holders()
+    held, on_servers = status.holders(), status.holders(servers=True)
     unknown = sorted({id for group in status.groups for id in group.unknown})
-    rows = [[id, f"{held[id]:,}", *(_mark(id, group) for group in groups)] for id in (*status.deltas, *unknown)]
+    rows = [
+        [id, _held(held[id], on_servers[id]), *(_mark(id, group) for group in groups)]
+        for id in (*status.deltas, *unknown)
+    ]
     yield from table_lines(titles, rows, width=width, right=("tenants",))
     yield ""
     for place, group in enumerate(groups):
-        yield f"  {_letter(place)}  {counted(len(group.tenants), 'tenant')}: {_names(group.tenants, verbose=False)}"
+        yield f"  {_letter(place)}  {_members(group)}: {_names(group.names, verbose=False)}"
     if len(status.groups) > len(groups):
-        rest = sum(len(group.tenants) for group in status.groups[len(groups) :])
-        further = counted(len(status.groups) - len(groups), "further group")
-        yield f"  and {counted(rest, 'tenant')} in {further}; --json has all"
+        rest = status.groups[len(groups) :]
+        count = members(*(sum(len(one.names) for one in rest if one.is_servers is of) for of in (False, True)))
+        yield f"  and {count} in {counted(len(rest), 'further group')}; --json has all"
 
 
 def pending_lines(status: FleetStatus) -> Iterator[str]:
     """Give one line a tenant that lacks something, and what."""
-    lacking = {name: group.pending for group in status.groups if group.pending for name in group.tenants}
-    for name in sorted(lacking):
-        yield f"{shown(name)}: {', '.join(map(shown, lacking[name]))}"
+    lacking = sorted((name, group.pending) for group in status.groups if group.pending for name in group.names)
+    for name, pending in lacking:
+        yield f"{shown(name)}: {', '.join(map(shown, pending))}"
     if not lacking:
         yield f"{shown(status.database)}: no tenant lacks anything"
 
 
 def _group_lines(group: Group, *, verbose: bool) -> Iterator[str]:
-    count = f"{len(group.tenants):>7,}"
+    count = f"{len(group.names):>7,}"
+    if group.is_servers:
+        count += " server" if len(group.names) == 1 else " servers"
     if group.clean:
         yield f"{count}  {click.style('up to date', fg='green')}" + _strange(group)
     else:
@@ -93,7 +104,15 @@ def _group_lines(group: Group, *, verbose: bool) -> Iterator[str]:
         ]
         yield f"{count}  {click.style('; '.join(filter(None, told)), fg='yellow')}" + _strange(group)
     if not group.clean or verbose:
-        yield f"         {_names(group.tenants, verbose=verbose)}"
+        yield f"         {_names(group.names, verbose=verbose)}"
+
+
+def _members(group: Group) -> str:
+    return counted(len(group.names), "server" if group.is_servers else "tenant")
+
+
+def _held(tenants: int, servers: int) -> str:
+    return f"{tenants:,}" if tenants or not servers else counted(servers, "server")
 
 
 def _strange(group: Group) -> str:

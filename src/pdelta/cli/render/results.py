@@ -11,6 +11,7 @@ import click
 
 from pdelta.app.sql.outcome import RolloutOutcome, TenantResult
 from pdelta.cli.render.amount import counted, duration
+from pdelta.cli.render.members import members, part
 from pdelta.cli.render.safe import shown, shown_text
 from pdelta.errors import Cause, DatabaseError
 from pdelta.model.operation import Standing
@@ -46,9 +47,7 @@ def _waves(outcome: RolloutOutcome) -> Iterator[str]:
     for name, count in outcome.waves:
         held = outcome.results[at : at + count]
         at += count
-        yield f"  {click.style(f'{shown(name):<{width}}', bold=True)}  {counted(count, 'tenant')}" + _told(
-            held, outcome
-        )
+        yield f"  {click.style(f'{shown(name):<{width}}', bold=True)}  {of(held)}" + _told(held, outcome)
 
 
 def _told(held: Sequence[TenantResult], outcome: RolloutOutcome) -> str:
@@ -74,6 +73,10 @@ def _arrived(results: Sequence[TenantResult]) -> tuple[int, int]:
     return sum(there), len(there) - sum(there)
 
 
+def _is_done(result: TenantResult) -> bool:
+    return result.touched and result.standing is Standing.AFTER and result.error is None
+
+
 def _deltas(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
     """List what is to be done, once for all tenants that lack the same; with ``verbose`` every tenant by name."""
     groups: dict[tuple[str, ...], list[TenantResult]] = defaultdict(list)
@@ -84,7 +87,7 @@ def _deltas(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
         shorter = names if verbose else names[:NAMED]
         more = len(names) - len(shorter)
         told = ", ".join(shorter) + (f" and {more:,} more" if more else "")
-        yield f"  {counted(len(held), 'tenant')}: {told}"
+        yield f"  {of(held)}: {told}"
         yield from map(delta_line, deltas)
 
 
@@ -100,7 +103,7 @@ def _failures(failures: Sequence[TenantResult], *, verbose: bool) -> Iterator[st
         alike[_place(failure), _cause(failure)].append(failure)
     for (place, cause), held in sorted(alike.items(), key=lambda item: -len(item[1])):
         at = f" at {shown(place)}" if place else ""
-        yield f"{click.style(counted(len(held), 'tenant') + ' failed', fg='red')}{at}: {shown_text(cause)}"
+        yield f"{click.style(of(held) + ' failed', fg='red')}{at}: {shown_text(cause)}"
         named = held if verbose else held[:NAMED]
         for failure in named:
             yield f"    {shown(failure.tenant)}: {_where(failure)}{_held(failure)}"
@@ -115,16 +118,16 @@ def _failures(failures: Sequence[TenantResult], *, verbose: bool) -> Iterator[st
 
 def _not_proved(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
     """Say what the way back does not bring back, and where that could not be tried, once for all that are alike."""
-    alike: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    alike: dict[tuple[str, str, str], list[TenantResult]] = defaultdict(list)
     for result in outcome.changed:
-        alike["red", "not brought back in", "; ".join(result.lost)].append(result.tenant)
+        alike["red", "not brought back in", "; ".join(result.lost)].append(result)
     for result in outcome.untried:
-        alike["yellow", "the way back was not tried in", result.untried].append(result.tenant)
+        alike["yellow", "the way back was not tried in", result.untried].append(result)
     for (colour, what, why), held in sorted(alike.items(), key=lambda item: -len(item[1])):
         yield ""
-        yield f"{click.style(f'{what} ' + counted(len(held), 'tenant'), fg=colour)}: {shown_text(why)}"
+        yield f"{click.style(f'{what} {of(held)}', fg=colour)}: {shown_text(why)}"
         named = held if verbose else held[:NAMED]
-        yield from (f"    {shown(name)}" for name in named)
+        yield from (f"    {shown(result.tenant)}" for result in named)
         if len(held) > len(named):
             yield f"    and {len(held) - len(named):,} more; -v names all"
 
@@ -178,22 +181,31 @@ def _summary(outcome: RolloutOutcome) -> str:
     verb = "reversed" if marks == {"-"} else "recorded" if marks == {"*"} else "applied"
     if outcome.dry_run:
         verb = f"would be {verb}"
-        return f"{counted(moves, 'delta')} {verb} in {_part(len(results), outcome)}; nothing was changed"
+        return f"{counted(moves, 'delta')} {verb} in {part_of(results, outcome)}; nothing was changed"
     if outcome.rehearsed:
         good = len(results) - len(outcome.failures)
-        told = f"rehearsed in {counted(len(results), 'tenant')}, {good:,} of them without failure"
+        told = f"rehearsed in {of(results)}, {good:,} of them without failure"
         if tried := outcome.proved + len(outcome.changed) + len(outcome.untried):
             told += f"; the way back proved in {outcome.proved:,} of {tried:,}"
         return f"{told}, in {duration(outcome.duration_s)}; nothing was changed"
-    done, there = _arrived(results)
+    there = _arrived(results)[1]
+    done = [result for result in results if _is_done(result)]
     tail = f"{duration(outcome.duration_s)}; {', '.join((*outcome.earlier, outcome.run))}"
     if outcome.phase is RunPhase.REVERSED:
         return click.style(f"everything that this run did was reversed; {tail}", fg="yellow")
     had = sum(bool(result.found) for result in results if result.error is None)
     notes = [f"{there:,} there already" if there else "", f"{had:,} had its effect, so only recorded" if had else ""]
     others = f" ({', '.join(filter(None, notes))})" if there or had else ""
-    return f"{counted(moves, 'delta')} {verb} in {_part(done, outcome)}{others} in {tail}"
+    return f"{counted(moves, 'delta')} {verb} in {part_of(done, outcome)}{others} in {tail}"
 
 
-def _part(count: int, outcome: RolloutOutcome) -> str:
-    return f"{count:,} of {counted(outcome.tenants, 'tenant')}"
+def of(results: Sequence[TenantResult]) -> str:
+    """Say how many tenants and servers these are."""
+    servers = sum(result.is_server for result in results)
+    return members(len(results) - servers, servers)
+
+
+def part_of(results: Sequence[TenantResult], outcome: RolloutOutcome) -> str:
+    """Say how many these are, and of how many that were looked at."""
+    servers = sum(result.is_server for result in results)
+    return part((len(results) - servers, outcome.tenants), (servers, outcome.servers.count))

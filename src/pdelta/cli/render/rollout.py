@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from pdelta.app.sql.outcome import RolloutOutcome, TenantResult
-from pdelta.cli.render.amount import counted, duration
+from pdelta.cli.render.amount import duration
+from pdelta.cli.render.members import members
 from pdelta.cli.render.safe import shown
 
 
@@ -24,9 +25,10 @@ def fields(outcome: RolloutOutcome) -> dict[str, Any]:
         "tenants": outcome.tenants,
         "settled": outcome.settled,
         "unread": outcome.unread,
+        "servers": outcome.servers,
         "proved": outcome.proved,
         "not_proved": len(outcome.changed) + len(outcome.untried),
-        "waves": [{"name": name, "tenants": count} for name, count in outcome.waves],
+        "waves": list(_waves(outcome)),
         "results": [_result(result) for result in outcome.results],
         "findings": outcome.findings,
         "duration_s": outcome.duration_s,
@@ -47,16 +49,25 @@ def lines(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
 
 
 def _nothing(outcome: RolloutOutcome) -> str:
-    where = counted(outcome.settled, "tenant")
-    if outcome.unread:
-        where += f", and {outcome.unread:,} could not be read"
+    where = members(outcome.settled, outcome.servers.settled)
+    if not outcome.is_whole:
+        where += f", and {outcome.unread + outcome.servers.unread:,} could not be read"
     return f"{shown(outcome.database)}: nothing to do in {where} ({duration(outcome.duration_s)})"
+
+
+def _waves(outcome: RolloutOutcome) -> Iterator[dict[str, Any]]:
+    at = 0
+    for name, count in outcome.waves:
+        servers = sum(result.is_server for result in outcome.results[at : at + count])
+        at += count
+        yield {"name": name, "tenants": count - servers, "servers": servers}
 
 
 def _result(result: TenantResult) -> dict[str, Any]:
     error = result.error
     return {
         "tenant": result.tenant,
+        "server": result.is_server,
         "wave": result.wave,
         "deltas": list(result.deltas),
         "standing": result.standing,

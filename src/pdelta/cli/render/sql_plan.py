@@ -7,6 +7,7 @@ import click
 
 from pdelta.app.sql.plan import MoveFacts, PlannedGroup, PlannedWave, SqlPlan
 from pdelta.cli.render.amount import counted, duration
+from pdelta.cli.render.members import members, part
 from pdelta.cli.render.safe import shown, shown_text
 from pdelta.model.course import OnFailure
 from pdelta.sql.ledger import Way
@@ -25,6 +26,7 @@ def fields(planned: SqlPlan) -> dict[str, Any]:
         "file": planned.file,
         "tenants": planned.tenants,
         "settled": planned.settled,
+        "servers": planned.servers,
         "waves": planned.waves,
         "groups": planned.groups,
         "on_failure": planned.on_failure,
@@ -39,7 +41,7 @@ def lines(planned: SqlPlan, *, verbose: bool) -> Iterator[str]:
         mark = click.style("blocks" if finding.blocks else "note", fg="red" if finding.blocks else "yellow")
         yield f"{mark}: {shown(finding.message)}"
     if not planned.groups:
-        yield f"{shown(planned.database)}: nothing to do in {counted(planned.tenants, 'tenant')}"
+        yield f"{shown(planned.database)}: nothing to do in {members(planned.tenants, planned.servers.count)}"
     for wave in planned.waves:
         yield from _wave(wave, verbose=verbose)
     told = planned.groups if verbose else planned.groups[:GROUPS]
@@ -47,9 +49,9 @@ def lines(planned: SqlPlan, *, verbose: bool) -> Iterator[str]:
         yield ""
         yield from _group(group, verbose=verbose)
     if len(planned.groups) > len(told):
-        rest = sum(len(group.tenants) for group in planned.groups[len(told) :])
+        rest = members(*_counts(planned.groups[len(told) :]))
         yield ""
-        yield f"and {counted(rest, 'tenant')} with other statements; -v shows all"
+        yield f"and {rest} with other statements; -v shows all"
     if planned.groups:
         yield ""
         yield _summary(planned)
@@ -58,7 +60,7 @@ def lines(planned: SqlPlan, *, verbose: bool) -> Iterator[str]:
 
 
 def _wave(wave: PlannedWave, *, verbose: bool) -> Iterator[str]:
-    yield f"  {click.style(shown(wave.name), bold=True)}  {_named(wave.tenants, verbose=verbose)}"
+    yield f"  {click.style(shown(wave.name), bold=True)}  {_named(wave, verbose=verbose)}"
     if wave.soak_s:
         yield f"    then wait {duration(wave.soak_s)}"
     for gate in wave.gates:
@@ -66,7 +68,7 @@ def _wave(wave: PlannedWave, *, verbose: bool) -> Iterator[str]:
 
 
 def _group(group: PlannedGroup, *, verbose: bool) -> Iterator[str]:
-    yield _named(group.tenants, verbose=verbose)
+    yield _named(group, verbose=verbose)
     for move in group.moves:
         yield from _move(move)
 
@@ -92,9 +94,9 @@ def _statements(statements: Sequence[str], before: str = "") -> Iterator[str]:
 def _summary(planned: SqlPlan) -> str:
     moves = {(move.delta, move.way) for group in planned.groups for move in group.moves}
     back = all(way is Way.REVERSE for _, way in moves)
-    count = sum(len(group.tenants) for group in planned.groups)
+    tenants, servers = _counts(planned.groups)
     verb = "would be reversed" if back else "would be applied"
-    where = f"{count:,} of {counted(planned.tenants, 'tenant')}"
+    where = part((tenants, planned.tenants), (servers, planned.servers.count))
     then = {
         OnFailure.STOP: "a failure stops it",
         OnFailure.REVERSE: "a failure takes all of it back",
@@ -104,8 +106,14 @@ def _summary(planned: SqlPlan) -> str:
     return f"{counted(len(moves), 'delta')} {verb} in {where}; {then}{allowed}; nothing was changed"
 
 
-def _named(names: Sequence[str], *, verbose: bool) -> str:
+def _counts(groups: Sequence[PlannedGroup]) -> tuple[int, int]:
+    """Give how many tenants there are in these groups, and how many servers."""
+    return sum(len(group.tenants) for group in groups), sum(len(group.servers) for group in groups)
+
+
+def _named(some: PlannedWave | PlannedGroup, *, verbose: bool) -> str:
+    names = (*some.servers, *some.tenants)
     shorter = names if verbose else names[:NAMED]
     more = len(names) - len(shorter)
     told = ", ".join(map(shown, shorter)) + (f" and {more:,} more" if more else "")
-    return f"{counted(len(names), 'tenant')}: {told}"
+    return f"{members(len(some.tenants), len(some.servers))}: {told}"

@@ -29,5 +29,5 @@ def lines(done: Provisioned, *, verbose: bool) -> Iterator[str]:
         yield from map(results.delta_line, done.moves)
     if done.baseline and done.made:
         yield f"  a new tenant begins with {shown(done.baseline)}"
-    if done.rollout.tenants:
+    if done.rollout.tenants or done.rollout.servers.count:
         yield from rollout.lines(done.rollout, verbose=verbose)

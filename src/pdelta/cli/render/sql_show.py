@@ -38,7 +38,8 @@ def fields(facts: DeltaFacts) -> dict[str, Any]:
         "header": header_fields(facts.script) if facts.script else None,
         "reverse": facts.reverse,
         "statements": {part: list(facts.statements.get(part, ())) for part in Part},
-        "tenants": facts.count,
+        "tenants": 0 if facts.is_for_servers else facts.count,
+        "servers": facts.count if facts.is_for_servers else 0,
         "holdings": facts.holdings,
         "arrivals": facts.arrivals,
         "ways_back": facts.ways,
@@ -123,7 +124,7 @@ def _indented(statements: Sequence[str]) -> Iterator[str]:
 
 
 def _holders(facts: DeltaFacts, *, verbose: bool) -> Iterator[str]:
-    yield f"{click.style(shown(facts.database), bold=True)}: {counted(facts.count, 'tenant')}"
+    yield f"{click.style(shown(facts.database), bold=True)}: {counted(facts.count, _noun(facts))}"
     for holding in facts.holdings:
         yield from _holding(holding, verbose=verbose)
     for name, error in facts.unread if verbose else facts.unread[:NAMED]:
@@ -131,7 +132,7 @@ def _holders(facts: DeltaFacts, *, verbose: bool) -> Iterator[str]:
     if len(facts.unread) > NAMED and not verbose:
         yield f"  and {len(facts.unread) - NAMED:,} more that can't be read; -v names all"
     for arrival in facts.arrivals if verbose else facts.arrivals[:NAMED]:
-        yield f"  {_arrival(arrival)}"
+        yield f"  {_arrival(arrival, _noun(facts))}"
     if len(facts.arrivals) > NAMED and not verbose:
         yield f"  and {counted(len(facts.arrivals) - NAMED, 'further run')}; -v names all"
 
@@ -143,9 +144,13 @@ def _holding(holding: Holding, *, verbose: bool) -> Iterator[str]:
         yield f"         {_names(holding.tenants, verbose=verbose)}"
 
 
-def _arrival(arrival: Arrival) -> str:
+def _noun(facts: DeltaFacts) -> str:
+    return "server" if facts.is_for_servers else "tenant"
+
+
+def _arrival(arrival: Arrival, noun: str) -> str:
     return (
-        f"{shown(arrival.run)} brought it to {counted(len(arrival.tenants), 'tenant')}: "
+        f"{shown(arrival.run)} brought it to {counted(len(arrival.tenants), noun)}: "
         f"{shown(arrival.at)}, {shown(arrival.who)}, {shown(arrival.tool)}"
         + (f"; {shown(arrival.note)}" if arrival.note else "")
     )
@@ -158,13 +163,13 @@ def _ways(facts: DeltaFacts, *, verbose: bool) -> Iterator[str]:
     others = [way for way in facts.ways if (way.reverse, way.irreversible) != (written, irreversible)]
     for way in others if verbose else others[:NAMED]:
         yield ""
-        yield from _way(way, verbose=verbose)
+        yield from _way(way, _noun(facts), verbose=verbose)
     if len(others) > NAMED and not verbose:
         yield f"and {counted(len(others) - NAMED, 'further reverse')}; -v shows all"
 
 
-def _way(way: WayBack, *, verbose: bool) -> Iterator[str]:
-    yield f"reverse in {counted(len(way.tenants), 'tenant')}: {_names(way.tenants, verbose=verbose)}"
+def _way(way: WayBack, noun: str, *, verbose: bool) -> Iterator[str]:
+    yield f"reverse in {counted(len(way.tenants), noun)}: {_names(way.tenants, verbose=verbose)}"
     if way.irreversible:
         yield f"    none: {shown(way.irreversible)}"
     elif not way.reverse.strip():
