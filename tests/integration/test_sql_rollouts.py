@@ -540,6 +540,32 @@ def versions(desk: Desk, view: str, shown: Sequence[str]) -> None:
         dated(desk, f"2025-05-0{day}T00:00:00Z", view, *([NAME] if day == 1 else []))
 
 
+def test_status_when_tenants_have_different_versions_then_words_tell_them_apart(desk: Desk) -> None:
+    first, second, third, *_ = desk.fleet.names
+    name, edited = "delta_20250320_names", "delta_20250321_edited"
+    digests = {}
+    for tenant, columns in ((first, "id"), (second, "name")):
+        desk.project.write(name, REPEATABLE.format(columns, "-- Reversible delta\n-- DROP VIEW names;\n"))
+        desk.project.write(edited, f"CREATE INDEX e ON users ({columns});\n-- Reversible delta\n-- SELECT 1;\n")
+        desk("apply", "--only", tenant)
+        shown = (desk.done("show", name)["digest"], desk.done("show", edited)["digest"])
+        digests[tenant] = dict(zip((name, edited), shown, strict=True))
+    desk.project.write(name, REPEATABLE.format("id, name", "-- Reversible delta\n-- DROP VIEW names;\n"))
+    desk.project.write(edited, "CREATE INDEX e ON users (id, name);\n-- Reversible delta\n-- SELECT 1;\n")
+    told = desk("status", status=4).out
+    for tenant in (first, second):
+        view, other = (digests[tenant][id][:8] for id in (name, edited))
+        assert (
+            f"      1  behind in {name} (an older version, {view}); have another version of {edited} ({other})\n"
+            f"         {tenant}\n"
+        ) in told
+    assert f"     10  lack {NAME}, {name}, {edited}\n" in told
+    groups = {group["tenants"][0]: group for group in desk.done("status", status=4)["groups"]}
+    assert [groups[tenant]["versions"] for tenant in (first, second, third)] == [digests[first], digests[second], {}]
+    matrix = next(line for line in desk("status", "--matrix", status=4).out.splitlines() if line.startswith(name))
+    assert matrix.split()[1:] == ["2", "old", "old"]
+
+
 def test_rollback_when_a_repeatable_delta_came_in_versions_then_one_call_takes_all_of_them_back(desk: Desk) -> None:
     for to in (NAME, "0"):
         versions(desk, "delta_20250320_names", ["id", "name", "id, name", "name, id"])

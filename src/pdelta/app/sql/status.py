@@ -1,7 +1,7 @@
 """``pdelta sql status``: which tenants have which deltas, told by their ledgers; never writes."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -33,6 +33,8 @@ class Group(msgspec.Struct, frozen=True):
         unknown: The ids of those that no file tells of.
         unfinished: The ids of those that stopped half-way.
         baseline: The id of the baseline that they have; empty for none.
+        versions: The digests of those that they have in another version than their files, by their ids: of edited ones,
+            and of repeatable ones that are pending.
     """
 
     names: tuple[str, ...]
@@ -43,6 +45,7 @@ class Group(msgspec.Struct, frozen=True):
     unknown: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
     baseline: str = ""
+    versions: Mapping[str, str] = {}
 
     @property
     def clean(self) -> bool:
@@ -129,6 +132,7 @@ def read_status(database: str, only: Sequence[str], context: Context) -> FleetSt
 def _group(deltas: Deltas, members: Sequence[Member], rows: Sequence[Applied], wish: SqlWish) -> Group:
     reckoning = reckon(rows, wish)
     ids = {row.id for row in rows}
+    replaced = {move.id: move.former for move in reckoning.moves if move.former}
     return Group(
         tuple(member.tenant.name for member in members),
         members[0].scope is Scope.ONCE,
@@ -138,4 +142,5 @@ def _group(deltas: Deltas, members: Sequence[Member], rows: Sequence[Applied], w
         tuple(id for id in reckoning.unknown if id not in deltas.ids),
         tuple(row.id for row in rows if row.state is not State.APPLIED),
         next((delta.script.id for delta in deltas.baselines if delta.script.id in ids), ""),
+        replaced | {row.id: row.digest for row in rows if row.id in reckoning.edited},
     )

@@ -13,6 +13,10 @@ from pdelta.cli.render.table import table_lines
 
 NAMED: Final = 5
 """Tenants that are named where not all are asked for."""
+_FEW: Final = 3
+"""Deltas that are named one by one likewise."""
+_DIGITS: Final = 8
+"""Of a digest: enough to tell the versions of one delta apart."""
 
 
 def fields(status: FleetStatus) -> dict[str, Any]:
@@ -33,6 +37,7 @@ def fields(status: FleetStatus) -> dict[str, Any]:
                 "unknown": list(group.unknown),
                 "unfinished": list(group.unfinished),
                 "baseline": group.baseline,
+                "versions": group.versions,
             }
             for group in status.groups
         ],
@@ -97,9 +102,12 @@ def _group_lines(group: Group, *, verbose: bool) -> Iterator[str]:
     if group.clean:
         yield f"{count}  {click.style('up to date', fg='green')}" + _strange(group)
     else:
+        behind = [id for id in group.pending if id in group.versions]
+        lacking = [id for id in group.pending if id not in group.versions]
         told = [
-            f"lack {_deltas(group.pending, verbose=verbose)}" if group.pending else "",
-            f"have another version of {_deltas(group.edited, verbose=verbose)}" if group.edited else "",
+            f"lack {_deltas(lacking, verbose=verbose)}" if lacking else "",
+            f"behind in {_versions(behind, group, 'an older version, ', verbose=verbose)}" if behind else "",
+            f"have another version of {_versions(group.edited, group, verbose=verbose)}" if group.edited else "",
             f"stopped half-way in {_deltas(group.unfinished, verbose=verbose)}" if group.unfinished else "",
         ]
         yield f"{count}  {click.style('; '.join(filter(None, told)), fg='yellow')}" + _strange(group)
@@ -124,9 +132,18 @@ def _strange(group: Group) -> str:
 
 
 def _deltas(ids: Sequence[str], *, verbose: bool) -> str:
-    if len(ids) <= 3 or verbose:
+    if len(ids) <= _FEW or verbose:
         return ", ".join(map(shown, ids))
     return f"{counted(len(ids), 'delta')}, {shown(ids[0])} to {shown(ids[-1])}"
+
+
+def _versions(ids: Sequence[str], group: Group, what: str = "", *, verbose: bool) -> str:
+    """Name deltas with the versions that these tenants have, by which alone they may differ from others."""
+    digests = [group.versions[id] for id in ids]
+    if len(ids) <= _FEW or verbose:
+        told = zip(ids, digests, strict=True)
+        return ", ".join(f"{shown(id)} ({what}{digest[:_DIGITS]})" for id, digest in told)
+    return f"{_deltas(ids, verbose=verbose)} ({', '.join(digest[:_DIGITS] for digest in digests)})"
 
 
 def _names(names: Sequence[str], *, verbose: bool) -> str:
@@ -138,6 +155,8 @@ def _names(names: Sequence[str], *, verbose: bool) -> str:
 def _mark(id: str, group: Group) -> str:
     if id in group.unfinished:
         return "half"
+    if id in group.versions:
+        return "old" if id in group.pending else "other"
     return "x" if id in group.had else ""
 
 
