@@ -197,6 +197,111 @@ UPDATE orgs SET name = 'ACME', plan = 'Pro ' WHERE name = 'acme';
 -- forward
 UPDATE users SET id = id + 1 ORDER BY id DESC;
 
+-- case: update-unique-up
+-- form: UPDATE
+-- states: rows
+-- setup
+CREATE TABLE turns (id int PRIMARY KEY, place int, note text, UNIQUE KEY turns_place (place));
+INSERT INTO turns VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 3, 'c');
+-- forward
+UPDATE turns SET place = place + 1 ORDER BY place DESC;
+
+-- case: update-unique-down
+-- form: UPDATE
+-- states: rows
+-- setup
+CREATE TABLE turns (id int PRIMARY KEY, place int, note text, UNIQUE KEY turns_place (place));
+INSERT INTO turns VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 3, 'c');
+-- forward
+UPDATE turns SET place = place - 1, note = upper(note) ORDER BY place LIMIT 2;
+
+-- case: update-unique-calculated
+-- form: UPDATE
+-- states: rows
+-- setup
+CREATE TABLE turns (id int PRIMARY KEY, place int, twice int AS (place * 2) STORED UNIQUE);
+INSERT INTO turns (id, place) VALUES (1, 1), (2, 2), (3, 3);
+-- forward
+UPDATE turns SET place = place - 1 ORDER BY place;
+
+-- case: update-key-beside-unique
+-- form: UPDATE
+-- states: rows
+-- setup
+CREATE TABLE turns (id int PRIMARY KEY, place int, note text, UNIQUE KEY turns_place (place));
+INSERT INTO turns VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 3, 'c');
+-- forward
+UPDATE turns SET id = id + 1 ORDER BY id DESC;
+
+-- case: update-key-and-unique
+-- form: UPDATE
+-- states: rows
+-- setup
+CREATE TABLE turns (id int PRIMARY KEY, place int, note text, UNIQUE KEY turns_place (place));
+INSERT INTO turns VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 3, 'c');
+-- forward
+UPDATE turns SET id = id - 1, place = place - 1 ORDER BY id;
+
+-- case: update-unique-since
+-- form: UPDATE
+-- states: rows
+-- expect: held 1 row of turns was changed since
+-- setup
+CREATE TABLE turns (id int PRIMARY KEY, place int, note text, UNIQUE KEY turns_place (place));
+INSERT INTO turns VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 3, 'c');
+-- forward
+UPDATE turns SET place = place - 1 ORDER BY place;
+-- since
+UPDATE turns SET place = 9 WHERE id = 2;
+
+-- case: update-ignore
+-- form: UPDATE
+-- states: rows
+-- expect: refused IGNORE
+-- setup
+CREATE TABLE turns (id int PRIMARY KEY, place int, note text, UNIQUE KEY turns_place (place));
+INSERT INTO turns VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 3, 'c');
+-- forward
+UPDATE IGNORE turns SET place = place + 1;
+
+-- case: insert-duplicate-update-unique
+-- form: INSERT … ON DUPLICATE KEY UPDATE
+-- states: rows
+-- setup
+CREATE TABLE turns (id int PRIMARY KEY, place int, note text, UNIQUE KEY turns_place (place));
+INSERT INTO turns VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 3, 'c');
+-- forward
+INSERT INTO turns VALUES (1, 0, ''), (2, 0, ''), (3, 0, '') ON DUPLICATE KEY UPDATE place = place - 1;
+
+-- case: insert-duplicate-update-twice
+-- form: INSERT … ON DUPLICATE KEY UPDATE
+-- states: rows
+-- expect: guarded changes a row of turns more than once
+-- setup
+CREATE TABLE turns (id int PRIMARY KEY, place int, note text, UNIQUE KEY turns_place (place));
+INSERT INTO turns VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 3, 'c');
+-- forward
+INSERT INTO turns VALUES (1, 0, ''), (1, 0, '') ON DUPLICATE KEY UPDATE place = place - 1;
+
+-- case: insert-duplicate-update-key
+-- form: INSERT … ON DUPLICATE KEY UPDATE
+-- states: rows
+-- expect: guarded changes the primary key of turns, which has another unique index
+-- setup
+CREATE TABLE turns (id int PRIMARY KEY, place int, note text, UNIQUE KEY turns_place (place));
+INSERT INTO turns VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 3, 'c');
+-- forward
+INSERT INTO turns VALUES (3, 0, '') ON DUPLICATE KEY UPDATE id = id + 1;
+
+-- case: replace-unique
+-- form: REPLACE
+-- states: rows
+-- setup
+CREATE TABLE turns (id int PRIMARY KEY, place int, note text, UNIQUE KEY turns_place (place));
+INSERT INTO turns VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 3, 'c');
+-- forward
+REPLACE INTO turns VALUES (1, 9, 'x'), (2, 1, 'y'), (3, 2, 'z'), (4, 3, 'v');
+
 -- case: update-key-of-parent
 -- form: UPDATE
 -- states: rows

@@ -5,12 +5,12 @@ session. The statement itself shares its transaction with the row of the ledger 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Final
 
 from pdelta.sql.derive.mysql import own_rows
 from pdelta.sql.derive.mysql.draft import Change, Delta
 from pdelta.sql.derive.mysql.text import (
+    CALCULATED,
     COLUMN,
     MARIADB,
     UNCUT,
@@ -39,6 +39,12 @@ from pdelta.sql.split import Statement
 
 _KEEPING: Final = "@pdelta_keeping"
 """The variable that says to our triggers, in the session of the delta alone, which tables they are to fill."""
+_PLACE: Final = "@pdelta_place"
+"""And this one, how many rows the statement has come to."""
+_TWICE: Final = "@pdelta_twice"
+"""And whether it came to one again that had been there before."""
+_PLACED: Final = "pdelta_place"
+"""The column of ours that says in which place a row came."""
 _SEEN: Final[Mapping[str, frozenset[str]]] = {
     "INSERT": frozenset({"INSERT"}),
     "REPLACE": frozenset({"DELETE", "INSERT"}),
@@ -59,16 +65,20 @@ def change_rows(delta: Delta, statement: Statement) -> Change:
     reader = MysqlReader(statement)
     verb = reader.word
     reader.at += 1
-    while reader.take_one("LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "QUICK", "IGNORE", "INTO", "FROM"):
-        pass
+    skipped: set[str] = set()
+    while word := reader.take_one("LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "QUICK", "IGNORE", "INTO", "FROM"):
+        skipped.add(word)
     table = reader.table()
     if reader.word in {",", "USING", "JOIN", "INNER", "LEFT", "RIGHT", "CROSS", "STRAIGHT_JOIN"}:
         raise RefusedError("a statement that may change several tables is not derived")
     if table in delta.tables:
         return own_rows.changed(table, delta.tables[table])
-    columns = _set_columns(reader) if verb == "UPDATE" else []
-    if not columns or any((table, column.folded) not in delta.columns for column in columns):
-        return _Keeping(delta, statement, table, columns).change()
+    upserts = _past_duplicate(reader) if verb == "INSERT" else False
+    if "IGNORE" in skipped and (verb == "UPDATE" or upserts):
+        raise RefusedError("IGNORE in a statement that updates rows is not derived: triggers see those it passes over")
+    columns = _set_columns(reader) if verb == "UPDATE" else _assigned(reader) if upserts else []
+    if upserts or not columns or any((table, column.folded) not in delta.columns for column in columns):
+        return _Keeping(delta, statement, table, columns, upserts=upserts).change()
     for column in columns:
         fresh = delta.columns[table, column.folded]
         fresh.table, fresh.column, fresh.piece, fresh.filled = table, column, delta.place, True
@@ -90,6 +100,25 @@ def _set_columns(reader: MysqlReader) -> list[Name]:
     if reader.word != "SET":
         reader.plain_name()
     reader.expect("SET")
+    return _assigned(reader)
+
+
+def _past_duplicate(reader: MysqlReader) -> bool:
+    """Go behind ``ON DUPLICATE KEY UPDATE``, and say whether the statement has that."""
+    words = [token.word for token in reader.tokens]
+    start = next((at for at, word in enumerate(words) if words[at : at + 2] == ["ON", "DUPLICATE"]), None)
+    if start is None:
+        return False
+    reader.at = start
+    return reader.take("ON", "DUPLICATE", "KEY", "UPDATE")
+
+
+def _assigned(reader: MysqlReader) -> list[Name]:
+    """Give the columns of assignments that come next.
+
+    Raises:
+        RefusedError: That can't be told.
+    """
     found: list[Name] = []
     while not found or reader.take(","):
         name = reader.plain_name()
@@ -112,13 +141,15 @@ class _Keeping:
         delta: What it is a part of.
         statement: It.
         table: What it changes.
-        columns: That an UPDATE sets.
+        columns: That an UPDATE sets, or a row that is there already gets.
+        upserts: Whether there may be such rows.
     """
 
-    def __init__(self, delta: Delta, statement: Statement, table: Name, columns: Sequence[Name]) -> None:
-        words = [token.word for token in statement.tokens]
-        self._verb = words[0]
-        self._upserts = ("ON", "DUPLICATE") in pairwise(words)
+    def __init__(
+        self, delta: Delta, statement: Statement, table: Name, columns: Sequence[Name], *, upserts: bool
+    ) -> None:
+        self._verb = statement.tokens[0].word
+        self._upserts = upserts
         self._only_adds = self._verb == "INSERT" and not self._upserts
         self._calls = _calls(statement)
         self._table = table
@@ -137,12 +168,15 @@ class _Keeping:
         first = Piece(
             self._like(self._old), before=self._questions(), undo=literal(cleared), alone=True, calculated=True
         )
-        others = (self._like(self._new, "IF NOT EXISTS "), *(self._trigger(*one) for one in named.items()))
+        others = (
+            self._like(self._new, f", 0 AS {_PLACED}", how="IF NOT EXISTS "),
+            *(self._trigger(*one) for one in named.items()),
+        )
         return Change(
             first=(first, *(Piece(text, alone=True, calculated=True) for text in others)),
-            before=(f"SET {_KEEPING} = {literal(self._kept)}",),
+            before=(f"SET {_KEEPING} = {literal(self._kept)}, {_PLACE} = 0, {_TWICE} = 0",),
             late=joined(self._restored()),
-            after=(f"SET {_KEEPING} = NULL", self._limited(self._old), self._limited(self._new)),
+            after=(f"SET {_KEEPING} = NULL", *self._once(), self._limited(self._old), self._limited(self._new)),
             last=tuple(Piece(text, alone=True) for text in removed),
             rows=True,
         )
@@ -166,7 +200,7 @@ class _Keeping:
             f" WHEN {has_triggers(table)} THEN {literal(f'{shown} has triggers, and what they change is not kept')}"
             f" WHEN EXISTS (SELECT 1 FROM {self._reached()}) THEN"
             f" {literal(f'foreign keys to {shown} may change other rows with its own, and those are not kept')}"
-            f" WHEN EXISTS (SELECT 1 FROM {called}) THEN"
+            f"{self._unordered()} WHEN EXISTS (SELECT 1 FROM {called}) THEN"
             " 'it calls a function of the database, and what that changes is not kept' END"
         )
         return UNCUT, guard(asked)
@@ -182,6 +216,26 @@ class _Keeping:
             return f"(SELECT 1 FROM {updated} UNION ALL SELECT 1 FROM {keys} AND {self._moves()}) u"
         return _cascades(self._table, "delete_rule", "update_rule")
 
+    def _unordered(self) -> str:
+        """Give what refuses, behind a CASE, where no order is known in which rows could be set back one by one."""
+        why = literal(f"it changes the primary key of {self._table.name}, which has another unique index")
+        return f" WHEN {self._moves()} AND {self._is_unique()} THEN {why}" if self._upserts else ""
+
+    def _once(self) -> tuple[str, ...]:
+        """Refuse where that turns out to be so for another reason."""
+        if not (self._upserts or self._verb == "REPLACE"):
+            return ()
+        why = literal(f"it changes a row of {self._table.name} more than once, which has another unique index")
+        return (guard(f"CASE WHEN {_TWICE} = 1 AND {self._is_unique()} THEN {why} END"),)
+
+    def _is_unique(self, condition: str = "true") -> str:
+        """Give the condition that the table has a unique index beside its primary key, with such a column ``s``."""
+        where = same_table(self._table, column="s.table_name")
+        return (
+            f"EXISTS (SELECT 1 FROM information_schema.statistics s WHERE {where} AND s.non_unique = 0"
+            f" AND s.index_name <> 'PRIMARY' AND ({condition}))"
+        )
+
     def _moves(self) -> str:
         """Give the condition that an UPDATE sets columns of the primary key."""
         where = same_table(self._table, column="p.table_name")
@@ -190,7 +244,7 @@ class _Keeping:
             f" AND p.column_name IN ({self._set}))"
         )
 
-    def _like(self, kept: Name, how: str = "") -> str:
+    def _like(self, kept: Name, more: str = "", *, how: str = "") -> str:
         """Give the expression of what makes a table for kept rows: the same columns, and the same primary key."""
         columns = listed(self._table, COLUMN)
         begin = f"CREATE TABLE {how}{kept} (PRIMARY KEY ("
@@ -199,7 +253,7 @@ class _Keeping:
             primary_parts(self._table),
             ")) ENGINE = InnoDB AS SELECT ",
             columns,
-            f" FROM {self._table} WHERE false",
+            f"{more} FROM {self._table} WHERE false",
         )
 
     def _trigger(self, verb: str, called: Name) -> str:
@@ -217,14 +271,16 @@ class _Keeping:
             same_key(self._table, "x", "OLD"),
             f"); DELETE FROM {self._new} WHERE ",
             same_key(self._table, str(self._new), "OLD"),
-            "; ",
+            f"; IF ROW_COUNT() > 0 AND EXISTS (SELECT 1 FROM {self._old} AS x WHERE ",
+            same_key(self._table, "x", "OLD"),
+            f") THEN SET {_TWICE} = 1; END IF; ",
         )
         came = (
-            f"INSERT INTO {self._new} (",
+            f"SET {_PLACE} = {_PLACE} + 1; INSERT INTO {self._new} (",
             columns,
-            ") VALUES (",
+            f", {_PLACED}) VALUES (",
             listed(self._table, f"concat('NEW.', {COLUMN})"),
-            "); ",
+            f", {_PLACE}); ",
         )
         return said(
             (when(MARIADB, "'CREATE OR REPLACE TRIGGER '", "'CREATE TRIGGER IF NOT EXISTS '"),),
@@ -254,27 +310,10 @@ class _Keeping:
             yield said(
                 _refuses(table.name, "was changed since", "were changed since"), missing, key, " AND ", content, ");"
             )
-        went, became, came = (
-            said(f"DELETE t FROM {table} t JOIN {new} x ON ", key, f" WHERE NOT {_among(old)}", other, ");"),
-            said(
-                f"UPDATE {table} t JOIN {old} x ON ",
-                key,
-                " SET ",
-                listed(table, f"concat('t.', {COLUMN}, ' = x.', {COLUMN})"),
-                f" WHERE {_among(new)}",
-                other,
-                ");",
-            ),
-            said(
-                f"INSERT INTO {table} (",
-                columns,
-                ") SELECT ",
-                columns,
-                f" FROM {old} x WHERE NOT {_among(new)}",
-                other,
-                ");",
-            ),
-        )
+        remove = said(f"DELETE t FROM {table} t JOIN {new} x ON ", key)
+        insert = said(f"INSERT INTO {table} (", columns, ") SELECT ", columns, f" FROM {old} x")
+        went = joined([remove, said(f" WHERE NOT {_among(old)}", other, ");")])
+        came = joined([insert, said(f" WHERE NOT {_among(new)}", other, ");")])
         again = said(
             _refuses(table.name, "is there again", "are there again"),
             f" FROM {old} x JOIN {table} t ON ",
@@ -287,11 +326,50 @@ class _Keeping:
             yield from (self._pointed_to(), went)
         elif self._verb == "DELETE":
             yield from (self._counted(), again, came)
+        elif self._verb == "UPDATE":
+            moves, anew = self._moves(), joined([remove, literal(";"), insert, literal(";")])
+            one_by_one = joined([when(moves, went), self._became(), when(moves, came)])
+            yield when(moves, joined([self._counted(), self._pointed_to(), again]))
+            # Where rows have other keys, there is no telling which one has to leave a unique value first.
+            yield when(f"{moves} AND {self._is_unique()}", anew, one_by_one)
         else:
-            moves = self._moves() if self._verb == "UPDATE" else "true"
-            yield when(moves, joined([self._counted(), self._pointed_to(), again, went]))
-            yield became
-            yield when(moves, came)
+            yield from (self._counted(), self._pointed_to(), again, went, self._became(), came)
+
+    def _became(self) -> str:
+        """Give the expression of the UPDATE that sets rows back.
+
+        Where one may have a unique value that another one is to get, the last one that the statement came to is the
+        first: so each finds its value free, as it was before.
+        """
+        table, old, new = self._table, self._old, self._new
+        at_once = said(
+            f"UPDATE {table} t JOIN {old} x ON ",
+            same_key(table, "t", "x"),
+            " SET ",
+            listed(table, f"concat('t.', {COLUMN}, ' = x.', {COLUMN})"),
+            f" WHERE {_among(new)}",
+            same_key(table, "o", "x"),
+            ");",
+        )
+        ((of_old,), (of_new,)) = (same_key(table, one, "t") for one in "xo")
+        taken = f"concat('t.', {COLUMN}, ' = (SELECT x.', {COLUMN}, {literal(f' FROM {old} x WHERE ')}, {of_old}, ')')"
+        in_turn = said(
+            f"UPDATE {table} t SET ",
+            listed(table, taken),
+            f" WHERE EXISTS (SELECT 1 FROM {old} x WHERE ",
+            (of_old,),
+            f") AND {_among(new)}",
+            (of_new,),
+            f") ORDER BY (SELECT o.{_PLACED} FROM {new} o WHERE ",
+            (of_new,),
+            ") DESC;",
+        )
+        calculated = (
+            f"information_schema.columns g WHERE {same_table(table, column='g.table_name')}"
+            f" AND g.column_name = s.column_name AND {CALCULATED.format('g')}"
+        )
+        touched = f"s.column_name IS NULL OR s.column_name IN ({self._set}) OR EXISTS (SELECT 1 FROM {calculated})"
+        return when(self._is_unique(touched if self._set else "true"), in_turn, at_once)
 
     def _counted(self) -> str:
         """Give the expression of the guard that no row comes back to which the server would give another number."""
