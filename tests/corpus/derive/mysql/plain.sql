@@ -215,6 +215,46 @@ ALTER TABLE users ADD CONSTRAINT users_one UNIQUE KEY (id, email);
 -- forward
 ALTER TABLE users ADD COLUMN phone varchar(30), ADD score decimal(5, 1) NOT NULL DEFAULT 1.5 AFTER id, ADD COLUMN word varchar(10) DEFAULT 'x' FIRST;
 
+-- case: column-drop-beside-calculated
+-- form: ALTER TABLE DROP COLUMN
+-- states: rows
+-- setup
+CREATE TABLE shares (id int PRIMARY KEY, a int, part int AS (a DIV b) STORED, b int unsigned NOT NULL, less int AS (100 DIV b) VIRTUAL,
+    c int NOT NULL, UNIQUE KEY shares_part (part), KEY shares_less (less, c));
+INSERT INTO shares (id, a, b, c) VALUES (1, 8, 2, 0), (2, 9, 3, 1);
+-- forward
+ALTER TABLE shares DROP COLUMN part, DROP COLUMN b, DROP COLUMN less;
+
+-- case: column-drop-before-calculated
+-- form: ALTER TABLE DROP COLUMN
+-- states: rows
+-- setup
+CREATE TABLE shares (id int PRIMARY KEY, a int, part int AS (a DIV b) STORED, b int unsigned NOT NULL, less int AS (100 DIV b) VIRTUAL,
+    c int NOT NULL, UNIQUE KEY shares_part (part), KEY shares_less (less, c));
+INSERT INTO shares (id, a, b, c) VALUES (1, 8, 2, 0), (2, 9, 3, 1);
+-- forward
+ALTER TABLE shares DROP COLUMN less, DROP COLUMN b, ADD COLUMN d int AFTER a, DROP COLUMN part, RENAME COLUMN c TO e;
+
+-- case: column-drop-calculated-redefined
+-- form: ALTER TABLE DROP COLUMN
+-- states: rows
+-- setup
+CREATE TABLE shares (id int PRIMARY KEY, a int, part int AS (a DIV b) STORED, b int unsigned NOT NULL, less int AS (100 DIV b) VIRTUAL,
+    c int NOT NULL, UNIQUE KEY shares_part (part), KEY shares_less (less, c));
+INSERT INTO shares (id, a, b, c) VALUES (1, 8, 2, 0), (2, 9, 3, 1);
+-- forward
+ALTER TABLE shares MODIFY part int AS (a * 2) STORED, DROP COLUMN less, DROP COLUMN b, DROP COLUMN c;
+
+-- case: column-drop-calculated-alone
+-- form: ALTER TABLE DROP COLUMN
+-- states: rows
+-- setup
+CREATE TABLE shares (id int PRIMARY KEY, a int, part int AS (a DIV b) STORED, b int unsigned NOT NULL, less int AS (100 DIV b) VIRTUAL,
+    c int NOT NULL, UNIQUE KEY shares_part (part), KEY shares_less (less, c));
+INSERT INTO shares (id, a, b, c) VALUES (1, 8, 2, 0), (2, 9, 3, 1);
+-- forward
+ALTER TABLE shares DROP COLUMN part, DROP COLUMN less;
+
 -- case: column-add-more
 -- form: ADD COLUMN
 -- options: clock

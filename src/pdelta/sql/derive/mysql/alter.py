@@ -73,11 +73,11 @@ def alter(delta: Delta, statement: Statement) -> Change:
 def _undo(table: Name, last_first: Sequence[Change]) -> str:
     parts = [(change.turn, change.undo) for change in last_first]
     parts.extend((Turn.GUARD, change.guards) for change in last_first)
+    dropped = [change.drops for change in last_first if change.drops]
     if clauses := [change.clause for change in last_first if change.clause]:
-        listed = "group_concat(p.text ORDER BY p.place SEPARATOR ', ')"
-        text = said(f"ALTER TABLE {table} ", (listed,), ";")
-        parts.append((Turn.COLUMN, one(text, f"({' UNION ALL '.join(clauses)}) p")))
-    if dropped := [change.drops for change in last_first if change.drops]:
+        plain, calculated = definition.columns_back(table, clauses, dropped)
+        parts += ((Turn.COLUMN, plain), (Turn.VALUE, calculated))
+    if dropped:
         parts.insert(0, (Turn.INDEX, columns.indexes(table, dropped)))
         others = [change.index for change in last_first if change.index]
         parts.append((Turn.KEY, definition.checks_about(table, dropped, others)))
@@ -286,8 +286,8 @@ def _rename(delta: Delta, table: Name, reader: MysqlReader) -> Change:
     old = reader.plain_name()
     reader.expect("TO")
     new = reader.plain_name()
-    text = literal(f"RENAME {what} {new} TO {old}")
-    return Change(clause=f"SELECT 0 AS place, {text} AS text", renames=(old, new) if what == "COLUMN" else None)
+    clause = definition.other_clause(f"RENAME {what} {new} TO {old}")
+    return Change(clause=clause, renames=(old, new) if what == "COLUMN" else None)
 
 
 def _comment(_delta: Delta, table: Name, reader: MysqlReader) -> Change:

@@ -74,10 +74,13 @@ UNFILLED: Final = "c.is_nullable = 'NO' AND c.column_default IS NULL AND c.data_
 """The condition that a column of rows can't be added without a default: the server would take one that it refuses."""
 _FILLED: Final = _definition(f"CASE WHEN {UNFILLED} THEN ' DEFAULT ''1970-01-01''' ELSE '' END")
 
-PLACE: Final = (
+_LATER: Final = "NULL /* later */"
+"""Stands for the names of the columns that come back together, of which the calculated ones come last."""
+_PLACE: Final = (
     "coalesce((SELECT concat(' AFTER ', " + quoted_name("p.column_name") + ") FROM information_schema.columns p"
-    " WHERE p.table_schema = database() AND p.table_name = c.table_name"
-    " AND p.ordinal_position = c.ordinal_position - 1), ' FIRST')"
+    " WHERE p.table_schema = database() AND p.table_name = c.table_name AND p.ordinal_position < c.ordinal_position"
+    f" AND NOT (coalesce(p.column_name IN ({_LATER}), false) AND {CALCULATED.format('p')}"
+    f" AND NOT {CALCULATED.format('c')}) ORDER BY p.ordinal_position DESC LIMIT 1), ' FIRST')"
 )
 """The expression of where a column stands."""
 
@@ -370,14 +373,41 @@ def checks_of(table: Name) -> str:
 def column_clause(table: Name, name: Name, begin: str, *, filled: bool = False) -> str:
     """Give the query of the clause that makes a column what it is at this moment; no row where there is none.
 
+    It gives the clause's ``place`` and ``text``, and whether the column is ``calculated``.
+
     Args:
         table: Whose.
         name: The column's, at this moment.
         begin: What stands before its name.
         filled: Whether it gets a default where rows can't do without.
     """
-    text = said(begin, (quoted_name("c.column_name"),), " ", (_FILLED if filled else COLUMN,), (PLACE,))
-    return f"SELECT c.ordinal_position AS place, {text} AS text FROM {column_row(table, name)}"
+    text = said(begin, (quoted_name("c.column_name"),), " ", (_FILLED if filled else COLUMN,), (_PLACE,))
+    kind = CALCULATED.format("c")
+    return f"SELECT c.ordinal_position AS place, {text} AS text, {kind} AS calculated FROM {column_row(table, name)}"
+
+
+def other_clause(text: str) -> str:
+    """Give the same of a clause that is known as it is."""
+    return f"SELECT 0 AS place, {literal(text)} AS text, false AS calculated"
+
+
+def columns_back(table: Name, clauses: Sequence[str], dropped: Sequence[Name]) -> tuple[str, str]:
+    """Give the expressions of the ALTER TABLE that these clauses make, and of one that follows where values are back.
+
+    From the values that a column has until then, others can't be calculated: a divisor would be 0.
+
+    Args:
+        table: Which.
+        clauses: The queries for them.
+        dropped: The columns that come back.
+    """
+    text = said(f"ALTER TABLE {table} ", ("group_concat(p.text ORDER BY p.place SEPARATOR ', ')",), ";")
+    found = f"({' UNION ALL '.join(clauses)}) p"
+    if not dropped:
+        return one(text, found), ""
+    names = ", ".join(literal(column.name) for column in dropped)
+    found = found.replace(_LATER, names)
+    return one(text, f"{found} WHERE NOT p.calculated"), one(text, f"{found} WHERE p.calculated")
 
 
 def fit_view(name: Name, *others: Name) -> str:
