@@ -134,6 +134,37 @@ def test_apply_when_killed_before_its_rows_and_others_come_first_then_these_are_
     assert desk.sql("SELECT count(*) FROM w") == [("3",)]
 
 
+@pytest.mark.parametrize(
+    ("point", "others"),
+    [
+        ("alone.before:2", "UPDATE t SET z = 77 WHERE id = 6"),
+        ("commit.after:1", "UPDATE t SET z = 77 WHERE id = 6"),
+        ("alone.before:3", "UPDATE t SET z = 77 WHERE id = 6"),
+        ("commit.before:2", "UPDATE t SET y = 77 WHERE id = 6"),
+    ],
+)
+def test_apply_when_others_have_filled_a_column_of_its_own_meanwhile_then_that_keeps_it_from_coming_back(
+    desk: Desk, point: str, others: str
+) -> None:
+    desk.sql("INSERT INTO t VALUES (6)")
+    fills = "UPDATE t SET z = 1 WHERE id = 5;\nALTER TABLE t RENAME COLUMN z TO y;\nUPDATE t SET y = y + 1, v = 2;\n"
+    desk.write(f"ALTER TABLE t ADD COLUMN z int, ADD COLUMN v int;\nDROP VIEW IF EXISTS s;\n{fills}{FAILS}")
+    desk.killed(point, "apply")
+    desk.sql(others)
+    assert "that would be lost" in desk("apply", status=6)
+    # The delta's own UPDATE may have come to it since.
+    assert {"77", "78"} & set(desk.sql("SELECT * FROM t WHERE id = 6")[0])
+
+
+def test_apply_when_a_step_behind_those_that_fill_columns_of_its_own_fails_then_it_comes_back(desk: Desk) -> None:
+    fills = (
+        "UPDATE t SET z = 1;\nALTER TABLE t RENAME COLUMN z TO y;\nUPDATE t SET y = 2, v = 3;\nUPDATE t SET v = 4;\n"
+    )
+    desk.write(f"ALTER TABLE t ADD COLUMN z int, ADD COLUMN v int NOT NULL DEFAULT 7;\n{fills}{FAILS}")
+    assert "as it was" in desk("apply", status=8)
+    assert desk.sql("SELECT * FROM t") == [("5",)]
+
+
 def test_apply_when_killed_behind_a_table_made_of_a_query_then_what_is_in_it_by_then_counts(desk: Desk) -> None:
     desk.write(f"CREATE TABLE w AS SELECT 1 AS id;\n{FAILS}")
     desk.killed("alone.after:2", "apply")

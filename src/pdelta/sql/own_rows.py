@@ -3,7 +3,8 @@
 Behind each statement that changes such a table a mark says what it holds then, and another one what it held before.
 Where the statement found what the last one left, all of it is the delta's, and its reverse may empty the table if it
 still holds that; where others have been there in between, what it holds is nobody's to take away. ``derive`` writes the
-marks, and who gathers a reverse does so by them; here nothing is executed.
+marks, and who gathers a reverse does so by them; here nothing is executed. The values of a column of its own are told
+in the same way, and go with that.
 """
 
 import re
@@ -12,7 +13,7 @@ from typing import Final
 from pdelta.sql.piece import LOSS_GUARD
 
 NONE: Final = "0 0"
-"""What a table without rows holds."""
+"""What a table without rows holds, and a column without values of anybody's."""
 
 _LEFT: Final = "/* pdelta left {key}: "
 _EMPTIED: Final = "/* pdelta left {key} */"
@@ -35,7 +36,7 @@ def found(key: str, *, stay: bool = False) -> tuple[str, str]:
 
 
 def emptied(key: str) -> str:
-    """Give what ends the part that begins with a guard and what was left, and empties the table."""
+    """Give what ends the part that begins with a guard and what was left, and may empty the table."""
     return _EMPTIED.format(key=key)
 
 
@@ -46,16 +47,17 @@ def put_before(undo: str, reverse: str) -> str:
         undo: That, as the tenant calculated it.
         reverse: Of the statements before it.
     """
-    mark = _FOUND.search(undo)
-    if mark is None:
-        return undo + reverse
-    key, before, stays = mark.groups()
-    undo = undo.replace(mark[0], "", 1)
-    now = _holds(undo, key)
-    as_left = before == (_holds(reverse, key) or NONE)
-    if now and as_left and not (stays and before.split()[0] != now.split()[0]):
-        return undo + (_without_mark(reverse, key) if stays else _without_part(_without_mark(reverse, key), key))
-    return _without_part(_without_mark(undo, key), key) + reverse
+    for mark in _FOUND.finditer(undo):
+        key, before, stays = mark.groups()
+        undo = undo.replace(mark[0], "", 1)
+        now = _holds(undo, key)
+        as_left = before == (_holds(reverse, key) or NONE)
+        if now and as_left and not (stays and before.split()[0] != now.split()[0]):
+            reverse = _without_mark(reverse, key)
+            reverse = reverse if stays else _without_part(reverse, key)
+        else:
+            undo = _without_part(_without_mark(undo, key), key)
+    return undo + reverse
 
 
 def _holds(text: str, key: str) -> str:

@@ -62,7 +62,8 @@ def add(delta: Delta, table: Name, reader: MysqlReader) -> Change:
         fresh = None
     else:
         default = _default(reader, start, words)
-        fresh = Fresh(table, column, default, is_number=_SYNONYMS.get(kind, kind) in _NUMBERS)
+        is_number = _SYNONYMS.get(kind, kind) in _NUMBERS
+        fresh = Fresh(table, column, default, is_number=is_number, key=delta.names.own())
     if not missing_ok:
         if fresh is not None:
             delta.columns[table, column.folded] = fresh

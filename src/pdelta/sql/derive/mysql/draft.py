@@ -4,8 +4,9 @@ from enum import IntEnum
 
 import msgspec
 
+from pdelta.sql import own_rows
 from pdelta.sql.derive.draft import Draft, Terms
-from pdelta.sql.derive.mysql.text import Name, amount, joined, said
+from pdelta.sql.derive.mysql.text import Name, amount, joined, literal, said
 from pdelta.sql.piece import LOSS_GUARD, Piece
 
 
@@ -69,20 +70,22 @@ class Fresh(msgspec.Struct):
     """A column that the delta has made for certain, and that its reverse drops.
 
     Attributes:
-        table: Its table.
-        column: Its name.
+        table: Its table, when it was made.
+        column: Its name then.
         default: The expression of a value that is no loss; None where any value is one.
         is_number: Whether its values are compared as numbers.
-        piece: The number of the piece that gave it its values.
-        filled: Whether the delta itself has put values there.
+        key: By which its values are known in the reverse.
+        piece: The number of the piece that made it.
+        fills: The pieces by which the delta itself has put values there, each with the names that it has then.
     """
 
     table: Name
     column: Name
     default: str | None
     is_number: bool = False
+    key: str = ""
     piece: int = -1
-    filled: bool = False
+    fills: list[tuple[int, Name, Name]] = []
 
 
 class Delta(Draft):
@@ -134,10 +137,18 @@ class Delta(Draft):
     def finish(self) -> None:
         """Put a guard before whatever takes fresh columns away, where what they hold then would be lost."""
         for fresh in self.columns.values():
-            piece = self.pieces[fresh.piece]
-            self.pieces[fresh.piece] = msgspec.structs.replace(
-                piece, late_undo=joined([_loss_guard(fresh), piece.late_undo])
-            )
+            self._surround(fresh.piece, late=_loss_guard(fresh))
+            for place, table, column in fresh.fills:
+                there = msgspec.structs.replace(fresh, table=table, column=column)
+                begin, end = map(literal, own_rows.found(fresh.key))
+                found = f"(SELECT concat({begin}, {_total(there)}, {end}) FROM {table} WHERE {_where(there)})"
+                self._surround(place, undo=found, late=_left_guard(there))
+
+    def _surround(self, place: int, *, undo: str = "", late: str = "") -> None:
+        piece = self.pieces[place]
+        self.pieces[place] = msgspec.structs.replace(
+            piece, undo=joined([undo, piece.undo]), late_undo=joined([late, piece.late_undo])
+        )
 
 
 def table_loss_guard(table: Name) -> str:
@@ -162,11 +173,17 @@ def _where(fresh: Fresh) -> str:
 
 
 def _loss_guard(fresh: Fresh) -> str:
-    """Give the expression of the guard; values that the delta itself gave are no loss."""
-    if not fresh.filled and fresh.default is not None:
+    """Give the expression of the guard that counts what was there when the column was made, if only its default."""
+    if fresh.default is None:
+        return _left_guard(fresh)
+    if not fresh.fills:
         return said(column_loss_guard(fresh))
-    value = f"conv(left(sha2({fresh.column}, 256), 15), 16, 10)"
-    total = f"concat(count(*), ' ', coalesce(sum(CAST({value} AS DECIMAL(20))), 0))"
+    text = column_loss_guard(fresh).removeprefix(LOSS_GUARD)
+    return said(LOSS_GUARD + own_rows.NONE.join(own_rows.left(fresh.key)) + text + own_rows.emptied(fresh.key))
+
+
+def _left_guard(fresh: Fresh) -> str:
+    """Give the expression of the guard that counts values, if they are others than the delta has left."""
     where = _where(fresh)
     lost = f"a value in {fresh.column.name} that would be lost"
     what = amount(
@@ -174,8 +191,17 @@ def _loss_guard(fresh: Fresh) -> str:
         f"has {lost}, and it is not as the delta left it",
         f"have {lost}, not all of them as the delta left them",
     )
-    return said(
-        f"{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 AND {total} <> '",
-        (f"(SELECT {total} FROM {fresh.table} WHERE {where})",),
-        f"' THEN {what} END FROM {fresh.table} WHERE {where};",
+    begin, end = own_rows.left(fresh.key)
+    parts = said(
+        LOSS_GUARD + begin,
+        ("x.held",),
+        f"{end} SELECT CASE WHEN count(*) > 0 AND {_total(fresh)} <> '",
+        ("x.held",),
+        f"' THEN {what} END FROM {fresh.table} WHERE {where};{own_rows.emptied(fresh.key)}",
     )
+    return f"(SELECT {parts} FROM (SELECT {_total(fresh)} AS held FROM {fresh.table} WHERE {where}) x)"
+
+
+def _total(fresh: Fresh) -> str:
+    value = f"conv(left(sha2({fresh.column}, 256), 15), 16, 10)"
+    return f"concat(count(*), ' ', coalesce(sum(CAST({value} AS DECIMAL(20))), 0))"

@@ -81,7 +81,7 @@ def change_rows(delta: Delta, statement: Statement) -> Change:
         return _Keeping(delta, statement, table, columns, upserts=upserts).change()
     for column in columns:
         fresh = delta.columns[table, column.folded]
-        fresh.table, fresh.column, fresh.piece, fresh.filled = table, column, delta.place, True
+        fresh.fills.append((delta.place, table, column))
     selves = (
         f"CASE WHEN EXISTS (SELECT 1 FROM information_schema.columns WHERE {same_table(table)}"
         " AND extra LIKE '%on update%') THEN"
