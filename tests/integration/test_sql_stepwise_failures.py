@@ -504,7 +504,10 @@ def test_apply_when_the_server_goes_on_with_the_step_of_a_killed_client_then_it_
     run = subprocess.Popen([*postgres.cli.command, "sql", "apply"], cwd=postgres.fleet.folder, env=postgres.cli.env)
     try:
         deadline_s = time.monotonic() + 60
-        while postgres.sql("SELECT count(*) FROM pg_stat_progress_create_index WHERE phase ~ 'building'") == [("0",)]:
+        building = (
+            "SELECT 1 FROM pg_stat_progress_create_index WHERE datname = current_database() AND phase ~ 'building'"
+        )
+        while not postgres.sql(building):
             assert time.monotonic() < deadline_s
     finally:
         run.kill()
