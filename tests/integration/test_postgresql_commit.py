@@ -122,7 +122,7 @@ def test_reverse_when_done_then_the_whole_row_is_in_the_history_and_the_tenant_a
         assert columns(postgresql, pg_database, "t1") == ["id", "name"]
         asked = "SELECT way, left_run, left_who, id, run, who, reverse FROM t1.pdelta_history ORDER BY number"
         assert postgresql.sql(asked, pg_database) == [
-            ["reverse", "run:2", "somebody else", "delta_b", "", "", ""],
+            ["forget", "run:2", "somebody else", "delta_b", "", "", ""],
             ["reverse", "run:2", "somebody else", "delta_a", "run:1", "me", DROP + ";"],
         ]
         (left_at,) = postgresql.sql("SELECT DISTINCT left_at FROM t1.pdelta_history", pg_database)[0]

@@ -254,6 +254,50 @@ def test_adopt_when_most_are_made_alike_then_the_others_are_left_out(former: For
     assert [[row[0] for row in former.ledger(name)] for name in names] == [[], [NAME], [NAME, AGE], [NAME], [NAME]]
 
 
+def test_adopt_when_one_alone_is_chosen_then_it_is_compared_with_the_others_all_the_same(former: Former) -> None:
+    former.kept_by("alembic")
+    odd = former.fleet.names[6]
+    former.run(odd, table_of("alembic", former.fleet.engine), FORWARD, ADD_AGE, "ALTER TABLE users ADD nick integer")
+    former.run(odd, *rows_of("alembic", VERSIONS["alembic"][:2]))
+    told = former.done("adopt", "--from", "alembic", "--only", odd, status=4)
+    assert former.left_out(told) == {odd: "not made like the others: additional column users.nick"}
+    assert former.ledger(odd) == []
+    former.done("adopt", "--from", "alembic", "--only", odd, "--force")
+    # What it has stands in its ledger now: there is nothing to leave out.
+    names = [word for name in (odd, *former.full) for word in ("--only", name)]
+    assert former.done("adopt", "--from", "alembic", *names)["left_out"] == []
+
+
+@pytest.mark.parametrize("tool", ["alembic", "flyway"])
+def test_adopt_when_they_took_a_delta_back_then_the_tools_table_is_not_believed(former: Former, tool: str) -> None:
+    former.kept_by(tool)
+    full = [word for name in former.full for word in ("--only", name)]
+    former.done("adopt", "--from", tool, *full)
+    former.done("rollback", *full)
+    assert [former.fleet.columns(name) for name in former.full] == [["id", "name", "last_login"]] * 2
+    told = former.done("adopt", "--from", tool, *full, status=4)
+    reason = f"its own history says that it took back what {tool} says it has: {AGE}"
+    assert former.left_out(told) == dict.fromkeys(former.full, reason)
+    assert [[row[0] for row in former.ledger(name)] for name in former.full] == [[NAME]] * 2
+    former.done("apply", *full)
+    assert former.done("adopt", "--from", tool, *full)["left_out"] == []
+
+
+def test_adopt_when_names_need_quoting_then_their_tables_are_found(former: Former) -> None:
+    if former.fleet.engine != "postgresql":
+        pytest.skip("names are folded by PostgreSQL alone")
+    names = ["tenant_Upper", "tenant_a b", "tenant_x.y", "tenant_x'); DROP TABLE"]
+    former.kept_by("alembic")
+    section = '[databases.app]\nurl = "file:url"\ndeltas = "deltas"\ntenants = { schemas = "tenant_*" }\n'
+    (former.fleet.folder / "pdelta.toml").write_text(section)
+    for name in names:
+        former.fleet.sql(former.fleet.shared, f'CREATE SCHEMA "{name}"')
+        former.run(name, "CREATE TABLE users (id integer, name varchar(9))", FORWARD)
+        former.run(name, table_of("alembic", "postgresql"), *rows_of("alembic", VERSIONS["alembic"][:1]))
+    told = former.done("adopt", "--from", "alembic", *[word for name in names for word in ("--only", name)])
+    assert {one["tenant"] for one in told["results"]} == set(names)
+
+
 def test_adopt_when_they_have_all_up_to_one_and_are_to_be_like_one_then_only_those_that_are(former: Former) -> None:
     former.kept_by("alembic", map_files=False)
     told = former.done("adopt", "--up-to", AGE, "--like", former.more, *former.chosen, status=4)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 import msgspec
 
 from pdelta.errors import PdeltaError
-from pdelta.sql.ledger import Applied, Head, State, Way
+from pdelta.sql.ledger import FORGOTTEN, Applied, Head, State, Way
 from pdelta.sql.token import Dialect, Mode
 
 if TYPE_CHECKING:
@@ -105,6 +105,12 @@ class Move(msgspec.Struct, frozen=True):
         """
         leaves = self.way is Way.REVERSE or (self.replaces and self.row.state is State.APPLIED)
         return leaves and not self.is_tried
+
+    @property
+    def leaving(self) -> str:
+        """What the history says of a row that leaves: the way, or that nothing was executed for it."""
+        is_forgotten = self.way is Way.REVERSE and not self.pieces and self.row.state is State.APPLIED
+        return FORGOTTEN if is_forgotten else self.way.value
 
 
 class Work(msgspec.Struct, frozen=True):

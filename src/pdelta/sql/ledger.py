@@ -31,6 +31,10 @@ class Way(StrEnum):
     REVERSE = "reverse"
 
 
+FORGOTTEN: Final = "forget"
+"""What the history says in place of a way where a row alone was taken out, and nothing executed."""
+
+
 class Proved(StrEnum):
     """What a reverse was seen to bring back."""
 

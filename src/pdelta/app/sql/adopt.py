@@ -13,7 +13,7 @@ from pdelta.app.context import Context
 from pdelta.app.sql.deltas import Delta, Deltas, read_deltas
 from pdelta.app.sql.findings import by_reason, named, reason_of, shortened
 from pdelta.app.sql.fleet import Fleet, Member, open_fleet
-from pdelta.app.sql.foreign import read_chronicles
+from pdelta.app.sql.foreign import read_chronicles, read_taken_back
 from pdelta.app.sql.likeness import Likeness, compare_with
 from pdelta.app.sql.outcome import RolloutOptions, RolloutOutcome
 from pdelta.app.sql.rollout import Wishing, operation_for, roll_out
@@ -235,7 +235,9 @@ def _by_tool(fleet: Fleet, deltas: Deltas, ledgers: _Ledgers, options: AdoptOpti
     records: dict[str, Recording] = {}
     reasons: dict[str, str] = {}
     alike: defaultdict[frozenset[str], list[str]] = defaultdict(list)
-    for name, chronicle in read_chronicles(fleet.database, tool, list(ledgers), table=options.table).items():
+    lacking: dict[str, frozenset[str]] = {}
+    every = {**_others(fleet, options), **ledgers}
+    for name, chronicle in read_chronicles(fleet.database, tool, list(every), table=options.table).items():
         if isinstance(chronicle, PdeltaError):
             reasons[name] = reason_of(chronicle)
             continue
@@ -251,9 +253,35 @@ def _by_tool(fleet: Fleet, deltas: Deltas, ledgers: _Ledgers, options: AdoptOpti
         if matching.ids not in shared:
             shared[matching.ids] = _recording([one for one in deltas.all if one.script.id in had], deltas, tool)
         records[name] = shared[matching.ids]
-        alike[had | ledgers[name]].append(name)
-    unlike = {} if options.force else _unlike(fleet, list(alike.values()), options)
-    return _Verdict({name: one for name, one in records.items() if name not in unlike}, {**reasons, **unlike})
+        alike[had | every[name]].append(name)
+        lacking[name] = had - every[name]
+    if not options.force:
+        new = [name for name, ids in lacking.items() if ids]
+        unlike = {**_unlike(fleet, list(alike.values()), options), **_taken_back(fleet, new, lacking, tool)}
+        reasons |= {name: reason for name, reason in unlike.items() if lacking[name]}
+    chosen = {name: one for name, one in records.items() if name in ledgers and name not in reasons}
+    return _Verdict(chosen, {name: reason for name, reason in reasons.items() if name in ledgers})
+
+
+def _others(fleet: Fleet, options: AdoptOptions) -> _Ledgers:
+    """Give the ledgers of tenants that were not chosen: those that are may be compared with them."""
+    chosen = {tenant.name for tenant in fleet.tenants}
+    names = [tenant.name for tenant in fleet.database.tenants() if tenant.name not in chosen]
+    if options.like or options.force or not names:
+        return {}
+    read = fleet.database.ledgers(names)
+    return {name: frozenset(row.id for row in rows) for name, rows in read.items() if not isinstance(rows, Exception)}
+
+
+def _taken_back(fleet: Fleet, names: Sequence[str], lacking: _Ledgers, tool: Tool) -> dict[str, str]:
+    """Give those, with the reason, that took back by pdelta what the tool's table goes on to say."""
+    reasons: dict[str, str] = {}
+    for name, found in read_taken_back(fleet.database, names).items():
+        if isinstance(found, PdeltaError):
+            reasons[name] = reason_of(found)
+        elif back := sorted(found & lacking[name]):
+            reasons[name] = f"its own history says that it took back what {tool} says it has: {shortened(back)}"
+    return reasons
 
 
 def _unlike(fleet: Fleet, groups: Sequence[Sequence[str]], options: AdoptOptions) -> dict[str, str]:

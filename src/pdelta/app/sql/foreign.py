@@ -1,12 +1,13 @@
-"""Reads other tools' tables in tenants: two questions each, and nothing is written."""
+"""Reads other tools' tables in tenants, and what these took back themselves; two questions each, nothing is written."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from pdelta.databases.base import Database, Session
 from pdelta.errors import PdeltaError, UsageError
 from pdelta.formats.foreign.tables import TABLES, Chronicle, ForeignTable, read_rows
+from pdelta.sql.ledger import Way
 from pdelta.sql.script import Tool
 from pdelta.sql.token import Dialect
 
@@ -15,12 +16,14 @@ _COLUMNS: Final = {
     Dialect.SQLITE: "SELECT m.name, c.name FROM main.sqlite_master AS m, pragma_table_info(m.name) AS c"
     " WHERE m.type = 'table' AND lower(m.name) = '{}'",
     Dialect.POSTGRESQL: "SELECT c.relname, a.attname FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid"
-    " WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0"
-    " AND NOT a.attisdropped AND lower(c.relname) = '{}'",
+    " WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = current_schema())"
+    " AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND lower(c.relname) = '{}'",
     Dialect.MYSQL: "SELECT table_name, column_name FROM information_schema.columns"
     " WHERE table_schema = database() AND lower(table_name) = '{}'",
 }
 """Of the tenant's own tables: one that another schema shares with it says nothing of the tenant."""
+
+_LEFT: Final = "SELECT id, way FROM pdelta_history ORDER BY number"
 
 
 def read_chronicles(
@@ -41,22 +44,43 @@ def read_chronicles(
         raise UsageError(f"{table!r} is no name of a table", hint="name it without its schema, and without quotes")
     known = TABLES[tool]
     name = (table or known.name).lower()
-    found: dict[str, Chronicle | PdeltaError] = {}
-    for lane, group in _by_lane(database, names).items():
-        session = database.session(lane)
-        try:
-            for tenant in group:
-                found[tenant] = _read(session, database.dialect, tool, tenant, name)
-        finally:
-            session.close()
-    return found
+    return {tenant: _read(session, database.dialect, tool, tenant, name) for tenant, session in _each(database, names)}
 
 
-def _by_lane(database: Database, names: Iterable[str]) -> dict[str, list[str]]:
+def read_taken_back(database: Database, names: Sequence[str]) -> Mapping[str, frozenset[str] | PdeltaError]:
+    """Give the deltas that each of these tenants took back the last time that its history speaks of them.
+
+    Those are none of which a row alone was taken out of the ledger, and nothing was executed.
+
+    Args:
+        database: Of the tenants.
+        names: Theirs.
+    """
+    return {tenant: _taken_back(session, database.dialect, tenant) for tenant, session in _each(database, names)}
+
+
+def _each(database: Database, names: Iterable[str]) -> Iterator[tuple[str, Session]]:
+    """Give each tenant with a session for it."""
     lanes: dict[str, list[str]] = {}
     for name in names:
         lanes.setdefault(database.lane(name), []).append(name)
-    return lanes
+    for lane, group in lanes.items():
+        session = database.session(lane)
+        try:
+            for tenant in group:
+                yield tenant, session
+        finally:
+            session.close()
+
+
+def _taken_back(session: Session, dialect: Dialect, tenant: str) -> frozenset[str] | PdeltaError:
+    try:
+        if not session.query(tenant, _COLUMNS[dialect].format("pdelta_history")):
+            return frozenset()
+        last = dict(session.query(tenant, _LEFT))
+    except PdeltaError as error:
+        return error
+    return frozenset(id for id, way in last.items() if way == Way.REVERSE)
 
 
 def _read(session: Session, dialect: Dialect, tool: Tool, tenant: str, name: str) -> Chronicle | PdeltaError:

@@ -33,7 +33,8 @@ from pdelta.sql.token import Dialect
 
 _OBJECTS: Final = {
     Dialect.SQLITE: "SELECT count(*) FROM sqlite_master",
-    Dialect.POSTGRESQL: "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+    Dialect.POSTGRESQL: "SELECT count(*) FROM pg_class WHERE relnamespace ="
+    " (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = current_schema())"
     " AND oid NOT IN (SELECT objid FROM pg_depend WHERE classid = 'pg_class'::regclass AND deptype = 'e')",
     Dialect.MYSQL: "SELECT count(*) FROM information_schema.tables WHERE table_schema = database()",
 }

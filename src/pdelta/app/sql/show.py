@@ -14,7 +14,7 @@ from pdelta.app.sql.scripts import folder_of, read_scripts
 from pdelta.databases.base import Glance, Session
 from pdelta.errors import PdeltaError, UsageError
 from pdelta.model.target import Target
-from pdelta.sql.ledger import Applied, State, Way
+from pdelta.sql.ledger import FORGOTTEN, Applied, State, Way
 from pdelta.sql.mark import decode_mark
 from pdelta.sql.order import SUFFIX, holds
 from pdelta.sql.scope import Scope
@@ -98,7 +98,8 @@ class Passage(msgspec.Struct, frozen=True):
 
     Attributes:
         tenant: Its name.
-        what: ``applied``, ``reversed``, ``replaced`` by another version, or how far it got.
+        what: ``applied``, ``reversed``, ``forgotten`` where its row alone was taken out, ``replaced`` by another
+            version, or how far it got.
         at: When.
         run: In which run.
         who: Who asked for that.
@@ -307,11 +308,11 @@ def _passages(tenant: str, session: Session, id: str, rows: Sequence[Applied]) -
     passages: list[Passage] = []
     for way, left_at, left_run, left_who, *values in found:
         row = msgspec.convert(dict(zip(_COLUMNS, values, strict=True)), Applied)
-        if Way(way) is Way.APPLY and row.state is not State.APPLIED:
+        if way == Way.APPLY and row.state is not State.APPLIED:
             # One step of many of the same delta, replaced by the next.
             continue
         passages.append(Passage(tenant, "applied", row.at, row.run, row.who, row.digest))
-        what = "reversed" if Way(way) is Way.REVERSE else "replaced"
+        what = {Way.REVERSE: "reversed", FORGOTTEN: "forgotten"}.get(way, "replaced")
         passages.append(Passage(tenant, what, left_at, left_run, left_who, row.digest))
     for row in rows:
         if row.state is not State.APPLYING:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from pdelta.databases.mysql.quoting import literal, name
-from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way, head_of
+from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, head_of
 
 APPLIED: Final = "pdelta_applied"
 HISTORY: Final = "pdelta_history"
@@ -80,7 +80,7 @@ def delete(tenant: str, id: str) -> str:
     return f"DELETE FROM {name(tenant)}.{APPLIED} WHERE `id` = {literal(id)}"
 
 
-def keep(tenant: str, id: str, way: Way, *, run: str = "", who: str = "") -> str:
+def keep(tenant: str, id: str, way: str, *, run: str = "", who: str = "") -> str:
     """Give what copies the whole row of a delta into the history."""
     where = name(tenant)
     return (

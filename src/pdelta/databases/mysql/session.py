@@ -402,7 +402,7 @@ class _Mover:
                 hint="a routine or a trigger that commits can't stand in a delta: look at what was done",
             )
         if move.keeps:
-            connection.run(ledger.keep(tenant, id, move.way, run=move.run, who=move.who), about=tenant)
+            connection.run(ledger.keep(tenant, id, move.leaving, run=move.run, who=move.who), about=tenant)
         if move.way is Way.REVERSE or move.replaces:
             connection.run(ledger.delete(tenant, id), about=tenant)
         if move.way is Way.APPLY:

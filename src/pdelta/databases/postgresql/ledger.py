@@ -199,14 +199,19 @@ def update(place: Place, row: Applied) -> str:
     return f"UPDATE {place.applied} SET ({COLUMNS}) = ROW{values(row)} WHERE id = {literal(row.id)}"
 
 
-def take_out(place: Place, move: Move) -> tuple[str, ...]:
+def take_out(place: Place, move: Move, way: str = "") -> tuple[str, ...]:
     """Give what puts the whole row of this move's id into the history, where the move keeps it, and removes it.
 
     Where there is no such row the history is given one without a number, which it does not take.
+
+    Args:
+        place: Of the ledger.
+        move: What ends the row.
+        way: As what it leaves, where the move does not say all that was done.
     """
     row = move.row
     into = f"INSERT INTO {place.history} (number, way, left_at, left_run, left_who, {COLUMNS})"
-    leaving = f"{literal(move.way)}, {_NOW}, {literal(move.run)}, {literal(move.who)}"
+    leaving = f"{literal(way or move.leaving)}, {_NOW}, {literal(move.run)}, {literal(move.who)}"
     found = f"id {_IS} {literal(row.id)}"
     if not move.keeps:
         return (f"DELETE FROM {place.applied} WHERE {found}",)

@@ -173,7 +173,7 @@ def record_lines(place: Place, row: Applied | None, former: Applied | None, run:
     texts: tuple[str, ...]
     match row, former:
         case None, Applied(id=id):
-            texts = ledger.take_out(place, Move(Way.REVERSE, former, (), run=run, who=who))
+            texts = ledger.take_out(place, Move(Way.REVERSE, former, (), run=run, who=who), Way.REVERSE)
         case Applied(id=id), None:
             texts = (ledger.insert(place, (row,)),)
         case Applied(id=id), Applied(id=same) if id == same:

@@ -10,7 +10,7 @@ import msgspec
 
 from pdelta.databases.sqlite.connection import UNCHANGED, SqliteConnection
 from pdelta.errors import Cause, DatabaseError, StaleError
-from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, Way, head_of
+from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, head_of
 
 _COLUMNS: Final = ", ".join(Applied.__struct_fields__)
 _COUNTS: Final = frozenset({"step", "steps"})
@@ -104,13 +104,13 @@ def remove(connection: SqliteConnection, id: str) -> None:
     connection.run("DELETE FROM main.pdelta_applied WHERE id = ?", (id,))
 
 
-def keep(connection: SqliteConnection, id: str, way: Way, *, run: str = "", who: str = "") -> None:
+def keep(connection: SqliteConnection, id: str, way: str, *, run: str = "", who: str = "") -> None:
     """Copy the row of a delta, which is about to go, into the history.
 
     Args:
         connection: Where.
         id: The delta; it has a row.
-        way: Which way the delta goes, that the row ends.
+        way: Which way the delta goes, that the row ends; or ``FORGOTTEN``.
         run: The run in which that happens.
         who: Who asked for it.
     """

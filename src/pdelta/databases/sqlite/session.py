@@ -364,7 +364,7 @@ class _Mover:
         if move.way is Way.REVERSE:
             ledger.expect(connection, id, move.row)
         if move.keeps:
-            ledger.keep(connection, id, move.way, run=move.run, who=move.who)
+            ledger.keep(connection, id, move.leaving, run=move.run, who=move.who)
         if move.way is Way.REVERSE or move.replaces:
             ledger.remove(connection, id)
         if move.way is Way.APPLY:
