@@ -479,6 +479,9 @@ def test_repeatable_when_it_changes_then_it_is_applied_again_and_comes_back_to_t
     desk.project.write("delta_20250320_names", view.format("id", back))
     told = desk.done("apply")
     assert {tuple(result["deltas"]) for result in told["results"]} == {("delta_20250320_names",)}
+    assert [one["message"] for one in told["findings"]] == [
+        "delta_20250320_names replaces another version: what brings that back is its written reverse, untried"
+    ]
     assert desk.fleet.columns(desk.fleet.names[0], "names") == ["id"]
     assert desk.done("apply")["results"] == []
     # Twice there, so that the history holds several rows of one digest; and others never had the first version.

@@ -18,6 +18,7 @@ from pdelta.model.plan import Step
 from pdelta.model.run import Direction
 from pdelta.model.target import Target
 from pdelta.operations.sql.carry import Carrier
+from pdelta.operations.sql.cautions import cautions
 from pdelta.operations.sql.lanes import Handle, Job, Lanes, Patience, Surroundings
 from pdelta.operations.sql.reckon import (
     Seen,
@@ -231,20 +232,11 @@ class SqlOperation:
         return found
 
     def preflight_all(self, steps: Sequence[Step]) -> Sequence[Finding]:
-        """Report what speaks against the steps: what can't be taken back, and what is found to be gone."""
+        """Report what speaks against the steps: what can't be taken back, or only as its author has written it."""
         findings: dict[tuple[str, str], Finding] = {}
         for step in steps:
-            for move in self._body(step)[0].moves:
-                if move.way is Way.APPLY and move.irreversible:
-                    findings.setdefault(
-                        ("irreversible", move.id),
-                        Finding(
-                            "irreversible",
-                            f"{move.id} can't be taken back: {move.irreversible}",
-                            blocks=False,
-                            subject=move.id.encode(),
-                        ),
-                    )
+            for finding in cautions(self._body(step)[0].moves):
+                findings.setdefault((finding.code, finding.message), finding)
         return list(findings.values())
 
     def verify_all(self, steps: Sequence[Step]) -> Sequence[Standing | PdeltaError]:
