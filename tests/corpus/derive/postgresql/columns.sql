@@ -635,3 +635,23 @@ SELECT setval('log_ids', nextval('orgs_id_seq'));
 CREATE SEQUENCE log_ids;
 DROP SEQUENCE log_ids;
 SELECT setval('log_ids', 3);
+
+-- case: add-domain-with-default
+-- form: ADD COLUMN
+-- states: rows empty
+-- setup
+CREATE DOMAIN zip AS varchar(10) DEFAULT 'none';
+CREATE DOMAIN short_zip AS zip CHECK (length(VALUE) < 6);
+-- forward
+ALTER TABLE users ADD COLUMN zip zip, ADD COLUMN short short_zip, ADD COLUMN zips zip[];
+
+-- case: add-domain-with-default-then-changed
+-- form: ADD COLUMN
+-- states: rows
+-- expect: lost 3 rows of users have a value in zip that would be lost, not all of them as the delta left them
+-- setup
+CREATE DOMAIN zip AS varchar(10) DEFAULT 'none';
+-- forward
+ALTER TABLE users ADD COLUMN zip zip;
+-- since
+UPDATE users SET zip = '8000' WHERE name = 'Ann';

@@ -414,3 +414,32 @@ CREATE STATISTICS users_stats ON age, email FROM users;
 ALTER STATISTICS users_stats SET STATISTICS 7;
 -- forward
 ALTER STATISTICS IF EXISTS users_stats SET STATISTICS -1;
+
+-- case: statistics-owner
+-- form: OWNER TO
+-- states: empty
+-- setup
+CREATE STATISTICS users_stats ON age, email FROM users;
+-- forward
+ALTER STATISTICS users_stats OWNER TO writer;
+
+-- case: statistics-dropped-with-all-that-is-theirs
+-- form: DROP STATISTICS
+-- states: empty
+-- setup
+CREATE STATISTICS users_stats ON age, email FROM users;
+ALTER STATISTICS users_stats SET STATISTICS 70;
+ALTER STATISTICS users_stats OWNER TO writer;
+COMMENT ON STATISTICS users_stats IS 'why';
+-- forward
+DROP STATISTICS users_stats;
+
+-- case: statistics-of-a-dropped-column
+-- form: DROP COLUMN
+-- states: rows
+-- setup
+CREATE STATISTICS users_stats ON age, email FROM users;
+ALTER STATISTICS users_stats SET STATISTICS 70;
+ALTER STATISTICS users_stats OWNER TO writer;
+-- forward
+ALTER TABLE users DROP COLUMN age;

@@ -287,6 +287,15 @@ INSERT INTO sqlite_sequence SELECT 'items', 3 UNION SELECT 'orgs', 7;
 CREATE TABLE items (id INTEGER PRIMARY KEY AUTOINCREMENT);
 UPDATE sqlite_sequence SET seq = 3, name = 'orgs' WHERE name = 'items';
 
+-- case: view-dropped-with-its-triggers
+-- form: DROP VIEW
+-- states: rows
+-- setup
+CREATE TRIGGER grown_gone INSTEAD OF DELETE ON grown BEGIN DELETE FROM users WHERE id = OLD.id; END;
+CREATE TRIGGER grown_new INSTEAD OF INSERT ON grown BEGIN INSERT INTO users (email, age) VALUES (NEW.email, 18); END;
+-- forward
+DROP VIEW Grown;
+
 -- case: table-rename
 -- form: RENAME TABLE
 -- states: empty rows triggers foreign_keys

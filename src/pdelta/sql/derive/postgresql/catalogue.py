@@ -305,6 +305,20 @@ def _class(name: str) -> str:
     return f"'{name}'::regclass"
 
 
+def statistics(name: str) -> Sql:
+    """Give the expression of the statements that create extended statistics again; their row is called ``s``.
+
+    Args:
+        name: Theirs: text, or an expression.
+    """
+    target = said("ALTER STATISTICS ", name, " SET STATISTICS ", Sql("s.stxstattarget::text"), ";")
+    return Sql(
+        f"pg_get_statisticsobjdef(s.oid) || ';' || CASE WHEN s.stxstattarget >= 0 THEN {target} ELSE '' END"
+        f" || {owner('STATISTICS', name, 's.stxowner')}"
+        f" || {comment(said('STATISTICS ', name), _class('pg_statistic_ext'), 's.oid')}"
+    )
+
+
 def rule() -> Sql:
     """Give the expression of the statements that create a rule again; its row is called ``w``."""
     on, name = Sql("w.ev_class::regclass::text"), Sql("quote_ident(w.rulename)")

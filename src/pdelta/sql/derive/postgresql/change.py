@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from pdelta.sql.derive.draft import Draft, Terms
-from pdelta.sql.derive.postgresql.text import NOTHING, Name, Sql, amount, identifier, joined, said
+from pdelta.sql.derive.postgresql.text import NOTHING, Name, Sql, amount, identifier, joined, said, when
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
 
 EXCLUSIVE: Final = "ACCESS EXCLUSIVE"
@@ -21,6 +21,7 @@ class Fresh(msgspec.Struct):
         default: The expression of a value that is no loss; None where any value is one.
         filled: Whether the delta itself has put content there.
         piece: The number of the piece that gave it its content.
+        kind: Its type, if that may have a default which rows get.
     """
 
     table: Name
@@ -28,6 +29,7 @@ class Fresh(msgspec.Struct):
     default: str | None = None
     filled: bool = False
     piece: int = -1
+    kind: Name | None = None
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -147,6 +149,12 @@ def loss_guard(fresh: Fresh) -> Sql:
 
     Values that the delta itself gave are no loss, nor are defaults; whoever changed one since has something to lose.
     """
+    if fresh.kind is not None and not fresh.filled:
+        plain, watched = (
+            loss_guard(Fresh(fresh.table, fresh.column, fresh.default, filled=filled)) for filled in (False, True)
+        )
+        has_default = f"EXISTS (SELECT FROM pg_type t WHERE t.oid = {fresh.kind.regtype} AND t.typdefault IS NOT NULL)"
+        return when(has_default, watched, plain)
     table, value, where, what = _watched(fresh)
     total = f"count(*) || ' ' || coalesce(sum(hashtextextended({value}, 0)), 0)"
     lock = f"{locked(table)};"

@@ -16,7 +16,20 @@ from pdelta.sql.derive.postgresql.change import (
     plain_loss_guard,
 )
 from pdelta.sql.derive.postgresql.table import Table
-from pdelta.sql.derive.postgresql.text import Node, Sql, amount, each, identifier, literal, one, printed, said, when
+from pdelta.sql.derive.postgresql.text import (
+    Name,
+    Node,
+    Sql,
+    amount,
+    each,
+    identifier,
+    literal,
+    name_of,
+    one,
+    printed,
+    said,
+    when,
+)
 from pdelta.sql.piece import GUARD, LOSS_GUARD
 
 _SERIAL: Final = frozenset({"serial", "serial2", "serial4", "serial8", "bigserial", "smallserial"})
@@ -48,7 +61,7 @@ def add_column(_delta: Delta, table: Table, command: Node) -> Change:
     default, generated = default_of(column)
     if not command.missing_ok and not table.missing_ok:
         if not generated:
-            return Change(undo=said(dropped), fresh=(Fresh(table.name, name, default),))
+            return Change(undo=said(dropped), fresh=(Fresh(table.name, name, default, kind=_kind(column, default)),))
         return Change(undo=said(dropped))
     missing = f"{table.oid} IS NOT NULL AND NOT {catalogue.column_exists(table.oid, name)}"
     if generated or default is not None or table.missing_ok:
@@ -57,6 +70,16 @@ def add_column(_delta: Delta, table: Table, command: Node) -> Change:
     number = f"(SELECT a.attnum FROM {catalogue.column(table.oid, name)})"
     given = loss_guard(Fresh(table.name, name, None, filled=True))
     return Change(undo=when(missing, said(dropped)), late=when(made_just_now(number, table.oid), given))
+
+
+def _kind(column: Node, default: str | None) -> Name | None:
+    """Give the type of a column that may have a default of its own, as domains do; None where that means nothing."""
+    kind = column.typeName
+    if default != "NULL" or kind.arrayBounds or kind.names[0].sval == "pg_catalog":
+        return None
+    if any(constraint.contype.name == "CONSTR_DEFAULT" for constraint in column.constraints or ()):
+        return None
+    return name_of(kind)
 
 
 def default_of(column: Node) -> tuple[str | None, bool]:

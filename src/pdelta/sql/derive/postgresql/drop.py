@@ -6,7 +6,7 @@ from typing import Final
 from pdelta.sql.derive.postgresql import catalogue, routines, views
 from pdelta.sql.derive.postgresql.change import Change, Delta, guard
 from pdelta.sql.derive.postgresql.park_table import park_sequence, park_tables, park_type
-from pdelta.sql.derive.postgresql.text import Name, Node, Sql, each, joined, literal, name_of, one, said
+from pdelta.sql.derive.postgresql.text import Name, Node, Sql, each, joined, literal, name_of, one
 from pdelta.sql.derive.result import RefusedError
 
 _ROUTINES: Final = {"OBJECT_FUNCTION": "FUNCTION", "OBJECT_PROCEDURE": "PROCEDURE", "OBJECT_ROUTINE": "ROUTINE"}
@@ -80,11 +80,10 @@ def _index(name: Name, *, concurrent: bool, cascade: bool) -> Change:
 
 
 def _statistics(name: Name) -> Change:
-    comment = catalogue.comment(said(f"STATISTICS {name}"), "'pg_statistic_ext'::regclass", "s.oid")
     schema = literal(name.schema) if name.schema else "current_schema()"
     return Change(
         undo=one(
-            Sql(f"pg_get_statisticsobjdef(s.oid) || ';' || {comment}"),
+            catalogue.statistics(str(name)),
             f"pg_statistic_ext s WHERE s.stxname = {literal(name.name)}"
             f" AND s.stxnamespace = (SELECT n.oid FROM pg_namespace n WHERE n.nspname = {schema})",
         )

@@ -92,10 +92,8 @@ def _statistics_of(table: Table, column: str) -> str:
         "(SELECT quote_ident(n.nspname) || '.' || quote_ident(s.stxname) FROM pg_namespace n WHERE n.oid ="
         " s.stxnamespace)"
     )
-    comment = catalogue.comment(said("STATISTICS ", name), "'pg_statistic_ext'::regclass", "s.oid")
-    back = Sql(f"pg_get_statisticsobjdef(s.oid) || ';' || {comment}")
     return (
-        f"SELECT 5, s.oid, {said('DROP STATISTICS ', name, ';')}, {back} FROM pg_statistic_ext s"
+        f"SELECT 5, s.oid, {said('DROP STATISTICS ', name, ';')}, {catalogue.statistics(name)} FROM pg_statistic_ext s"
         f" WHERE s.stxrelid = {table.oid} AND {_depends('s.oid', _class('pg_statistic_ext'), table, column)}"
     )
 

@@ -134,6 +134,11 @@ def change_owner(_delta: Delta, node: Node) -> Change:
         what = kind.removeprefix("OBJECT_")
         text = said(f"ALTER {what} {name} OWNER TO ", Sql("quote_ident(pg_get_userbyid(t.typowner))"), ";")
         return Change(undo=one(text, f"pg_type t WHERE t.oid = {name.regtype}"))
+    if kind == "OBJECT_STATISTIC_EXT":
+        name = name_of(node.object)
+        text = said(f"ALTER STATISTICS {name} OWNER TO ", Sql("quote_ident(pg_get_userbyid(s.stxowner))"), ";")
+        where = f"s.stxname = {literal(name.name)} AND s.stxnamespace = {name.namespace}"
+        return Change(undo=one(text, f"pg_statistic_ext s WHERE {where}"))
     raise RefusedError(f"the owner of a {kind.removeprefix('OBJECT_').replace('_', ' ').lower()} is not derived")
 
 

@@ -58,7 +58,9 @@ def drop(delta: Delta, statement: Statement) -> Change:
     name = reader.name()
     if kind == "TABLE":
         return _table(delta, name, missing_ok=missing_ok)
-    return Change(undo=listed("sql || ';'", f"{name.row} AND type = {literal(kind.lower())}"))
+    again = listed("sql || ';'", f"{name.row} AND type = {literal(kind.lower())}")
+    # Triggers of a view go with it.
+    return Change(undo=f"{again} || {belongings(name)}" if kind == "VIEW" else again)
 
 
 def _table(delta: Delta, name: Name, *, missing_ok: bool) -> Change:
