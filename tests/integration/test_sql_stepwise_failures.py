@@ -251,6 +251,16 @@ def test_apply_when_its_reverse_goes_forward_then_nothing_of_other_steps_is_take
     assert desk.states == [("applied", "3")]
 
 
+def test_apply_when_its_steps_differ_in_words_of_the_grammar_alone_then_it_is_taken_back(mysql: Desk) -> None:
+    mysql.sql("ALTER TABLE t ADD KEY k (c); INSERT INTO t VALUES (8, 1)")
+    mysql.write(
+        "ALTER TABLE t DROP KEY k; ALTER TABLE t ADD UNIQUE KEY u (c);",
+        "ALTER TABLE t DROP KEY u; ALTER TABLE t ADD KEY k (c);",
+    )
+    assert "as it was" in mysql("apply", status=8)
+    assert (mysql.states, mysql.sql("SHOW KEYS FROM t WHERE Key_name = 'k'") != []) == ([], True)
+
+
 def test_apply_when_another_run_goes_through_the_tenant_step_by_step_then_it_waits_its_turn(
     postgres: Desk, postgresql: PostgreSQL, pg_database: str
 ) -> None:

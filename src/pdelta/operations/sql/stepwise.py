@@ -31,6 +31,13 @@ _LEAVE_ROWS: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DROP", "LOCK", "R
 """First words of statements after which a table that they are not about has the rows that it had."""
 _OF_A_STATEMENT: Final = frozenset({Cause.BUSY, Cause.DENIED, Cause.FULL, Cause.REFUSED})
 """What can be wrong about one, and not about the way there."""
+_GRAMMAR: Final = frozenset(
+    {"add", "after", "alter", "as", "before", "check", "collate", "column", "comment", "constraint", "create"}
+    | {"default", "drop", "each", "first", "for", "foreign", "from", "function", "index", "into", "key", "modify"}
+    | {"not", "null", "on", "or", "primary", "procedure", "references", "rename", "replace", "row", "set", "table"}
+    | {"to", "trigger", "unique", "view"}
+)
+"""Words that statements have in common without being about the same thing."""
 _BY_HAND: Final = (
     "do by hand what is left of its reverse, as its row of pdelta_applied has it, and delete that row and the one of"
     " pdelta_head"
@@ -265,7 +272,7 @@ class Stepwise:
 
     def _of_others(self, share: Sequence[Statement], planned: PlannedMove) -> Statement | None:
         """Give the first statement of a share that names more of a step which was not done than of its own."""
-        steps = [names_in(self._split(piece.statement)) for piece in planned.pieces]
+        steps = [names_in(self._split(piece.statement)) - _GRAMMAR for piece in planned.pieces]
         for statement, own in zip(reversed(share), steps, strict=False):
             names = names_in([statement])
             if any(len(names & other) > len(names & own) for other in steps[len(share) :]):
