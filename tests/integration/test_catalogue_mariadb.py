@@ -16,16 +16,12 @@ from pdelta.sql.catalogue import Catalogue, fingerprint
 from pdelta.sql.difference import difference
 from pdelta.sql.split import split
 from pdelta.sql.token import Dialect
+from tests.fixtures.catalogue_rows import MARIADB as ROWS
 from tests.fixtures.mariadb import MariaDB
 
 GOLDEN = Path(__file__).parents[1] / "golden/catalogue"
 SCHEMA = (GOLDEN / "mariadb.sql").read_text()
 CHANGES = list(json.loads((GOLDEN / "mariadb.json").read_text()))
-ROWS = """
-INSERT INTO users (id, name, email, age, score) VALUES (3, 'a', 'A@x', 20, 1.25), (7, 'b', NULL, 4, 2);
-INSERT INTO orders (id, user_id, amount, note, `order`) VALUES (1, 3, 10, 'x', 5), (2, 7, 7, NULL, 6);
-INSERT INTO parts VALUES (5, '2025-01-31'), (50, NULL)
-"""
 TABLES = ("users", "orders", "parts")
 ODD_NAME = "we`ird 'name'.x"
 
@@ -53,6 +49,11 @@ class Place:
     def cross(self, way: Bridge) -> Catalogue:
         for step in way.steps:
             self._cursor.execute(step.sql)
+        return self.read()
+
+    def cross_back(self, way: Bridge) -> Catalogue:
+        for step in reversed(way.steps):
+            self._cursor.execute(step.back)
         return self.read()
 
     def read(self, *, parked: bool = False) -> Catalogue:
@@ -132,6 +133,11 @@ def test_catalogue_when_something_changes_then_it_says_so_and_there_are_ways_to_
         assert left == {name: values for name, values in held.items() if name in left}
         assert set(held) - set(left) == set()
         assert bridge(arrived, wanted, Dialect.MYSQL).steps == ()
+        backs = [bool(step.back) for step in way.steps]
+        assert all(backs) or not any(backs)
+        if any(backs):
+            assert words(found, here.cross_back(way)) == []
+            assert {name: values for name, values in here.rows().items() if name in held} == held
 
 
 def test_bridge_when_the_database_is_empty_then_it_makes_everything(place: Callable[[str], Place]) -> None:
@@ -140,6 +146,27 @@ def test_bridge_when_the_database_is_empty_then_it_makes_everything(place: Calla
     way = bridge(here.empty(), wanted, Dialect.MYSQL)
     assert way.refused == ()
     assert words(wanted, here.cross(way)) == []
+
+
+def test_bridge_when_something_stored_could_not_be_made_again_then_it_is_not_dropped_either(
+    mariadb: MariaDB, place: Callable[[str], Place]
+) -> None:
+    if mariadb.is_mysql:
+        pytest.skip("MySQL keeps no event that names another database")
+    here = place("cat_stored")
+    plain = here.empty(SCHEMA)
+    other = here.run(
+        "DROP TRIGGER stamped; CREATE TRIGGER stamped BEFORE INSERT ON users FOR EACH ROW"
+        " SET new.age = (SELECT count(*) FROM cat_stored.parts);"
+        "DROP EVENT nightly; CREATE EVENT nightly ON SCHEDULE AT '2038-01-01 00:00:00' DO DELETE FROM orders"
+    )
+    for found, wanted in ((plain, other), (other, plain)):
+        way = bridge(found, wanted, Dialect.MYSQL)
+        assert way.steps == ()
+        assert sorted(one.words.partition(" has ")[0] for one in way.refused) == [
+            "event nightly",
+            "trigger users.stamped",
+        ]
 
 
 def test_fingerprint_when_databases_were_made_by_one_script_then_their_names_do_not_count(

@@ -91,6 +91,24 @@ class Console:
                 self._out.write(self._coloured(line) + "\n")
         self._out.flush()
 
+    def file(self, value: object, text: str, *, doubt: str = "") -> None:
+        """Write a result that is a file: its JSON document, or its text to the byte; a terminal gets it made harmless.
+
+        Args:
+            value: What ``document.encode`` turns into JSON.
+            text: With a line break at its end.
+            doubt: Why it may not be what is wanted, which stands beside it; empty for nothing.
+        """
+        if self.json or self.quiet:
+            self.result(value, tuple)
+        else:
+            self.settle()
+            harmless = "\t".join(shown_text(part) for part in text.split("\t"))
+            self._out.write(harmless if self._out.isatty() else text)
+            self._out.flush()
+        if doubt:
+            self.warn(doubt)
+
     def confirm(self, question: str) -> bool:
         """Ask a yes-or-no question on a terminal; elsewhere the answer is no."""
         self.settle()

@@ -9,23 +9,19 @@ from pathlib import Path
 import pytest
 
 from pdelta.databases.catalogue.sqlite import catalogue
+from pdelta.formats.sql_delta import parse_delta
 from pdelta.sql.bridge import bridge
 from pdelta.sql.bridge.result import Bridge, Refusal, Step
 from pdelta.sql.catalogue import Catalogue, fingerprint
 from pdelta.sql.difference import difference
+from pdelta.sql.script import Part
 from pdelta.sql.split import split
 from pdelta.sql.token import Dialect
+from tests.fixtures.catalogue_rows import SQLITE as ROWS
 
 GOLDEN = Path(__file__).parents[2] / "golden/catalogue"
 SCHEMA = (GOLDEN / "sqlite.sql").read_text()
 CHANGES = [one["there"] for one in json.loads((GOLDEN / "sqlite.json").read_text())]
-ROWS = """
-INSERT INTO users (id, name, email, age, score)
-VALUES (3, 'a', 'A@x', 20, 1.5), (7, 'b', 'b', 4, NULL), (9, 'c', 'c', 5, -1);
-DELETE FROM users WHERE id = 9;
-INSERT INTO orders (id, user_id, amount) VALUES (1, 3, 10), (2, 7, NULL), (5, NULL, 3);
-INSERT INTO pairs VALUES ('x', '007'), ('y', '');
-"""
 
 
 @contextmanager
@@ -159,14 +155,29 @@ def test_bridge_when_columns_differ_then_values_stay_or_it_is_refused(have: str,
         assert set(before) <= set(after) or "AS (" in have
 
 
-def test_text_when_it_is_written_then_refusals_stand_in_comments_and_the_rest_is_sql() -> None:
+def test_text_when_it_is_written_then_what_is_left_stands_in_comments_and_the_rest_is_sql() -> None:
     way = Bridge(
         (Step("CREATE TABLE a (b)", "missing table a"), Step("CREATE TABLE c (d)", "missing table a")),
         (Refusal("additional table x", "its rows would be lost", ("DROP TABLE x",)), Refusal("e", "f\ng")),
     )
-    assert way.text() == (
-        "-- missing table a\nCREATE TABLE a (b);\nCREATE TABLE c (d);\n"
-        "-- not done: additional table x: its rows would be lost\n-- DROP TABLE x;\n-- not done: e: f\n-- g\n"
+    assert way.text("about it") == (
+        "-- about it\n-- left as it is: additional table x: its rows would be lost\n--   DROP TABLE x;\n"
+        "-- left as it is: e: f g\n-- missing table a\nCREATE TABLE a (b);\nCREATE TABLE c (d);\n"
     )
-    assert [one.text for one in split(way.text(), Dialect.SQLITE)] == [step.sql for step in way.steps]
-    assert Bridge((), ()).text() == ""
+    assert [one.text for one in split(way.text(""), Dialect.SQLITE)] == [step.sql for step in way.steps]
+    assert Bridge((), ()).text("nothing") == "-- nothing\n"
+
+
+def test_text_when_steps_say_what_takes_them_back_then_that_is_the_reverse_of_the_file() -> None:
+    body = "CREATE TRIGGER t AFTER INSERT ON a BEGIN\n  -- Reversible delta\n\n  SELECT 'x\n  y';\nEND"
+    way = Bridge(
+        (Step("ALTER TABLE a ADD b", "w", "ALTER TABLE a DROP COLUMN b"), Step("DROP TRIGGER t", "w", body)),
+        (Refusal("r", "s", ("CREATE VIEW v AS\nSELECT 1", "x\nReversible delta\n-- undo DELETE FROM a\n+reverse")),),
+    )
+    script = parse_delta(way.text("w").encode(), name="delta_20250315_a", dialect=Dialect.SQLITE)
+    forward, reverse = (
+        [one.text for one in script.statements(part, Dialect.SQLITE)] for part in (Part.FORWARD, Part.REVERSE)
+    )
+    assert forward == [step.sql for step in way.steps]
+    assert reverse == [step.back for step in reversed(way.steps)]
+    assert "goes with all that has come into it since" in way.text("w")

@@ -8,9 +8,24 @@ from pdelta.app.context import Context
 from pdelta.app.sql.fleet import open_fleet
 from pdelta.errors import PdeltaError, UsageError
 from pdelta.sql.bridge import bridge
-from pdelta.sql.bridge.result import Bridge
+from pdelta.sql.bridge.result import Refusal
 from pdelta.sql.catalogue import Catalogue, groups
 from pdelta.sql.difference import difference
+from pdelta.sql.token import Dialect
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """What brings some tenants to the state of others.
+
+    Attributes:
+        text: Of a delta file; without a statement it is for people alone.
+        statements: How many it holds.
+        left: What they leave as it is.
+    """
+
+    text: str
+    statements: int
+    left: tuple[Refusal, ...] = ()
 
 
 class Kin(msgspec.Struct, frozen=True):
@@ -84,11 +99,11 @@ class Comparison(msgspec.Struct, frozen=True):
 
     Attributes:
         differences: In words; nothing where they are made alike.
-        delta: The text of a delta that makes the second like the first; empty where none was asked for, or is needed.
+        delta: What makes the second like the first; None where none was asked for, or is needed.
     """
 
     differences: tuple[str, ...]
-    delta: str = ""
+    delta: Delta | None = None
 
 
 def compare(database: str, wanted: str, found: str, context: Context, *, delta: bool = False) -> Comparison:
@@ -108,31 +123,25 @@ def compare(database: str, wanted: str, found: str, context: Context, *, delta: 
     with open_fleet(context, database, (wanted, found)) as fleet:
         read = fleet.database.catalogues([wanted, found])
         dialect = fleet.database.dialect
-    ours, theirs = read[wanted], read[found]
-    for one in (ours, theirs):
-        if isinstance(one, Exception):
-            raise one
+    ours, theirs = _read(read[wanted]), _read(read[found])
     told = _told(ours, theirs)
-    text = ""
-    if delta and told and isinstance(ours, Catalogue) and isinstance(theirs, Catalogue):
-        text = _delta(bridge(theirs, ours, dialect), wanted, found)
-    return Comparison(told, text)
+    about = f"takes what {found!a} is made of to what {wanted!a} is made of"
+    return Comparison(told, _delta(ours, theirs, dialect, about) if delta and told else None)
 
 
-def _delta(way: Bridge, wanted: str, found: str) -> str:
-    """Give the text of a delta file; what could not be done stands in comments, for a person to choose."""
-    lines = [f"-- takes what {found!a} is made of to what {wanted!a} is made of"]
-    for refusal in way.refused:
-        lines.append(f"-- left as it is: {refusal.words}: {refusal.reason}")
-        lines += [f"--   {line}" for text in refusal.sql for line in text.splitlines()]
-    lines += [f"{step.sql};" for step in way.steps]
-    return "\n".join(lines) + "\n"
+def _delta(wanted: Catalogue | Exception, found: Catalogue | Exception, dialect: Dialect, about: str) -> Delta:
+    way = bridge(_read(found), _read(wanted), dialect)
+    return Delta(way.text(about), len(way.steps), way.refused)
+
+
+def _read(catalogue: Catalogue | Exception) -> Catalogue:
+    if isinstance(catalogue, Exception):
+        raise catalogue
+    return catalogue
 
 
 def _told(wanted: Catalogue | Exception, found: Catalogue | Exception) -> tuple[str, ...]:
     for one in (wanted, found):
         if isinstance(one, Exception):
             return (str(one),)
-    assert isinstance(wanted, Catalogue)  # noqa: S101 - looked at above
-    assert isinstance(found, Catalogue)  # noqa: S101 - looked at above
-    return tuple(one.words for one in difference(wanted, found))
+    return tuple(one.words for one in difference(_read(wanted), _read(found)))

@@ -1,14 +1,11 @@
 """``pdelta sql diff A B``."""
 
-from collections.abc import Iterator
-
 import click
 
 from pdelta.app.context import Context
 from pdelta.cli import option
 from pdelta.cli.console import Console
 from pdelta.cli.render import drift as render
-from pdelta.cli.render.safe import shown_text
 from pdelta.errors import DriftError
 
 _EPILOG = """\b
@@ -32,13 +29,14 @@ def command(console: Console, context: Context, *, wanted: str, found: str, data
     from pdelta.app.sql.drift import compare
 
     told = compare(database, wanted, found, context, delta=delta)
-    document = {"wanted": wanted, "found": found, "differences": list(told.differences), "delta": told.delta}
-
-    def lines() -> Iterator[str]:
-        if told.delta:
-            yield from shown_text(told.delta).splitlines()
-        else:
-            yield from render.difference_lines(wanted, found, told.differences)
-
-    console.result(document, lines)
+    document = {
+        "wanted": wanted,
+        "found": found,
+        "differences": list(told.differences),
+        **render.delta_fields(told.delta),
+    }
+    if told.delta is not None:
+        console.file(document, told.delta.text, doubt=render.doubt(told.delta))
+    else:
+        console.result(document, lambda: render.difference_lines(wanted, found, told.differences))
     return DriftError.exit_status if told.differences else 0

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import click
 
-from pdelta.app.sql.drift import Drift, Kin
+from pdelta.app.sql.drift import Delta, Drift, Kin
 from pdelta.cli.render.amount import counted
 from pdelta.cli.render.safe import shown
 
@@ -30,6 +30,19 @@ def fields(drift: Drift) -> dict[str, Any]:
             for name, error in drift.unread
         ],
     }
+
+
+def delta_fields(delta: Delta | None) -> dict[str, Any]:
+    """Give what is said of a delta: its text where there is one to apply, and what it leaves as it is."""
+    if delta is None:
+        return {"delta": "", "left": []}
+    left = [{"difference": one.words, "reason": one.reason, "statements": list(one.sql)} for one in delta.left]
+    return {"delta": delta.text if delta.statements else "", "left": left}
+
+
+def doubt(delta: Delta) -> str:
+    """Give what stands beside a delta in which there is nothing to apply; empty for any other."""
+    return "" if delta.statements else "there is nothing to apply in it: what is left as it is, a person has to choose"
 
 
 def lines(drift: Drift, *, verbose: bool) -> Iterator[str]:

@@ -122,6 +122,16 @@ def options(facts: Mapping[str, str]) -> Iterator[str]:
         yield f"PARTITION BY {facts['partitioning']}"
 
 
+def table_options(have: Mapping[str, str], want: Mapping[str, str]) -> str:
+    """Give what follows ALTER TABLE to make the options of a table others; the engine is none of them."""
+    keys = [key for key in dict.fromkeys((*have, *want)) if have.get(key) != want.get(key)]
+    old, new = (
+        [one.partition("=")[0] for one in facts.get("options", "").split(", ") if one] for facts in (have, want)
+    )
+    usual = [f"{option.upper()}=DEFAULT" for option in old if option not in new]
+    return " ".join((*options({key: want.get(key, "") for key in keys}), *usual))
+
+
 def stored(item: Item) -> str:
     """Give the statement that makes a view, trigger, routine or event."""
     facts = dict(item.facts)

@@ -11,6 +11,7 @@ import msgspec
 
 from pdelta.errors import ScriptError
 from pdelta.sql.bridge.result import Step
+from pdelta.sql.catalogue import Item
 from pdelta.sql.token import Dialect, Kind
 from pdelta.sql.tokens import tokenize
 
@@ -23,12 +24,16 @@ class Work(msgspec.Struct, frozen=True):
         provides: The name that others mention; empty for none.
         needs: SQL that mentions what must be there.
         steps: What is done.
+        item: What it is about; None for what is about several.
+        makes: Whether it makes that, and does not change it.
     """
 
     rank: int
     provides: str
     needs: str
     steps: tuple[Step, ...]
+    item: Item | None = None
+    makes: bool = False
 
 
 def in_order(works: Iterable[Work], dialect: Dialect) -> list[Work]:

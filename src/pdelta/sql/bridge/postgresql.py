@@ -5,80 +5,45 @@ from functools import partial
 from typing import Final
 
 from pdelta.sql.bridge.order import Work, in_order
-from pdelta.sql.bridge.postgresql_alter import alter, changed, go_on
+from pdelta.sql.bridge.postgresql_alter import ONCE, alter, changed, go_on, new_labels
 from pdelta.sql.bridge.postgresql_clear import clear, rename
-from pdelta.sql.bridge.postgresql_create import column, create, details
+from pdelta.sql.bridge.postgresql_create import column, create, details, quote
+from pdelta.sql.bridge.postgresql_drop import VIEWS, WITHOUT_STATEMENT, drop, drops, keep_what_is_needed
 from pdelta.sql.bridge.postgresql_late import column_rights, comment, owner, rights
+from pdelta.sql.bridge.postgresql_left import leave_what_lacks_something
 from pdelta.sql.bridge.postgresql_state import RANKS, RIGHTS, State, columns, work_of
 from pdelta.sql.bridge.result import Bridge, Refusal, Step
 from pdelta.sql.catalogue import COLUMN, HOLDERS, Catalogue, Item, name_parts
 from pdelta.sql.difference import ORDER, Difference, difference
 from pdelta.sql.token import Dialect
 
-_TABLES: Final = ("table", "foreign table")
-_VIEWS: Final = ("view", "materialized view")
-_LOSSES: Final = {
-    "table": "its rows would be lost",
-    "foreign table": "nobody could reach its rows any more",
-    "sequence": "the value that it has come to would be lost",
-    "extension": "what needs it would be lost",
-}
-_WITHOUT_STATEMENT: Final = {
-    "default privileges": "the statement takes the name of the schema",
-    "switched triggers of constraint": "only a superuser switches them, by names that are chance",
-}
+_COMMENTED: Final = frozenset(
+    {*VIEWS, "table", "sequence", "index", "settings of index", "statistics", COLUMN, "constraint", "trigger", "rule"}
+    | {"policy", "function", "procedure", "type", "domain"}
+)
+_OWNED: Final = frozenset({*VIEWS, "table", "sequence", "function", "procedure", "type", "domain", "statistics"})
+"""Kinds whose former comment, or owner, a tenant can derive."""
+_NOT_BACK: Final = "what it was before is not derived"
+_FOREIGN: Final = "of a table of another server nothing is derived"
 
 
 def bridge_postgresql(found: Catalogue, wanted: Catalogue) -> Bridge:
     """Give the way from what is found to what is wanted, as ``bridge`` promises it."""
     state = State(found, wanted)
-    orders = [one for one in difference(wanted, found) if one.facts == (ORDER,) and one.item.kind not in _VIEWS]
+    orders = [one for one in difference(wanted, found) if one.facts == (ORDER,) and one.item.kind not in VIEWS]
     rename(state)
     clear(state)
-    _drop(state)
+    drop(state)
     _make(state, orders)
     _change(state)
+    leave_what_lacks_something(state)
     _finish(state)
+    keep_what_is_needed(state)
     for one in orders:
         state.refused.append(Refusal(one.words, "only a table that is made anew gets its columns in another order"))
-    drops = [step for _rank, step in sorted(state.drops, key=lambda drop: drop[0])]
+    first, last = drops(state)
     works = [step for work in in_order(state.works, Dialect.POSTGRESQL) for step in work.steps]
-    return Bridge((*state.renames, *drops, *works, *state.lates), tuple(state.refused))
-
-
-def _drop(state: State) -> None:
-    """Drop what should not be there, but nothing that holds anything."""
-    extra = [item for key, item in state.found.items() if key not in state.wanted and item.kind not in RIGHTS]
-    names = {item.name for item in extra}
-    for item in extra:
-        words = f"additional {item}"
-        goes_along = item.owner in names or item.fact("origin") == "inherited" or item.fact("owning column") in names
-        if goes_along or item.fact("identity column") is not None:
-            continue
-        if item.kind == COLUMN:
-            _extra_column(state, item, words)
-        elif item.kind in _WITHOUT_STATEMENT:
-            state.refused.append(Refusal(words, _WITHOUT_STATEMENT[item.kind]))
-        elif item.kind in _LOSSES:
-            state.refused.append(Refusal(words, _LOSSES[item.kind], (f"DROP {item.kind.upper()} {item.name}",)))
-        elif item.kind == "settings of index":
-            usual = Item(item.kind, item.name, (("on", item.owner),))
-            state.works.append(work_of(item, state.attempt(words, partial(alter, item, usual, {})), provides=False))
-        else:
-            state.drop(item, words)
-
-
-def _extra_column(state: State, item: Item, words: str) -> None:
-    if any((kind, item.owner) in state.found for kind in _VIEWS):
-        return  # its query says so
-    if ("type", item.owner) in state.found:
-        sql = f"ALTER TYPE {item.owner} DROP ATTRIBUTE {item.last_name}"
-    else:
-        sql = f"ALTER TABLE {item.owner} DROP COLUMN {item.last_name}"
-    if item.fact("generated") is not None or item.fact("generated when read") is not None:
-        state.works.append(work_of(item, [Step(sql, words)]))
-    else:
-        state.refused.append(Refusal(words, "its values would be lost", (sql,)))
+    return Bridge((*state.renames, *first, *works, *last, *state.lates), tuple(state.refused))
 
 
 def _make(state: State, orders: Iterable[Difference]) -> None:
@@ -94,8 +59,11 @@ def _make(state: State, orders: Iterable[Difference]) -> None:
             _missing_column(state, item, words)
             if item.owner not in reordered and not _stands_last(state, item):
                 state.refused.append(Refusal(f"the place of {item}", "a column that is added stands at the end"))
-        elif item.kind in _WITHOUT_STATEMENT:
-            state.refused.append(Refusal(words, _WITHOUT_STATEMENT[item.kind]))
+        elif item.kind in WITHOUT_STATEMENT:
+            state.refused.append(Refusal(words, WITHOUT_STATEMENT[item.kind]))
+        elif item.kind == "extension":
+            sql = f"CREATE EXTENSION {item.name} VERSION {quote(item.fact('version') or '')}"
+            state.refused.append(Refusal(words, ONCE, (sql,)))
         else:
             _missing(state, item, words)
 
@@ -106,20 +74,22 @@ def _comes_along(state: State, item: Item, holders: set[str]) -> bool:
         return (
             item.owner in holders
             or item.fact("origin") == "inherited"
-            or any((kind, item.owner) in state.found for kind in _VIEWS)
+            or any((kind, item.owner) in state.found for kind in VIEWS)
         )
     if item.fact("identity column") is not None or item.fact("origin") == "inherited":
         return True
     if item.fact("from the partitioned table") is not None:
         return True
     parent = item.fact("parent index")
-    return parent is not None and item.owner in holders and ("index", parent) in state.found
+    return parent is not None and (item.owner in holders or ("index", parent) not in state.found)
 
 
 def _missing(state: State, item: Item, words: str) -> None:
     held = [*columns(state.wanted, item.name)]
-    steps = state.attempt(words, partial(create, item, held, state.identities))
+    foreign = _FOREIGN if item.kind == "foreign table" else ""
+    steps = state.attempt(words, partial(create, item, held, state.identities), left=foreign)
     if not steps:
+        state.lack(item)
         return
     facts = (*item.facts, *(fact for one in held for fact in one.facts))
     state.works.append(work_of(Item(item.kind, item.name, facts), steps))
@@ -127,8 +97,9 @@ def _missing(state: State, item: Item, words: str) -> None:
     if item.kind == "sequence" and owning is not None:
         *table, name = name_parts(owning)
         after = [Step(f"ALTER SEQUENCE {item.name} OWNED BY {owning}", words)]
-        if ("table", ".".join(table)) in state.found:
-            after.append(Step(go_on(item.name, Item(COLUMN, owning)), words))
+        # A column that is new got its numbers from it.
+        if (COLUMN, owning) in state.found:
+            after.append(Step(go_on(item, Item(COLUMN, owning)), words))
         state.works.append(Work(RANKS[COLUMN] + 1, "", f"{item.name} {table[-1]} {name}", tuple(after)))
 
 
@@ -137,7 +108,11 @@ def _missing_column(state: State, item: Item, words: str) -> None:
         sql = [f"ALTER TYPE {item.owner} ADD ATTRIBUTE {column(item, {})}"]
     else:
         sql = [f"ALTER TABLE {item.owner} ADD COLUMN {column(item, state.identities)}", *details(item)]
-    state.works.append(work_of(item, [Step(text, words) for text in sql]))
+    steps = state.attempt(words, lambda: sql, left=_FOREIGN if state.is_foreign(item.owner) else "")
+    if steps:
+        state.works.append(work_of(item, steps))
+    else:
+        state.lack(item)
 
 
 def _stands_last(state: State, item: Item) -> bool:
@@ -153,31 +128,51 @@ def _change(state: State) -> None:
         if found is None or wanted.kind in RIGHTS or not changed(found, wanted):
             continue
         (one,) = difference(Catalogue.of((wanted,)), Catalogue.of((found,)))
-        reason = _why_not(state, found, wanted)
+        reason, sql = _why_not(state, found, wanted)
         if reason:
-            state.refused.append(Refusal(one.words, reason))
-        elif not (wanted.kind == COLUMN and any((kind, wanted.owner) in state.found for kind in _VIEWS)):
-            steps = state.attempt(one.words, partial(alter, found, wanted, state.identities))
-            state.works.append(work_of(wanted, steps, provides=False))
+            state.keep(found, one.words, reason, *sql)
+        elif not (wanted.kind == COLUMN and any((kind, wanted.owner) in state.found for kind in VIEWS)):
+            foreign = _FOREIGN if state.is_foreign(wanted.owner) or wanted.kind == "foreign table" else ""
+            steps = state.attempt(one.words, partial(alter, found, wanted, state.identities), left=foreign)
+            if steps:
+                state.works.append(work_of(wanted, steps, makes=False))
+            else:
+                state.staying.append(found)
+                state.lacking |= new_labels(found, wanted)
 
 
-def _why_not(state: State, found: Item, wanted: Item) -> str:
-    """Give why a change is not even tried; empty where it is."""
+def _why_not(state: State, found: Item, wanted: Item) -> tuple[str, tuple[str, ...]]:
+    """Give why a change is not even tried, and what a person may choose; empty where it is tried."""
+    if wanted.kind == "table" and (sql := _leaves_parents(state, found, wanted)):
+        return "what it has by inheriting would become its own for good", sql
     if wanted.kind != COLUMN:
-        return _WITHOUT_STATEMENT.get(wanted.kind, "")
+        return WITHOUT_STATEMENT.get(wanted.kind, ""), ()
     if ("type", wanted.owner) in state.found:
-        return "what is stored as that type would have to be read again"
+        return "what is stored as that type would have to be read again", ()
     table = state.wanted.get(("table", wanted.owner))
     is_partition = table is not None and table.fact("bounds") is not None
     if wanted.fact("origin") == "inherited" != found.fact("origin") and not is_partition:
-        return "a column that was a table's own stays its own"
-    return ""
+        return "a column that was a table's own stays its own", ()
+    return "", ()
+
+
+def _leaves_parents(state: State, found: Item, wanted: Item) -> tuple[str, ...]:
+    """Give the statements by which a table would cease to inherit what is not its own; none where it is a partition."""
+    own = [item for item in state.found.values() if item.owner == found.name]
+    if found.fact("bounds") is not None or not any(item.fact("origin") == "inherited" for item in own):
+        return ()
+    kept = (wanted.fact("parents") or "").split(", ")
+    parents = [parent for parent in (found.fact("parents") or "").split(", ") if parent and parent not in kept]
+    return tuple(f"ALTER TABLE {found.name} NO INHERIT {parent}" for parent in parents)
 
 
 def _finish(state: State) -> None:
     """Give owners, comments and rights, of what was made as well."""
     for key in dict.fromkeys((*state.wanted, *state.found)):
         found, wanted = state.found.get(key), state.wanted.get(key)
+        item = wanted or found
+        if item is None or {item.name, item.owner} & state.lacks:
+            continue
         if key[0] in RIGHTS:
             _right(state, found, wanted)
         elif wanted is not None:
@@ -203,9 +198,11 @@ def _late(state: State, fact: str, found: Item | None, wanted: Item) -> None:
     words = f"the {fact} of {wanted}"
     match fact:
         case "owner" if wanted.fact("identity column") is None and wanted.fact("owning column") is None:
-            state.lates.extend(state.attempt(words, lambda: [owner(wanted, want)]))
+            left = "" if wanted.kind in _OWNED else _NOT_BACK
+            state.lates.extend(state.attempt(words, lambda: [owner(wanted, want)], left=left))
         case "comment":
-            state.lates.extend(state.attempt(words, lambda: [comment(wanted, want)]))
+            left = "" if wanted.kind in _COMMENTED else _NOT_BACK
+            state.lates.extend(state.attempt(words, lambda: [comment(wanted, want)], left=left))
         case "grants":
             state.lates.extend(state.attempt(words, partial(column_rights, wanted, have, want)))
         case _:

@@ -1,9 +1,11 @@
 """The statements that change an object of PostgreSQL that is there, one function a kind."""
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Final
 
 from pdelta.sql.bridge.postgresql_create import (
+    LossError,
     UnwrittenError,
     generated_as,
     index_settings,
@@ -18,6 +20,7 @@ from pdelta.sql.catalogue import Item
 LATE: Final = frozenset({"comment", "owner", "grants", "privileges", "role", "on"})
 """Facts that are taken care of at the end, for everything alike."""
 
+ONCE: Final = "it belongs to the database, and not to the tenant: it needs a delta of its own with scope=once"
 _USUAL_STORAGE: Final = {"numeric": "MAIN", "inet": "MAIN", "cidr": "MAIN"}
 
 
@@ -29,21 +32,10 @@ _SWITCHES: Final = {
 _SETTINGS: Final = {
     "not null": ("SET NOT NULL", "DROP NOT NULL"),
     "default": ("SET DEFAULT {}", "DROP DEFAULT"),
-    "generated": ("", "DROP EXPRESSION"),
-    "generated when read": ("", "DROP EXPRESSION"),
     "storage": ("SET STORAGE {}", ""),
     "compression": ("SET COMPRESSION {}", "SET COMPRESSION default"),
     "statistics": ("SET STATISTICS {}", "SET STATISTICS -1"),
 }
-
-
-class LossError(Exception):
-    """It would lose something; the text says what, and the statements are what a person may choose."""
-
-    def __init__(self, reason: str, *sql: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.sql = sql
 
 
 Changed = dict[str, tuple[str | None, str | None]]
@@ -147,6 +139,8 @@ def _column(item: Item, facts: Changed, identities: Mapping[str, Item]) -> Itera
                 yield from options(start, have, want)
             case "generated" | "generated when read" if want is not None:
                 raise UnwrittenError("a column is generated only from its beginning, so it must be made anew")
+            case "generated" | "generated when read":
+                raise LossError("nothing makes a column a generated one again", f"{start} DROP EXPRESSION")
             case "type" | "collation" | "origin":
                 pass
             case _ if key in _SETTINGS:
@@ -186,13 +180,19 @@ def _identity(
     yield f"{start} ADD {generated_as(item, want, identities)}"
     sequence = identities.get(item.name)
     if sequence is not None:
-        yield go_on(sequence.name, item)
+        yield go_on(sequence, item)
 
 
-def go_on(sequence: str, column: Item) -> str:
-    """Give what lets a new sequence go on behind the values that a column has already."""
-    value = f"max({column.last_name})"
-    return f"SELECT setval({quote(sequence)}, {value}) FROM {column.owner} HAVING {value} > 0"  # noqa: S608 - names
+def go_on(sequence: Item, column: Item) -> str:
+    """Give what lets a new sequence go on behind the values that a column has already.
+
+    How far that is, each tenant knows for itself; where it has no values, or none that the sequence could give, the
+    sequence begins at its own beginning. Nothing need take it back: the sequence goes, with its position.
+    """
+    numbers = dict(pairwise((sequence.fact("definition") or "").split(" ")))
+    value = f"{'min' if numbers['BY'].startswith('-') else 'max'}({column.last_name})"
+    bounds = f"{numbers['MINVALUE']} AND {numbers['MAXVALUE']}"
+    return f"SELECT setval({quote(sequence.name)}, {value}) FROM {column.owner} HAVING {value} BETWEEN {bounds}"  # noqa: S608 - names
 
 
 def _sequence(item: Item, facts: Changed) -> Iterator[str]:
@@ -216,7 +216,7 @@ def _type(item: Item, facts: Changed) -> Iterator[str]:
     for key, (have, want) in facts.items():
         match key:
             case "labels":
-                yield from _labels(start, have or "", want or "")
+                raise LossError("no label is ever taken away again", *_labels(start, have or "", want or ""))
             case "default":
                 yield f"{start} SET DEFAULT {want}" if want is not None else f"{start} DROP DEFAULT"
             case "not null":
@@ -236,6 +236,12 @@ def _labels(start: str, have: str, want: str) -> Iterator[str]:
         following = next((other for other in new[number:] if other in there), None)
         yield f"{start} ADD VALUE {label}" + (f" BEFORE {following}" if following else "")
         there.add(label)
+
+
+def new_labels(found: Item, wanted: Item) -> set[str]:
+    """Give the labels of an enum that only the wanted one has, as others mention them."""
+    have, want = (_strings(item.fact("labels") or "") for item in (found, wanted))
+    return {label[1:-1] for label in want if label not in have}
 
 
 def _strings(labels: str) -> list[str]:
@@ -288,7 +294,7 @@ def _statistics(item: Item, facts: Changed) -> Iterator[str]:
 
 
 def _extension(item: Item, facts: Changed) -> Iterator[str]:
-    yield f"ALTER EXTENSION {item.name} UPDATE TO {quote(facts['version'][1] or '')}"
+    raise LossError(ONCE, f"ALTER EXTENSION {item.name} UPDATE TO {quote(facts['version'][1] or '')}")
 
 
 _CHANGERS: Final[Mapping[str, Callable[[Item, Changed], Iterator[str]]]] = {

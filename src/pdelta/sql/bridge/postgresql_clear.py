@@ -4,7 +4,7 @@ from typing import Final
 
 from pdelta.sql.bridge.order import bare, in_order, mentioned
 from pdelta.sql.bridge.postgresql_alter import changed
-from pdelta.sql.bridge.postgresql_state import RIGHTS, Items, State, columns, work_of
+from pdelta.sql.bridge.postgresql_state import RIGHTS, Items, State, columns, dropped, is_partitioned, work_of
 from pdelta.sql.bridge.postgresql_types import keeps_values
 from pdelta.sql.bridge.result import Step
 from pdelta.sql.catalogue import COLUMN, Item, name_parts
@@ -16,6 +16,7 @@ _MADE_BY_DEFINITION: Final = frozenset({"trigger", "rule", "statistics", "index"
 
 def rename(state: State) -> None:
     """Find what is there under another name; making an index anew takes long, and a rename does not."""
+    _rename_sequences(state)
     for kind in ("index", "constraint"):
         gone = {_signature(item): item for item in _only(state.found, state.wanted, kind)}
         for item in _only(state.wanted, state.found, kind):
@@ -36,6 +37,24 @@ def rename(state: State) -> None:
                 state.found[settings.kind, item.last_name] = Item(settings.kind, item.last_name, settings.facts)
 
 
+def _rename_sequences(state: State) -> None:
+    """Keep the sequence of a column, with the value that it has come to."""
+    gone = {_counted(item): item for item in _only(state.found, state.wanted, "sequence")}
+    for item in _only(state.wanted, state.found, "sequence"):
+        other = gone.get(_counted(item)) if _counted(item) else None
+        if other is None:
+            continue
+        sql = f"ALTER SEQUENCE {other.name} RENAME TO {item.last_name}"
+        state.renames.append(Step(sql, f"{other} is called {item.last_name}"))
+        del state.found[other.kind, other.name]
+        state.found[item.kind, item.name] = Item(item.kind, item.name, other.facts)
+
+
+def _counted(item: Item) -> str:
+    """Give the column that a sequence counts for."""
+    return item.fact("identity column") or item.fact("owning column") or ""
+
+
 def clear(state: State) -> None:
     """Drop what can only be made anew, and take it for missing, so that it is made again with all that is its own."""
     retyped = _retyped(state)
@@ -43,7 +62,14 @@ def clear(state: State) -> None:
         wanted = state.wanted.get(key)
         if wanted is None or key not in state.found:
             continue
-        if _must_be_anew(state, item, wanted) or _keeps_a_type(item, retyped):
+        if not (_must_be_anew(state, item, wanted) or _keeps_a_type(item, retyped)):
+            continue
+        if is_partitioned(item):
+            sql = (dropped(item), (wanted.fact("definition") or "").replace(" ON ONLY ", " ON ", 1))
+            state.keep(
+                item, f"{item} is to be another", "an index of a partitioned table could not be brought back", *sql
+            )
+        else:
             _drop_to_remake(state, item)
     _clear_views(state, {table for table, _column in retyped})
 
@@ -85,15 +111,17 @@ def _must_be_anew(state: State, found: Item, wanted: Item) -> bool:
         return bool({"returns", "arguments"} & facts.keys())
     if wanted.kind == "constraint" and facts.get("definition") == (f"{definition} NOT VALID", definition):
         return False
-    if wanted.kind == "index" and ("invalid" in facts or ("parent index" in facts and not _moves(state, wanted.owner))):
+    if wanted.kind == "index" and ("invalid" in facts or ("parent index" in facts and not _follows(state, wanted))):
         return True
     return wanted.kind in _MADE_BY_DEFINITION and ("definition" in facts or found.fact("on") != wanted.fact("on"))
 
 
-def _moves(state: State, table: str) -> bool:
-    """Say whether a table becomes a partition, or ceases to be one; its indexes then follow by themselves."""
-    have, want = (items.get(("table", table)) for items in (state.found, state.wanted))
-    return have is not None and want is not None and have.fact("bounds") != want.fact("bounds")
+def _follows(state: State, index: Item) -> bool:
+    """Say whether an index is attached or detached by itself: with its table, or by the one above it that is made."""
+    have, want = (items.get(("table", index.owner)) for items in (state.found, state.wanted))
+    moves = have is not None and want is not None and have.fact("bounds") != want.fact("bounds")
+    parent = index.fact("parent index")
+    return moves or (parent is not None and ("index", parent) not in state.found)
 
 
 def _keeps_a_type(item: Item, retyped: set[tuple[str, str]]) -> bool:

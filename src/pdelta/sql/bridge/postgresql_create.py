@@ -16,6 +16,15 @@ class UnwrittenError(Exception):
     """Something can't be written as a statement; the text says why."""
 
 
+class LossError(Exception):
+    """It would lose something, or be for good; the text says why, and the statements are what a person may choose."""
+
+    def __init__(self, reason: str, *sql: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.sql = sql
+
+
 def create(item: Item, columns: Sequence[Item], identities: Mapping[str, Item]) -> list[str]:
     """Give the statements that make this object and what only it has, but not its comment, owner and rights.
 
@@ -26,6 +35,7 @@ def create(item: Item, columns: Sequence[Item], identities: Mapping[str, Item]) 
 
     Raises:
         UnwrittenError: It is of a kind that is too rare, or says something that only its author knows.
+        LossError: It could not be taken back.
     """
     if item.kind in {"table", "foreign table"}:
         return list(_table(item, columns, identities))
@@ -238,10 +248,6 @@ def _statistics(item: Item) -> Iterator[str]:
         yield f"ALTER STATISTICS {item.name} SET STATISTICS {target}"
 
 
-def _extension(item: Item) -> Iterator[str]:
-    yield f"CREATE EXTENSION {item.name} VERSION {quote(_of(item, 'version'))}"
-
-
 def _policy(item: Item) -> Iterator[str]:
     kind = "RESTRICTIVE" if item.fact("restrictive") else "PERMISSIVE"
     text = f"CREATE POLICY {item.last_name} ON {item.owner} AS {kind} FOR {item.fact('for') or 'ALL'}"
@@ -256,9 +262,12 @@ def _policy(item: Item) -> Iterator[str]:
 def _index(item: Item) -> Iterator[str]:
     if item.fact("invalid"):
         raise UnwrittenError("it was left invalid")
-    yield _of(item, "definition")
+    # Of a partitioned table those of its partitions are made with it, and those that are there taken for them.
+    definition = _of(item, "definition").replace(" ON ONLY ", " ON ", 1)
     if (parent := item.fact("parent index")) is not None:
-        yield f"ALTER INDEX {parent} ATTACH PARTITION {item.name}"
+        attached = f"ALTER INDEX {parent} ATTACH PARTITION {item.name}"
+        raise LossError("an index that is attached to another one can't be detached again", definition, attached)
+    yield definition
     yield from index_settings(item)
 
 
@@ -306,5 +315,4 @@ _MAKERS: Final[Mapping[str, Callable[[Item], Iterator[str]]]] = {
     "trigger": _switched,
     "rule": _switched,
     "statistics": _statistics,
-    "extension": _extension,
 }
