@@ -37,6 +37,8 @@ def command(console: Console, context: Context, *, wanted: str, found: str, data
     }
     if told.delta is not None:
         console.file(document, told.delta.text, doubt=render.doubt(told.delta))
+    elif delta:
+        console.file(document, render.remarks(render.difference_lines(wanted, found, told.differences)))
     else:
         console.result(document, lambda: render.difference_lines(wanted, found, told.differences))
     return DriftError.exit_status if told.differences else 0

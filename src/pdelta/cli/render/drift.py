@@ -1,6 +1,6 @@
-"""Which tenants are made alike, and in what the others differ."""
+"""Which tenants are made alike, in what the others differ, and the delta that ends that."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import click
@@ -19,9 +19,11 @@ def fields(drift: Drift) -> dict[str, Any]:
         "database": drift.database,
         "groups": [
             {
+                "group": group.letter,
                 "fingerprint": group.fingerprint,
                 "tenants": list(group.tenants),
                 "differences": list(group.differences),
+                **delta_fields(group.delta),
             }
             for group in drift.groups
         ],
@@ -45,6 +47,19 @@ def doubt(delta: Delta) -> str:
     return "" if delta.statements else "there is nothing to apply in it: what is left as it is, a person has to choose"
 
 
+def remarks(told: Iterable[str]) -> str:
+    """Give what stands in a file for which there is no delta: a comment, lest it be taken for statements."""
+    return "".join(f"-- {click.unstyle(line)}\n" for line in told)
+
+
+def unread(drift: Drift) -> str:
+    """Give what stands beside a delta where some tenants could not be compared; empty where all were."""
+    if not drift.unread:
+        return ""
+    names = tuple(name for name, _ in drift.unread)
+    return f"{counted(len(names), 'tenant')} can't be read, and in no group: {_names(names, verbose=False)}"
+
+
 def lines(drift: Drift, *, verbose: bool) -> Iterator[str]:
     """Give one line a group, and what tells it from the first."""
     count = sum(len(group.tenants) for group in drift.groups)
@@ -52,8 +67,8 @@ def lines(drift: Drift, *, verbose: bool) -> Iterator[str]:
         yield f"{shown(drift.database)}: {counted(count, 'tenant')}, all made alike"
         return
     yield f"{shown(drift.database)}: {counted(count, 'tenant')} in {counted(len(drift.groups), 'group')}"
-    for place, group in enumerate(drift.groups):
-        yield from _group(_letter(place), group, verbose=verbose)
+    for group in drift.groups:
+        yield from _group(group, verbose=verbose)
     for name, error in drift.unread if verbose else drift.unread[:NAMED]:
         yield f"  {click.style('unread', fg='red')}  {shown(name)}: {shown(error.message)}"
 
@@ -66,8 +81,8 @@ def difference_lines(wanted: str, found: str, told: Sequence[str]) -> Iterator[s
         yield shown(one)
 
 
-def _group(letter: str, group: Kin, *, verbose: bool) -> Iterator[str]:
-    yield f"{len(group.tenants):>7,} × {click.style(letter, bold=True)}  {_names(group.tenants, verbose=verbose)}"
+def _group(group: Kin, *, verbose: bool) -> Iterator[str]:
+    yield f"{len(group.tenants):>7,} × {click.style(group.letter, bold=True)}  {_names(group.tenants, verbose=verbose)}"
     differences = group.differences if verbose else group.differences[:NAMED]
     for one in differences:
         yield click.style(f"            {shown(one)}", fg="yellow")
@@ -79,13 +94,3 @@ def _names(names: Sequence[str], *, verbose: bool) -> str:
     shorter = names if verbose else names[:NAMED]
     more = len(names) - len(shorter)
     return ", ".join(map(shown, shorter)) + (f" and {more:,} more" if more else "")
-
-
-def _letter(place: int) -> str:
-    """Give A to Z, then AA, AB and so on."""
-    text = ""
-    place += 1
-    while place:
-        place, digit = divmod(place - 1, 26)
-        text = chr(ord("A") + digit) + text
-    return text
