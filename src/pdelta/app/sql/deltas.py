@@ -196,7 +196,8 @@ class Deltas:
             if delta.templates:
                 filled = ";\n".join(texts[Part.FORWARD])
                 forward = tuple(split(filled, self._dialect, modes=self._modes))
-            derived = derive(forward, self._dialect, delta=script.id, once=script.scope is Scope.ONCE)
+            is_once = script.scope is Scope.ONCE
+            derived = derive(forward, self._dialect, delta=script.id, once=is_once, stepwise=delta.alone)
             refusals += [_refusal(script, refusal) for refusal in derived.refusals]
             pieces, rows = derived.pieces, derived.rows
         return PlannedMove(

@@ -7,6 +7,7 @@ that were done.
 """
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Final
 
 import msgspec
@@ -22,7 +23,7 @@ from pdelta.sql.derive.kept import may_repeat
 from pdelta.sql.ledger import Applied, State, Way, head_of_rows
 from pdelta.sql.mark import decode_mark
 from pdelta.sql.naming import concerned, names_in, plain
-from pdelta.sql.own_rows import put_before
+from pdelta.sql.own_rows import settled
 from pdelta.sql.piece import AT_LENGTH, GUARD, LOSS_GUARD, Piece, hint_of, told
 from pdelta.sql.split import Statement, split
 from pdelta.sql.token import Dialect
@@ -144,7 +145,8 @@ class Stepwise:
             captured = _encode(_Captured(explicit=bool(planned.reverse), former=replaced))
             row = msgspec.structs.replace(move.row, state=State.APPLYING, steps=len(pieces), captured=captured)
         row = self._walk(row, pieces)
-        self._record(msgspec.structs.replace(row, state=State.APPLIED, captured=planned.captured))
+        reverse = settled(row.reverse)
+        self._record(msgspec.structs.replace(row, state=State.APPLIED, reverse=reverse, captured=planned.captured))
 
     def _restore(self, row: Applied) -> None:
         """Let a delta be applied again whose way back ended before its first step.
@@ -234,7 +236,8 @@ class Stepwise:
         """Begin to take back a delta that stopped half-way: what its done steps need, and no more."""
         captured = _decode(row)
         done = row.step + int(self._happened(row, captured))
-        text = put_before(captured.undo, row.reverse) if done > row.step and not captured.explicit else row.reverse
+        text = captured.undo + row.reverse if done > row.step and not captured.explicit else row.reverse
+        text = settled(text)
         if captured.explicit:
             text = self._share(row, planned, done)
         steps = len(self._workshop.reverse_pieces(text, accept_loss=planned.accept_loss))
@@ -294,7 +297,7 @@ class Stepwise:
                 if piece.calculated or needs_no_transaction(statement, self._database.dialect):
                     row = self._alone(row, piece)
                 else:
-                    row = self._shared(row, piece)
+                    row = self._shared(row, self._together(row, pieces))
             except DatabaseError as error:
                 if not error.place and error.cause in _OF_A_STATEMENT:
                     # Whoever executed it knows neither what was before it nor of which delta it is.
@@ -367,24 +370,38 @@ class Stepwise:
         return msgspec.structs.replace(
             row,
             step=row.step + 1,
-            reverse=put_before(late + captured.undo, row.reverse),
+            reverse=settled(late + captured.undo + row.reverse),
             captured=_encode(captured.between),
         )
 
-    def _shared(self, row: Applied, piece: Piece) -> Applied:
-        """Do one step in a transaction with the row that says so, and that it says of the steps before it as well."""
+    def _together(self, row: Applied, pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+        """Give the steps that share the next transaction: on the way back, all that a lock is to hold for.
+
+        What guards see behind it is then true until what they are about is done.
+        """
+        first, *more = pieces[row.step :]
+        if row.state is State.APPLYING or self._word(first) != "LOCK":
+            return (first,)
+        dialect = self._database.dialect
+        return first, *takewhile(lambda one: not needs_no_transaction(self._split(one.statement)[0], dialect), more)
+
+    def _word(self, piece: Piece) -> str:
+        return self._split(piece.statement)[0].tokens[0].word
+
+    def _shared(self, row: Applied, pieces: tuple[Piece, ...]) -> Applied:
+        """Do steps in a transaction with the row that says so, and that it says of the steps before them as well."""
         former = self._rows.get(row.id)
         if former is None or (former.state, former.digest) != (row.state, row.digest):
             self._record(row)
-        after = msgspec.structs.replace(row, step=row.step + 1, captured=_encode(_decode(row).between))
+        after = msgspec.structs.replace(row, step=row.step + len(pieces), captured=_encode(_decode(row).between))
         head = head_of_rows(self._rows.values())
-        move = Move(Way.APPLY, after, (piece,), replaces=True)
+        move = Move(Way.APPLY, after, pieces, replaces=True)
         self._session.commit(
             [Work(self._tenant, head, head, (move,), self._glance())],
             lock_timeout_ms=self._lock_ms,
             statement_timeout_ms=self._statement_ms,
         )
-        if piece.undo or piece.late_undo:
+        if any(piece.undo or piece.late_undo for piece in pieces):
             found = self._database.ledgers([self._tenant])[self._tenant]
             if isinstance(found, Exception):
                 raise found

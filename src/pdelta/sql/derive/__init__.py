@@ -23,6 +23,7 @@ def derive(
     irreversible: str = "",
     park: bool = True,
     once: bool = False,
+    stepwise: bool = False,
     rows_at_most: int = ROWS_AT_MOST,
 ) -> Derived:
     """Give the pieces of a delta whose reverse each tenant calculates, and what could not be derived.
@@ -37,6 +38,7 @@ def derive(
         irreversible: Why there is to be no reverse; then nothing is derived, and nothing refused.
         park: Whether what would be lost is parked; otherwise it is refused.
         once: Whether the delta may touch what belongs to the whole database.
+        stepwise: Whether it is executed statement by statement, without a transaction around all of them.
         rows_at_most: How many rows one statement may change where they are kept.
     """
     held = tuple(statements)
@@ -45,7 +47,7 @@ def derive(
         return Derived(
             tuple(Piece(one.text, alone=place in by_itself, number=place + 1) for place, one in enumerate(held))
         )
-    terms = Terms(delta, digest(held, dialect)[:4], park=park, once=once, rows_at_most=rows_at_most)
+    terms = Terms(delta, digest(held, dialect)[:4], park=park, once=once, rows_at_most=rows_at_most, stepwise=stepwise)
     try:
         begun, add = _begin(dialect, terms)
     except ModuleNotFoundError as error:

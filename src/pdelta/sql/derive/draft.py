@@ -19,6 +19,7 @@ class Terms(msgspec.Struct, frozen=True):
         park: Whether what would be lost is parked; otherwise it is refused.
         once: Whether the delta may touch what belongs to the database and not to a tenant.
         rows_at_most: How many rows one statement may change where they are kept.
+        stepwise: Whether no transaction holds all of it, so that others come in between its statements.
     """
 
     delta: str
@@ -26,6 +27,7 @@ class Terms(msgspec.Struct, frozen=True):
     park: bool
     once: bool
     rows_at_most: int
+    stepwise: bool = False
 
 
 class Draft:

@@ -53,6 +53,11 @@ def alter(delta: Delta, statement: Statement, node: Node) -> list[tuple[Change, 
     return _split(delta, statement, table, commands)
 
 
+def typed_in(node: Node) -> list[str]:
+    """Give the columns that an ALTER TABLE gives other types."""
+    return [one.name for one in node.cmds if one.subtype.name == "AT_AlterColumnType"]
+
+
 def _pass(command: Node) -> int:
     name = command.subtype.name
     if name == "AT_ColumnDefault" and command.def_ is None:

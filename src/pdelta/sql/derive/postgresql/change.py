@@ -5,22 +5,47 @@ from typing import Final
 
 import msgspec
 
+from pdelta.sql import own_rows
 from pdelta.sql.derive.draft import Draft, Terms
 from pdelta.sql.derive.postgresql.text import NOTHING, Name, Sql, amount, identifier, joined, said, when
 from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
 
 EXCLUSIVE: Final = "ACCESS EXCLUSIVE"
+NO_WRITERS: Final = "SHARE ROW EXCLUSIVE"
+"""The lock that keeps others from changing rows, and not from reading them."""
+
+
+class Look(msgspec.Struct, frozen=True):
+    """Where a delta that goes step by step looks at what something fresh holds, before a statement and behind it.
+
+    Attributes:
+        place: The number of the statement's piece.
+        table: What the table is called there.
+        column: What the column is called there; empty for a whole table.
+        mode: Of the lock that keeps others away meanwhile.
+        fills: Whether the statement puts content there that its own reverse leaves there.
+        moves: Whether rows that hold it may come and go with the statement, and its own reverse sees to them; where it
+            does neither, it makes what is there look another way.
+    """
+
+    place: int
+    table: Name
+    column: str
+    mode: str
+    fills: bool = False
+    moves: bool = False
 
 
 class Fresh(msgspec.Struct):
     """A table or column that the delta has made for certain, and that its reverse drops.
 
     Attributes:
-        table: The table's name when its content was last given by the delta.
+        table: The table's name when its content was last given by the delta; step by step, when it was made.
         column: The column's name then; empty for a whole table.
         default: The expression of a value that is no loss; None where any value is one.
         filled: Whether the delta itself has put content there.
-        piece: The number of the piece that gave it its content.
+        piece: The number of the piece that gave it its content; step by step, that made it.
+        looks: The pieces behind that, step by step.
         kind: Its type, if that may have a default which rows get.
     """
 
@@ -29,6 +54,7 @@ class Fresh(msgspec.Struct):
     default: str | None = None
     filled: bool = False
     piece: int = -1
+    looks: list[Look] = []
     kind: Name | None = None
 
 
@@ -92,6 +118,7 @@ class Delta(Draft):
         self.sequences: set[Name] = set()
         self.counting: set[tuple[Name, str]] = set()
         """Columns that were there, and have become identities."""
+        self._gone: list[Fresh] = []
 
     def add(self, change: Change, statement: str, *, alone: bool = False) -> None:
         """Append the piece of one statement."""
@@ -112,17 +139,69 @@ class Delta(Draft):
             self.columns[new, known[1]] = self.columns.pop(known)
 
     def dropped(self, table: Name) -> None:
-        """Forget a table."""
+        """Forget a table; step by step, others may have put rows there before."""
         self.renamed(table, Name("", "dropped"))
-        self.tables.pop(Name("", "dropped"), None)
+        gone = self.tables.pop(Name("", "dropped"), None)
+        if gone is not None and self.terms.stepwise:
+            self._gone.append(gone)
+
+    def filled(self, fresh: Fresh, table: Name, column: str, *, mode: str) -> None:
+        """Know that the next piece puts content into something fresh, which has these names by now."""
+        if not self.terms.stepwise:
+            fresh.table, fresh.column, fresh.piece, fresh.filled = table, column, self.place, True
+        elif not fresh.looks or fresh.looks[-1].place != self.place:
+            fresh.looks.append(Look(self.place, table, column, mode, fills=True))
+
+    def moved(self, table: Name, *, mode: str) -> None:
+        """Know that the next piece changes rows of a table that was there before, and that its reverse has kept."""
+        if self.terms.stepwise:
+            for (holder, column), fresh in self.columns.items():
+                if holder == table:
+                    fresh.looks.append(Look(self.place, table, column, mode, moves=True))
+
+    def altered(self, table: Name, typed: Iterable[str]) -> None:
+        """Know that the next piece alters a table, and gives these columns other types."""
+        if self.terms.stepwise:
+            known = [(self.tables.get(table), ""), *((self.columns.get((table, one)), one) for one in typed)]
+            for fresh, column in known:
+                if fresh is not None:
+                    fresh.looks.append(Look(self.place, table, column, EXCLUSIVE))
 
     def finish(self) -> None:
         """Put a guard before whatever takes fresh things away, where what they hold then would be lost."""
-        for fresh in [*self.columns.values(), *self.tables.values()]:
-            piece = self.pieces[fresh.piece]
-            self.pieces[fresh.piece] = msgspec.structs.replace(
-                piece, late_undo=joined([loss_guard(fresh), piece.late_undo])
-            )
+        for fresh in [*self.columns.values(), *self.tables.values(), *self._gone]:
+            while fresh.looks and not fresh.looks[-1].fills:
+                fresh.looks.pop()
+            if fresh.looks:
+                self._watch(fresh, self.names.own())
+            else:
+                self._surround(fresh.piece, late=loss_guard(fresh))
+
+    def _watch(self, fresh: Fresh, key: str) -> None:
+        """Guard what the delta itself puts there behind each statement that does so, in place of the guard before.
+
+        Other statements may part that guard from the DROP, and stand alone; so before that it is counted again.
+        """
+        self._surround(fresh.piece, late=_counting_guard(fresh, key))
+        if fresh.filled or (fresh.column and (fresh.default is None or fresh.kind is not None)):
+            self._surround(fresh.piece, late=_known_guard(fresh, key))
+        for look in fresh.looks:
+            there = Fresh(look.table, look.column, fresh.default, filled=True)
+            held = _held(there)
+            begin, end = own_rows.found(key, stay=not (look.fills or look.moves), move=look.moves)
+            found = said(begin, held, end)
+            begin, end = own_rows.left(key)
+            late = _known_guard(there, key) if look.fills else said(begin, held, end)
+            self._surround(look.place, before=locked(look.table, look.mode), undo=found, late=late)
+
+    def _surround(self, place: int, *, before: str = "", undo: str = "", late: str = "") -> None:
+        piece = self.pieces[place]
+        self.pieces[place] = msgspec.structs.replace(
+            piece,
+            before=(before, *piece.before) if before else piece.before,
+            undo=joined([undo, piece.undo]),
+            late_undo=joined([late, piece.late_undo]),
+        )
 
 
 def guard(question: str) -> str:
@@ -155,19 +234,58 @@ def loss_guard(fresh: Fresh) -> Sql:
         )
         has_default = f"EXISTS (SELECT FROM pg_type t WHERE t.oid = {fresh.kind.regtype} AND t.typdefault IS NOT NULL)"
         return when(has_default, watched, plain)
-    table, value, where, what = _watched(fresh)
-    total = f"count(*) || ' ' || coalesce(sum(hashtextextended({value}, 0)), 0)"
+    table, _, where, what = _watched(fresh)
+    total = _total(fresh)
     lock = f"{locked(table)};"
     if not fresh.filled and (fresh.default is not None or not fresh.column):
         text = f"{lock}{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 THEN {what} END FROM {table} pdelta_r WHERE {where};"
         return said(text)
-    given = Sql(f"SELECT {total} FROM {table} pdelta_r WHERE {where}")
     return said(
         f"{lock}{LOSS_GUARD} SELECT CASE WHEN count(*) > 0 AND {total} <> '",
-        given,
-        f"' THEN {what} || CASE count(*) WHEN 1 THEN ', and it is not as the delta left it' ELSE"
-        f" ', not all of them as the delta left them' END END FROM {table} pdelta_r WHERE {where};",
+        _held(fresh),
+        f"' THEN {what} || {_NOT_AS_LEFT} END FROM {table} pdelta_r WHERE {where};",
     )
+
+
+def _counting_guard(fresh: Fresh, key: str) -> Sql:
+    """Give the expression of the guard that counts what is there beside what the delta has put there."""
+    table, _, where, _ = _watched(fresh)
+    what = _said_of(fresh, "q.n")
+    return said(
+        f"{locked(table)};{LOSS_GUARD}{own_rows.counting(key)} SELECT CASE WHEN q.n > 0 THEN {what} END"
+        f" FROM (SELECT {own_rows.OWN} FROM {table} pdelta_r WHERE {where}) q;"
+    )
+
+
+def _known_guard(fresh: Fresh, key: str) -> Sql:
+    """Give the expression of the guard that counts what is there, where it is not as the delta has left it."""
+    table, _, where, what = _watched(fresh)
+    begin, end = own_rows.left(key)
+    text = said(
+        f"{locked(table)};{LOSS_GUARD}{begin}",
+        Sql("x.held"),
+        f"{end} SELECT CASE WHEN count(*) > 0 AND {_total(fresh)} <> '",
+        Sql("x.held"),
+        f"' THEN {what} || {_NOT_AS_LEFT} END FROM {table} pdelta_r WHERE {where};{own_rows.emptied(key)}",
+    )
+    return Sql(f"SELECT {text} FROM ({_held(fresh)}) x(held)")
+
+
+def _held(fresh: Fresh) -> Sql:
+    """Give the query of what something fresh holds: the number of its rows that count, and a digest."""
+    table, _, where, _ = _watched(fresh)
+    return Sql(f"SELECT {_total(fresh)} FROM {table} pdelta_r WHERE {where}")
+
+
+def _total(fresh: Fresh) -> str:
+    _, value, _, _ = _watched(fresh)
+    return f"count(*) || ' ' || coalesce(sum(hashtextextended({value}, 0)), 0)"
+
+
+_NOT_AS_LEFT: Final = (
+    "CASE count(*) WHEN 1 THEN ', and it is not as the delta left it' ELSE"
+    " ', not all of them as the delta left them' END"
+)
 
 
 def made_just_now(number: str, relation: str) -> str:
@@ -194,9 +312,16 @@ def plain_loss_guard(table: Name, column: str = "", default: str | None = None) 
 
 def _watched(fresh: Fresh) -> tuple[Name, str, str, str]:
     """Give the table, the text that stands for a row's content, which rows count, and the text of what is said."""
+    what = _said_of(fresh)
     if not fresh.column:
-        return fresh.table, "pdelta_r::text", "true", amount(str(fresh.table), "would be lost", "would be lost")
+        return fresh.table, "pdelta_r::text", "true", what
     value = f"pdelta_r.{identifier(fresh.column)}::text"
-    where = f"{value} IS DISTINCT FROM ({fresh.default or 'NULL'})::text"
+    return fresh.table, value, f"{value} IS DISTINCT FROM ({fresh.default or 'NULL'})::text", what
+
+
+def _said_of(fresh: Fresh, number: str = "count(*)") -> str:
+    """Give the text of what is said where so many rows or values would be lost."""
+    if not fresh.column:
+        return amount(str(fresh.table), "would be lost", "would be lost", number)
     lost = f"a value in {fresh.column} that would be lost"
-    return fresh.table, value, where, amount(str(fresh.table), f"has {lost}", f"have {lost}")
+    return amount(str(fresh.table), f"has {lost}", f"have {lost}", number)

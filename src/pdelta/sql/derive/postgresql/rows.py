@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from pdelta.sql.derive.postgresql import catalogue, restore
-from pdelta.sql.derive.postgresql.change import Change, Delta, guard
+from pdelta.sql.derive.postgresql.change import EXCLUSIVE, NO_WRITERS, Change, Delta, guard
 from pdelta.sql.derive.postgresql.positions import only_sets_new_ones
 from pdelta.sql.derive.postgresql.restore import Kept
 from pdelta.sql.derive.postgresql.text import Name, Node, block, joined, literal, name_of
@@ -51,7 +51,9 @@ def change_rows(delta: Delta, statement: Statement, node: Node) -> Change:
     names = list(dict.fromkeys(target.name for target in targets))
     full = [name for name in names if not all(_is_fresh(delta, one) for one in targets if one.name == name)]
     for target in targets:
-        _filled(delta, target)
+        _filled(delta, target, NO_WRITERS)
+    for name in full:
+        delta.moved(name, mode=NO_WRITERS)
     return _change(delta, names, full, statement.text, truncated=False)
 
 
@@ -68,7 +70,9 @@ def truncate(delta: Delta, statement: Statement, node: Node) -> Change:
     names = [name_of(one) for one in node.relations]
     full = [name for name in names if name not in delta.tables]
     for name in names:
-        _filled(delta, Target(name, None))
+        _filled(delta, Target(name, None), EXCLUSIVE)
+    for name in full:
+        delta.moved(name, mode=EXCLUSIVE)
     return _change(delta, names, full, statement.text, truncated=True)
 
 
@@ -90,15 +94,15 @@ def _is_fresh(delta: Delta, target: Target) -> bool:
     return target.columns is not None and all((target.name, name) in delta.columns for name in target.columns)
 
 
-def _filled(delta: Delta, target: Target) -> None:
+def _filled(delta: Delta, target: Target, mode: str) -> None:
     """Know that fresh things have got their content here."""
-    touched = [delta.tables.get(target.name)]
-    if target.columns is not None and _is_fresh(delta, target):
-        touched += [delta.columns.get((target.name, name)) for name in target.columns]
-    for fresh, column in zip(touched, ("", *(target.columns or ())), strict=False):
-        if fresh is not None:
-            fresh.table, fresh.column = target.name, column if fresh.column else ""
-            fresh.piece, fresh.filled = delta.place, True
+    if not _is_fresh(delta, target):
+        return
+    if target.name in delta.tables:
+        delta.filled(delta.tables[target.name], target.name, "", mode=mode)
+    for (table, column), fresh in delta.columns.items():
+        if table == target.name and (target.columns is None or column in target.columns):
+            delta.filled(fresh, table, column, mode=mode)
 
 
 def _change(delta: Delta, names: Sequence[Name], full: Sequence[Name], text: str, *, truncated: bool) -> Change:

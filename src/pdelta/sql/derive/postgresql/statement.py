@@ -7,7 +7,7 @@ import msgspec
 from pglast.parser import ParseError, parse_sql
 
 from pdelta.sql.derive.postgresql import create, rights, routines, types, views
-from pdelta.sql.derive.postgresql.alter import alter
+from pdelta.sql.derive.postgresql.alter import alter, typed_in
 from pdelta.sql.derive.postgresql.calls import called, functions_guard
 from pdelta.sql.derive.postgresql.change import Change, Delta
 from pdelta.sql.derive.postgresql.drop import drop
@@ -95,6 +95,8 @@ def add_statement(delta: Delta, statement: Statement, *, alone: bool) -> None:
     for change, text in changes:
         if alone and change.statement is not None:
             raise RefusedError("it can't stand in a transaction, and what is kept for its reverse must")
+        if type(node).__name__ == "AlterTableStmt" and not alone:
+            delta.altered(name_of(node.relation), typed_in(node))
         delta.add(change, text, alone=alone)
 
 
