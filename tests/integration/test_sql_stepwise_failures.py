@@ -235,6 +235,7 @@ def test_apply_when_its_reverse_goes_forward_then_nothing_of_other_steps_is_take
     assert "in between" in told
     assert "uplicate" in told or "could not create unique index" in told
     assert told.count("nor could it be brought back") == 1
+    assert f"{NAME}, statement 3: " in told
     assert "DROP INDEX i2" in told
     assert "stopped after 2 of 3 steps" in told
     assert "into the opposite order" in told
@@ -259,6 +260,16 @@ def test_apply_when_its_steps_differ_in_words_of_the_grammar_alone_then_it_is_ta
     )
     assert "as it was" in mysql("apply", status=8)
     assert (mysql.states, mysql.sql("SHOW KEYS FROM t WHERE Key_name = 'k'") != []) == ([], True)
+
+
+def test_apply_when_its_way_back_fails_as_well_then_both_statements_are_named(desk: Desk) -> None:
+    forward = "ALTER TABLE t ADD COLUMN z int; ALTER TABLE t ADD COLUMN y int; ALTER TABLE lacking ADD q int;"
+    desk.write(forward, "SELECT 1; ALTER TABLE t DROP COLUMN y; ALTER TABLE absent DROP COLUMN z;")
+    told = " ".join(desk("apply", status=6).split())
+    first, _, last = told.partition("nor could it be brought back: ")
+    assert re.search(rf"{NAME}, statement 3: .*lacking", first), told
+    assert re.match(rf"the reverse of {NAME}, statement 2: .*absent", last), told
+    assert (desk.columns(), desk.states) == (["id", "c", "z"], [("reversing", "1")])
 
 
 def test_apply_when_another_run_goes_through_the_tenant_step_by_step_then_it_waits_its_turn(

@@ -12,7 +12,7 @@ from pdelta.engine.planner import operation_for
 from pdelta.engine.report import RunReport, StepReport
 from pdelta.engine.runlog import RunLog
 from pdelta.engine.step import Operations
-from pdelta.errors import CancelledError, NeedsOperatorError, PdeltaError, UsageError
+from pdelta.errors import CancelledError, DatabaseError, NeedsOperatorError, PdeltaError, UsageError
 from pdelta.model.course import Gate, OnFailure
 from pdelta.model.event import Event, Observer, silent
 from pdelta.model.fleet import Arrival, FleetOperation
@@ -310,12 +310,19 @@ def fleet_for(operations: Operations, steps: Iterable[Step]) -> FleetOperation:
 def _neither(there: PdeltaError, back: PdeltaError) -> PdeltaError:
     """Give the error of a target that came neither to its end nor back."""
     # Not the messages: they say in which state one statement left it, and that is not where it stands.
-    cause, obstacle = there.reason, back.reason
-    text = cause if cause == obstacle else f"{cause}; nor could it be brought back: {obstacle}"
+    text = f"{place}: {there.reason}" if (place := _place(there)) else there.reason
+    if back.reason != there.reason:
+        where = f"the reverse of {place}: " if (place := _place(back)) else ""
+        text = f"{text}; nor could it be brought back: {where}{back.reason}"
     neither = NeedsOperatorError(text, hint=back.hint or there.hint)
     for error in (there, neither) if back.state else ():
         error.leaves(back.state)
     return neither
+
+
+def _place(error: PdeltaError) -> str:
+    """Give which delta failed, and which statement of it, where that is known."""
+    return error.place if isinstance(error, DatabaseError) else ""
 
 
 def _foreign(step: Step) -> PdeltaError:
