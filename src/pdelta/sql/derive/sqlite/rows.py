@@ -69,11 +69,11 @@ def _is_fresh(delta: Delta, table: Name, columns: list[Name] | None) -> bool:
     touched = [delta.tables[table]] if table in delta.tables else []
     if columns is not None and all((table, column) in delta.columns for column in columns):
         touched += [delta.columns[table, column] for column in columns]
+    if table in delta.tables and columns is None:
+        touched += [fresh for (holder, _), fresh in delta.columns.items() if holder == table]
+    named = {id(fresh): column for (holder, column), fresh in delta.columns.items() if holder == table}
     for fresh in touched:
-        fresh.table, fresh.piece, fresh.filled = table, delta.place, True
-    for column in columns or ():
-        if (table, column) in delta.columns and delta.columns[table, column] in touched:
-            delta.columns[table, column].column = column
+        delta.filled(fresh, table, named.get(id(fresh), Name("", "")))
     return bool(touched)
 
 
@@ -121,6 +121,7 @@ def _rowless(table: Name) -> str:
 
 
 def _kept(delta: Delta, table: Name) -> Change:
+    delta.moved(table)
     kept = delta.names.kept()
     old, new = f"{kept}_o", f"{kept}_n"
     row = f"SELECT _rowid_, * FROM {table} WHERE _rowid_ ="
