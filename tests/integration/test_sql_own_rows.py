@@ -165,6 +165,18 @@ def test_apply_when_a_step_behind_those_that_fill_columns_of_its_own_fails_then_
     assert desk.sql("SELECT * FROM t") == [("5",)]
 
 
+def test_rollback_when_another_step_parts_the_guard_from_the_drop_then_values_are_counted_again(desk: Desk) -> None:
+    desk.sql("INSERT INTO t VALUES (6)")
+    desk.write("ALTER TABLE t ADD COLUMN z int;\nCREATE INDEX i ON t (z);\nUPDATE t SET z = 1 WHERE id = 5;\n")
+    desk("apply")
+    desk.killed("alone.after:1", "rollback")
+    desk.sql("UPDATE t SET z = 77 WHERE id = 6")
+    assert "1 row of t has a value in z that would be lost" in desk("rollback", status=6)
+    assert desk.sql("SELECT z FROM t WHERE id = 6") == [("77",)]
+    desk("rollback", "--accept-data-loss")
+    assert desk.sql("SELECT * FROM t") == [("5",), ("6",)]
+
+
 def test_apply_when_killed_behind_a_table_made_of_a_query_then_what_is_in_it_by_then_counts(desk: Desk) -> None:
     desk.write(f"CREATE TABLE w AS SELECT 1 AS id;\n{FAILS}")
     desk.killed("alone.after:2", "apply")

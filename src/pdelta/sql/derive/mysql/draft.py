@@ -178,8 +178,18 @@ def _loss_guard(fresh: Fresh) -> str:
         return _left_guard(fresh)
     if not fresh.fills:
         return said(column_loss_guard(fresh))
-    text = column_loss_guard(fresh).removeprefix(LOSS_GUARD)
-    return said(LOSS_GUARD + own_rows.NONE.join(own_rows.left(fresh.key)) + text + own_rows.emptied(fresh.key))
+    return said(_counting_guard(fresh))
+
+
+def _counting_guard(fresh: Fresh) -> str:
+    """Give the text of the guard that counts values beside those of the delta, right before the DROP.
+
+    Other steps may part it from the guard behind a statement that fills the column.
+    """
+    lost = f"a value in {fresh.column.name} that would be lost"
+    what = amount(fresh.table.name, f"has {lost}", f"have {lost}", "q.n")
+    counted = f"SELECT {own_rows.OWN} FROM {fresh.table} WHERE {_where(fresh)}"
+    return f"{LOSS_GUARD}{own_rows.counting(fresh.key)} SELECT CASE WHEN q.n > 0 THEN {what} END FROM ({counted}) q;"
 
 
 def _left_guard(fresh: Fresh) -> str:
