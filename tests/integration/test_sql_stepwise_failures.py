@@ -593,3 +593,41 @@ def test_apply_when_a_failed_step_stays_then_what_is_left_of_its_delta_is_told(d
     for message in (told["results"][0]["error"]["message"], told["reason"]):
         assert message.endswith(f"; delta_20250331_before is applied; {left}")
     assert f"in between: {left}" in desk("apply", status=6)
+
+
+@pytest.mark.parametrize("statement", ["START TRANSACTION", "LOCK TABLES t WRITE", "CALL p()", "USE other", "COMMIT"])
+@pytest.mark.parametrize("is_back", [False, True], ids=["forward", "reverse"])
+def test_apply_when_a_statement_can_stand_in_no_delta_then_no_tenant_is_touched(
+    mysql: Desk, statement: str, *, is_back: bool
+) -> None:
+    forward, reverse = "CREATE TABLE first (i int);", "DROP TABLE first;"
+    mysql.write(*((forward, f"{statement}; {reverse}") if is_back else (f"{forward}\n{statement};", reverse)))
+    told = mysql("apply", "--dry-run", status=3) + mysql("apply", status=3)
+    assert told.count(f"{NAME}.sql: line {3 if is_back else 2}: {statement.split(maxsplit=1)[0]}") == 2
+    assert "in between" not in told
+    assert mysql.columns("first") == []
+    # Where tenants have it, it can be looked at and taken back.
+    mysql.write(forward, reverse)
+    mysql("apply")
+    mysql.write(forward, f"{statement}; {reverse}")
+    mysql("status")
+    assert "nothing to do" in mysql("apply")
+    mysql("rollback")
+    assert mysql.columns("first") == []
+
+
+def test_apply_when_no_transaction_holds_a_delta_that_ends_one_then_no_tenant_is_touched(postgres: Desk) -> None:
+    postgres.write("CREATE TABLE first (i int);\nCOMMIT;", "DROP TABLE first;")
+    assert "line 3: COMMIT can't stand in a delta" in postgres("apply", status=3)
+    assert postgres.columns("first") == []
+
+
+def test_apply_when_tenants_stop_half_way_for_one_cause_then_they_are_told_as_one(
+    tmp_path: Path, postgresql: PostgreSQL, pg_database: str, cli: Cli
+) -> None:
+    fleet = SchemaFleet(tmp_path, ["one", "two"], postgresql, pg_database)
+    text = '-- pdelta: transaction=none irreversible="meant"\nCREATE TABLE a (i int);\nDROP TABLE lacking;\n'
+    Project(fleet.folder, fleet.section).write(NAME, text)
+    told = cli("sql", "apply", "--waves", "all=100%", "--max-failures", "2", cwd=fleet.folder, status=6).out
+    assert "2 tenants failed" in told
+    assert told.count("stopped after 1 of 2 steps") == 1

@@ -13,6 +13,7 @@ from pdelta.app.sql.compose import open_servers
 from pdelta.app.sql.deltas import Deltas
 from pdelta.app.sql.findings import named
 from pdelta.app.sql.fleet import Fleet, Member
+from pdelta.formats.sql_moves import decode_body
 from pdelta.model.course import Gate
 from pdelta.model.delta import Delta
 from pdelta.model.finding import Finding
@@ -44,6 +45,7 @@ class Across:
         """Look at no server yet."""
         self._fleet = fleet
         self._context = context
+        self._deltas = deltas
         scopes = {delta.script.id: delta.script.scope for delta in deltas.all}
         self._versions = {delta.script.id: delta.digest for delta in deltas.all if delta.script.repeatable}
         self._pairs = [(delta.script.id, needed) for delta in deltas.all for needed in delta.script.requires]
@@ -52,13 +54,16 @@ class Across:
         self._by_servers = [pair for pair in pairs if scopes[pair[0]] is Scope.ONCE]
 
     def findings(self, calculated: Calculated, *, backwards: bool) -> list[Finding]:
-        """Give what would come in the wrong order; nothing is asked of a server that is part of the roll-out.
+        """Give what would come in the wrong order, or what no tenant can be given at all.
+
+        Nothing is asked of a server that is part of the roll-out.
 
         Raises:
             PdeltaError: The servers are not part of it, and can't be asked.
         """
+        unfit = [] if backwards else self._unfit(calculated)
         if not (self._by_tenants or self._by_servers):
-            return []
+            return unfit
         way = Way.REVERSE if backwards else Way.APPLY
         moved = _moved(calculated, self._fleet.members, way)
         on_servers, in_tenants = moved[Scope.ONCE], moved[Scope.TENANT]
@@ -68,7 +73,7 @@ class Across:
             held = set().union(*self._servers()) if alone and pairs else on_servers
             return [_too_early_back(server, tenant, alone=alone) for server, tenant in pairs if server in held]
         found = [_too_early(*pair) for pair in self._by_servers if pair[0] in on_servers and pair[1] in in_tenants]
-        return [*found, *(self.lacking(in_tenants) if alone else ())]
+        return [*unfit, *found, *(self.lacking(in_tenants) if alone else ())]
 
     def left(self, seen: Mapping[Target, Seen]) -> list[Finding]:
         """Give what would be taken back from under a delta that stays where it is.
@@ -101,6 +106,23 @@ class Across:
         pairs = [pair for pair in self._by_tenants if pair[0] in wanted]
         everywhere = set.intersection(*self._servers()) if pairs else ()
         return [_not_there(*pair) for pair in pairs if pair[1] not in everywhere]
+
+    def misfits(self, ids: Collection[str]) -> list[Finding]:
+        """Give what pdelta would refuse in each tenant, half-way where no transaction holds the delta."""
+        return [
+            Finding("statement", text, hint="leave it out of the delta, and of its reverse", subject=id.encode())
+            for id, told in self._deltas.misfits(ids).items()
+            for text in told
+        ]
+
+    def _unfit(self, calculated: Calculated) -> list[Finding]:
+        moved = set().union(*_moved(calculated, self._fleet.members, Way.APPLY).values())
+        if not self._deltas.misfits(moved):
+            return []
+        bodies = {id(delta): delta.body for _, delta in calculated}.values()
+        moves = (move for body in bodies for move in decode_body(body).moves)
+        # What is there already, and only recorded, nobody executes.
+        return self.misfits({move.id for move in moves if move.way is Way.APPLY and not move.recorded})
 
     def gates(self, steps: Sequence[Step], *, backwards: bool) -> tuple[Gate, ...]:
         """Give what must hold between the servers and the tenants, should a step fail and the run go on."""

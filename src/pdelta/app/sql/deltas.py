@@ -1,6 +1,6 @@
 """The deltas of one database, ready to be wished for: read, put in order, and made moves for each tenant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from pdelta.sql.alone import alone as stand_alone
 from pdelta.sql.alone import enforces
 from pdelta.sql.ledger import Way
 from pdelta.sql.mark import Mark, encode_mark
+from pdelta.sql.misfit import misfit
 from pdelta.sql.order import SUFFIX, holds
 from pdelta.sql.piece import Piece
 from pdelta.sql.placeholder import Template, template
@@ -135,6 +136,24 @@ class Deltas:
             if name in {delta.script.id, delta.script.name}:
                 return place
         raise UsageError(f"there is no delta {name!r}", hint="list them: pdelta sql status")
+
+    def misfits(self, ids: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Give what of some deltas, and of their written reverses, pdelta executes in no tenant: file, line and why.
+
+        Args:
+            ids: Of which; the others count for nothing.
+        """
+        found = {
+            delta.script.id: tuple(
+                _told(delta.script, statement.line, why, statement.text)
+                for part in (Part.FORWARD, Part.REVERSE)
+                for statement in delta.statements[part]
+                if (why := misfit(statement, self._dialect))
+            )
+            for delta in self.all
+            if delta.script.id in ids
+        }
+        return {id: told for id, told in found.items() if told}
 
     def moves(
         self, deltas: Sequence[Delta], tenant: str, values: Mapping[str, str], settled: Settled
@@ -256,6 +275,10 @@ def _prepared(script: Script, dialect: Dialect, modes: frozenset[Mode], held: tu
 
 
 def _refusal(script: Script, refusal: "Refusal") -> str:
-    first = " ".join(refusal.statement.split())
-    shown = first if len(first) <= 60 else first[:59] + "…"
-    return f"no-reverse: {script.name}{SUFFIX}: line {refusal.line}: {refusal.reason}: {shown}"
+    return f"no-reverse: {_told(script, refusal.line, refusal.reason, refusal.statement)}"
+
+
+def _told(script: Script, line: int, reason: str, statement: str) -> str:
+    text = " ".join(statement.split())
+    shown = text if len(text) <= 60 else text[:59] + "…"
+    return f"{script.name}{SUFFIX}: line {line}: {reason}: {shown}"

@@ -103,7 +103,8 @@ def provision(options: ProvisionOptions, rollout: RolloutOptions, context: Conte
             # Whatever is refused is refused before anything is made.
             across = Across(fleet, deltas, context)
             wanted = {id.removeprefix("*") for ids in moves for id in ids}
-            error = refusal([*draft(fleet, wishing, ways, context).findings, *across.lacking(wanted)])
+            unfit = across.misfits({id for ids in moves for id in ids})
+            error = refusal([*draft(fleet, wishing, ways, context).findings, *unfit, *across.lacking(wanted)])
             if error is not None:
                 raise error
             made = _make(database, missing, options.server)

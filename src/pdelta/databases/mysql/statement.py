@@ -10,18 +10,12 @@ from typing import Final
 from pdelta.errors import ScriptError
 from pdelta.model.amount import counted
 from pdelta.sql import naming
-from pdelta.sql.alone import controls_transaction, may_commit, needs_no_transaction
+from pdelta.sql.alone import needs_no_transaction
+from pdelta.sql.misfit import misfit, refused
 from pdelta.sql.split import Statement, split
 from pdelta.sql.token import Dialect, Mode
 
 _QUESTIONS: Final = frozenset({"(", "DESC", "DESCRIBE", "EXPLAIN", "SELECT", "SHOW", "TABLE", "VALUES", "WITH"})
-_ELSEWHERE: Final = {
-    "USE": "each database is a tenant of its own",
-    "ROLLBACK": "it names a savepoint, and there is none",
-    "LOCK": "pdelta holds the locks that a delta needs",
-    "UNLOCK": "pdelta holds the locks that a delta needs",
-    "XA": "the delta and its row of the ledger share a transaction, which pdelta begins and ends",
-}
 
 
 @lru_cache(maxsize=1024)
@@ -32,9 +26,7 @@ def refused_inside(text: str, modes: frozenset[Mode]) -> str:
     (statement,) = _statements(text, modes)
     if why := needs_no_transaction(statement, Dialect.MYSQL):
         return f"{why} commits whatever is open, so it can't stand in a transaction"
-    if first := may_commit(statement):
-        return f"{first} may commit by itself, and what it did can't be told afterwards"
-    return ""
+    return misfit(statement, Dialect.MYSQL)
 
 
 @lru_cache(maxsize=1024)
@@ -46,10 +38,7 @@ def refused_alone(text: str, modes: frozenset[Mode]) -> str:
         return error.problem
     if len(found) != 1:
         return f"there are {counted(len(found), 'statement')} where one must be" if found else "there is no statement"
-    if word := controls_transaction(found[0], Dialect.MYSQL):
-        return f"{word} can't stand in a delta: pdelta begins and ends transactions"
-    first = _words(found[0])[0]
-    return f"{first} can't stand in a delta: {_ELSEWHERE[first]}" if first in _ELSEWHERE else ""
+    return refused(found[0], Dialect.MYSQL)
 
 
 @lru_cache(maxsize=1024)

@@ -10,11 +10,10 @@ from typing import Final
 
 from pdelta.errors import ScriptError
 from pdelta.sql.alone import enforced
+from pdelta.sql.misfit import ELSEWHERE
 from pdelta.sql.token import Dialect, Kind
 from pdelta.sql.tokens import tokenize
 
-_CONTROL: Final = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"})
-_FILES: Final = frozenset({"ATTACH", "DETACH"})
 _READS: Final = frozenset({"SELECT", "WITH", "VALUES", "EXPLAIN"})
 _ROWS: Final = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "DROP"})
 _PRAGMAS: Final = frozenset(
@@ -29,17 +28,14 @@ _KEPT: Final = frozenset(
     | {"REVERSE_UNORDERED_SELECTS"}
 )
 """What a connection keeps behind the statement, and has off before."""
-_OWN: Final = "the delta and its row of the ledger share a transaction, which pdelta begins and ends"
 
 
 @lru_cache(maxsize=1024)
 def refused_inside(text: str) -> str:
     """Give why a statement can't stand in the transaction of a delta; empty where it can."""
     first, pragma, *_ = [*words(text), "", ""]
-    if first in _CONTROL:
-        return f"{first} can't stand in a delta: {_OWN}"
-    if first in _FILES:
-        return f"{first} can't stand in a delta: each file is a tenant of its own"
+    if why := refused_alone(text):
+        return why
     if first == "VACUUM":
         return "VACUUM can't stand in a transaction"
     if first == "PRAGMA" and pragma not in _PRAGMAS:
@@ -58,11 +54,8 @@ def kept_pragma(text: str) -> str:
 def refused_alone(text: str) -> str:
     """Give why a statement can't be executed without a transaction either; empty where it can."""
     first = next(words(text), "")
-    if first in _CONTROL:
-        return f"{first} can't stand in a delta: {_OWN}"
-    if first in _FILES:
-        return f"{first} can't stand in a delta: each file is a tenant of its own"
-    return ""
+    why = ELSEWHERE[Dialect.SQLITE].get(first)
+    return f"{first} can't stand in a delta: {why}" if why else ""
 
 
 @lru_cache(maxsize=1024)

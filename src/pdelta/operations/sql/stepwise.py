@@ -157,8 +157,8 @@ class Stepwise:
         done = row.step + int(self._happened(row, captured))
         if done or not captured.whole:
             part = f"{done} of {counted(row.steps, 'step')}"
-            raise NeedsOperatorError(
-                f"{self._tenant}: {row.id} was taken back by {part}, which can't be applied again",
+            raise self._for_a_person(
+                f"{row.id} was taken back by {part}, which can't be applied again",
                 hint="correct what made it fail, and take it back again: it goes on behind the last step",
             )
         reverse = captured.reverse or row.reverse
@@ -195,13 +195,19 @@ class Stepwise:
         if former is not None:
             self._rows[former.id] = former
 
+    def _for_a_person(self, said: str, *, hint: str) -> NeedsOperatorError:
+        """Give what tells a person of this tenant, and is counted as one with what is equal in others."""
+        error = NeedsOperatorError(f"{self._tenant}: {said}", hint=hint)
+        error.reason = said
+        return error
+
     def _refuse(self, planned: PlannedMove, row: Applied) -> None:
         """Say why a delta without a reverse can't be taken back, and raise."""
         if row.state is State.APPLYING:
             done = row.step + int(self._happened(row, _decode(row)))
             part = f"{done} of {counted(row.steps, 'step')}"
-            raise NeedsOperatorError(
-                f"{self._tenant}: {row.id} stopped after {part}, and they can't be reversed: {row.irreversible}",
+            raise self._for_a_person(
+                f"{row.id} stopped after {part}, and they can't be reversed: {row.irreversible}",
                 hint=_GO_ON,
             )
         self._workshop.reversing(planned, row, self._tenant)
@@ -257,16 +263,16 @@ class Stepwise:
         statements = self._split(reverse)
         if done == row.steps:
             return reverse
-        stopped = f"{self._tenant}: {row.id} stopped after {done} of {counted(row.steps, 'step')}"
+        stopped = f"{row.id} stopped after {done} of {counted(row.steps, 'step')}"
         if len(statements) != row.steps:
-            raise NeedsOperatorError(
+            raise self._for_a_person(
                 f"{stopped}, and its reverse has "
                 f"{counted(len(statements), 'statement')}: which of them take those steps back can't be told",
                 hint=_GO_ON,
             )
         share = statements[row.steps - done :]
         if other := self._of_others(share, planned):
-            raise NeedsOperatorError(
+            raise self._for_a_person(
                 f"{stopped}, and its reverse does not go backwards through them: "
                 f"{other.text} is about a step that was not done",
                 hint=f"{_GO_ON}; or put the statements of its reverse into the opposite order, and take it back",
@@ -319,8 +325,8 @@ class Stepwise:
         done, left = statements[: row.step], statements[row.step :]
         if (given := leaving.lost(done, left)) is not None:
             back = f"take it back, and apply it again: pdelta sql rollback --only {self._tenant}"
-            raise NeedsOperatorError(
-                f"{self._tenant}: {row.id} stopped after {row.step} of {counted(row.steps, 'step')}, and what"
+            raise self._for_a_person(
+                f"{row.id} stopped after {row.step} of {counted(row.steps, 'step')}, and what"
                 f" {given.text} gave is lost with its session",
                 hint=_BY_HAND if row.state is State.REVERSING else back,
             )
@@ -417,8 +423,8 @@ class Stepwise:
         now = self._session.fingerprint(self._tenant, captured.names)
         was, _, other = captured.seen.partition(":")
         if other and now not in {captured.seen, f"{other}:{was}"}:
-            raise NeedsOperatorError(
-                f"{self._tenant}: {row.id} stopped in step {row.step + 1} of {row.steps}, and whether the partition was"
+            raise self._for_a_person(
+                f"{row.id} stopped in step {row.step + 1} of {row.steps}, and whether the partition was"
                 " exchanged can't be told: rows were changed since, in it or in the table",
                 hint="look where they are, and bring both back to where they were before it; then run the same command",
             )
