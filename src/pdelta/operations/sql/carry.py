@@ -372,7 +372,7 @@ class Carrier:
         """Make one move a statement at a time; give the ledger's rows then."""
         if move.way is Way.APPLY and all(row.id != move.id for row in rows):
             failing = next((text for text in move.check if not self._holds(session, task.tenant, text)), "")
-            if failing and move.verify and all(self._holds(session, task.tenant, text) for text in move.verify):
+            if failing and self._is_there(session, task.tenant, move):
                 facts["found"] = [move.id]
                 found = self._workshop.recording(move).row
                 session.record(task.tenant, found, former=None, glance=Glance(managed=bool(rows), head=None))
@@ -398,6 +398,16 @@ class Carrier:
 
     def _execute(self, session: Session, works: Sequence[Work], wait_ms: int) -> None:
         session.commit(works, lock_timeout_ms=wait_ms, statement_timeout_ms=self.statement_ms)
+
+    def _is_there(self, session: Session, tenant: str, move: PlannedMove) -> bool:
+        """Say whether the effect of a delta whose check refused is there already, by its verify."""
+        try:
+            return bool(move.verify) and all(self._holds(session, tenant, text) for text in move.verify)
+        except DatabaseError as error:
+            if error.cause is not Cause.REFUSED:
+                raise
+            # It asks for what the delta would have made: that the check refused is what is wrong.
+            return False
 
     def _holds(self, session: Session, tenant: str, text: str) -> bool:
         answer = session.query(tenant, self._workshop.holds(text), statement_timeout_ms=self.statement_ms)
@@ -440,8 +450,8 @@ class Carrier:
     def _settled(self, session: Session, task: Task, moves: Sequence[PlannedMove], error: GuardError) -> str | None:
         """Give the delta whose check refused because its effect is there already, as its verify says; None for none."""
         for move in moves:
-            if move.way is Way.APPLY and move.verify and f"{move.id}: {CHECK}" in error.message:
-                return move.id if all(self._holds(session, task.tenant, text) for text in move.verify) else None
+            if move.way is Way.APPLY and f"{move.id}: {CHECK}" in error.message:
+                return move.id if self._is_there(session, task.tenant, move) else None
         return None
 
     def _after_loss(self, task: Task, error: DatabaseError) -> Arrival:
