@@ -348,6 +348,33 @@ def test_apply_when_a_delta_is_irreversible_then_it_says_so_and_does_not_come_ba
     assert desk.had()["delta_20250318_gone"] == 12
 
 
+def test_apply_when_it_is_to_reverse_and_can_not_then_who_keeps_the_delta_is_counted_as_having_it(desk: Desk) -> None:
+    desk.project.write(NAME, f'-- pdelta: irreversible="gone"\n{FORWARD};\n')
+    bad = desk.fleet.names[-1]
+    desk.fleet.sql(bad, FORWARD)
+    words = ("apply", "--on-failure", "reverse", "--waves", "5,rest")
+    first, second = (
+        [word for name in half for word in ("--only", name)] for half in (desk.fleet.names[6:], desk.fleet.names[:6])
+    )
+    told = desk.done(*words, *first, status=8)
+    assert desk.had() == {NAME: told["kept"]} == {NAME: 5}
+    assert [one["message"] for one in told["findings"]] == [
+        f"{NAME} can't be taken back: gone",
+        "6 targets could not be brought back if another one fails",
+    ]
+    desk.fleet.sql(desk.fleet.names[5], FORWARD)
+    result = desk(*words, *second, status=8)
+    assert re.search(r"5 +5 tenants: 5 not brought back", result.out)
+    assert "1 tenant failed at" in result.out
+    assert re.search(r"1 delta applied in 5 of 6 tenants in", result.out)
+    assert "1 of 6 tenants failed; 5 of 6 tenants could not be brought back, and stay after their deltas" in result.err
+    assert "the same command goes on with what is left, and leaves those as they are" in result.err
+    desk.fleet.sql(desk.fleet.names[5], "ALTER TABLE users DROP COLUMN last_login")
+    desk.fleet.sql(bad, "ALTER TABLE users DROP COLUMN last_login")
+    desk.done(*words)
+    assert desk.had() == {NAME: 12}
+
+
 def test_apply_when_a_delta_has_no_way_back_then_refused_before_anything(desk: Desk) -> None:
     desk.project.write("delta_20250318_none", "CREATE TABLE fine (id integer);\nDO 'BEGIN END';\n")
     result = desk("apply", status=3)

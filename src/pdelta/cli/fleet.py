@@ -285,13 +285,14 @@ def object_to(console: Console, outcome: RolloutOutcome) -> int:
 def _objection(outcome: RolloutOutcome) -> PdeltaError:
     from pdelta.cli.render import results
 
-    failed = len(outcome.failures)
+    kept = outcome.kept
+    failed = [result for result in outcome.failures if not result.is_kept]
     left_out = members(outcome.unread, outcome.servers.unread)
     unread = "" if outcome.is_whole else f"{left_out} could not be read"
     if outcome.rehearsed:
         of = results.of(outcome.results)
-        unable = sum(isinstance(result.error, UsageError) for result in outcome.failures)
-        would = f"{failed - unable:,} of {of} would fail" if failed > unable else ""
+        unable = sum(isinstance(result.error, UsageError) for result in failed)
+        would = f"{len(failed) - unable:,} of {of} would fail" if len(failed) > unable else ""
         cannot = f"{unable:,} of {of} can't be rehearsed" if unable else ""
         lost = f"the way back does not bring {len(outcome.changed):,} of {of} back" if outcome.changed else ""
         if cannot and not (would or lost or unread):
@@ -307,8 +308,10 @@ def _objection(outcome: RolloutOutcome) -> PdeltaError:
             f"{' and '.join(filter(None, (would, cannot, lost, unread)))}; nothing was changed",
             hint=_with_loss("correct the delta or those tenants; --on-failure continue leaves them out", outcome),
         )
-    told = f"{results.part_of(outcome.failures, outcome)} failed" if failed else outcome.reason
+    told = f"{results.part_of(failed, outcome)} failed" if failed else outcome.reason
     told = " and ".join(filter(None, (told, unread)))
+    if kept:
+        told += f"; {results.part_of(kept, outcome)} could not be brought back, and stay after their deltas"
     if outcome.exit_status == 5:
         return PdeltaError(f"{told}; everything that this run did was reversed")
     if outcome.exit_status == 6:
@@ -323,7 +326,10 @@ def _objection(outcome: RolloutOutcome) -> PdeltaError:
     back = f"; pdelta sql rollback --run {runs} takes it back" if done else ""
     return PdeltaError(
         f"{told}; every other tenant is before or after its deltas, none between",
-        hint=_with_loss(f"the same command goes on with what is left{back}", outcome),
+        hint=_with_loss(
+            f"the same command goes on with what is left{', and leaves those as they are' if kept else ''}{back}",
+            outcome,
+        ),
     )
 
 

@@ -62,6 +62,12 @@ def _irreversible(plan: Plan) -> list[Finding]:
     """Warn of steps that could not be taken back if a later one failed."""
     if plan.on_failure is not OnFailure.REVERSE:
         return []
+    if plan.rollout is not None:
+        count = sum(not step.delta.reversible for step in plan.steps)
+        # Thousands may be alike, and which delta it is and why, the operation has said.
+        told = f"{counted(count, 'target')} could not be brought back if another one fails"
+        hint = "what is done there stays then, and counts as done"
+        return [Finding("irreversible", told, blocks=False, hint=hint)] if count and len(plan.steps) > 1 else []
     return [
         Finding(
             "irreversible",

@@ -265,7 +265,9 @@ class _Crew:
         elif step.id in self._causes and standing is not Standing.FOREIGN:
             error = _neither(self._causes[step.id], error)
         self.log.failed(step.id, standing, error)
-        self._report(step, standing, touched=arrival.touched, facts=arrival.facts, error=error)
+        # What this run has done there stays its work, though taking it back did nothing.
+        touched = arrival.touched or (is_ours and direction is Direction.REVERSE)
+        self._report(step, standing, touched=touched, facts=arrival.facts, error=error)
         if direction is Direction.EXECUTE:
             self._count(error)
             if standing is Standing.BETWEEN and not is_for_a_person:

@@ -91,6 +91,11 @@ class TenantResult(msgspec.Struct, frozen=True):
     untried: str = ""
     is_server: bool = False
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it was to come back and did not, so that what was done there stays."""
+        return self.error is not None and self.standing == "after"
+
 
 class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a roll-out.
@@ -140,6 +145,11 @@ class RolloutOutcome(msgspec.Struct, frozen=True, kw_only=True):
     def failures(self) -> tuple[TenantResult, ...]:
         """Those that did not get where they should."""
         return tuple(result for result in self.results if result.error is not None)
+
+    @property
+    def kept(self) -> tuple[TenantResult, ...]:
+        """Those that failed to come back, so that what was done there stays; they are among the failures."""
+        return tuple(result for result in self.failures if result.is_kept)
 
     @property
     def changed(self) -> tuple[TenantResult, ...]:

@@ -54,13 +54,15 @@ def _told(held: Sequence[TenantResult], outcome: RolloutOutcome) -> str:
     if outcome.dry_run or outcome.rehearsed:
         return ""
     done, there = _arrived(held)
-    failed = sum(result.error is not None for result in held)
+    kept = sum(result.is_kept for result in held)
+    failed = sum(result.error is not None for result in held) - kept
     back = sum(result.standing is Standing.BEFORE and result.error is None and result.touched for result in held)
-    rest = len(held) - done - there - failed - back
+    rest = len(held) - done - there - failed - kept - back
     parts = [
         f"{done:,} done" if done else "",
         f"{there:,} there already" if there else "",
         f"{back:,} reversed" if back else "",
+        click.style(f"{kept:,} not brought back", fg="red") if kept else "",
         click.style(f"{failed:,} failed", fg="red") if failed else "",
         f"{rest:,} not begun" if rest else "",
     ]
@@ -74,7 +76,7 @@ def _arrived(results: Sequence[TenantResult]) -> tuple[int, int]:
 
 
 def _is_done(result: TenantResult) -> bool:
-    return result.touched and result.standing is Standing.AFTER and result.error is None
+    return result.touched and result.standing is Standing.AFTER and (result.error is None or result.is_kept)
 
 
 def _deltas(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
@@ -98,12 +100,14 @@ def delta_line(delta: str) -> str:
 
 
 def _failures(failures: Sequence[TenantResult], *, verbose: bool) -> Iterator[str]:
-    alike: dict[tuple[str, str], list[TenantResult]] = defaultdict(list)
+    alike: dict[tuple[bool, str, str], list[TenantResult]] = defaultdict(list)
     for failure in failures:
-        alike[_place(failure), _cause(failure)].append(failure)
-    for (place, cause), held in sorted(alike.items(), key=lambda item: -len(item[1])):
+        alike[failure.is_kept, _place(failure), _cause(failure)].append(failure)
+    # What went wrong first is the reason of all the rest.
+    for (is_kept, place, cause), held in sorted(alike.items(), key=lambda item: (item[0][0], -len(item[1]))):
         at = f" at {shown(place)}" if place else ""
-        yield f"{click.style(of(held) + ' failed', fg='red')}{at}: {shown_text(cause)}"
+        what = "could not be brought back" if is_kept else "failed"
+        yield f"{click.style(f'{of(held)} {what}', fg='red')}{at}: {shown_text(cause)}"
         named = held if verbose else held[:NAMED]
         for failure in named:
             yield f"    {shown(failure.tenant)}: {_where(failure)}{_held(failure)}"

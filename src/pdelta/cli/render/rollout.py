@@ -26,6 +26,7 @@ def fields(outcome: RolloutOutcome) -> dict[str, Any]:
         "settled": outcome.settled,
         "unread": outcome.unread,
         "servers": outcome.servers,
+        "kept": len(outcome.kept),
         "proved": outcome.proved,
         "not_proved": len(outcome.changed) + len(outcome.untried),
         "waves": list(_waves(outcome)),
