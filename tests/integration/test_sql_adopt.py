@@ -331,8 +331,8 @@ def test_adopt_when_the_one_to_be_like_has_deltas_without_a_file_then_they_can_n
     former.done("apply", "--only", reference)
     (former.project.deltas / f"{AGE}.sql").unlink()
     former.done("adopt", "--like", reference, "--only", former.full[0])
-    told = former.done("rollback", "--to", NAME, "--only", former.full[0], status=8)
-    assert "where its reverse is another's" in told["results"][0]["error"]["message"]
+    told = former.done("rollback", "--to", NAME, "--only", former.full[0], status=3)
+    assert "where its reverse is another's" in told["error"]["findings"][0]
 
 
 def test_adopt_when_a_ledger_contradicts_then_the_tenant_is_left_out(former: Former) -> None:

@@ -76,6 +76,7 @@ def test_plan_when_tenants_differ_then_waves_groups_and_each_statement_once(desk
         "statements": ["ALTER TABLE users ADD COLUMN age integer", "UPDATE users SET age = 7"],
         "verify": ["SELECT count(*) = 0 FROM users WHERE age IS NULL"],
         "note": "",
+        "refused": "",
     }
     text = desk("plan", status=4).out
     assert text.count("    UPDATE users SET age = 7;\n") == 2

@@ -306,7 +306,7 @@ def _objection(outcome: RolloutOutcome) -> PdeltaError:
             )
         return PdeltaError(
             f"{' and '.join(filter(None, (would, cannot, lost, unread)))}; nothing was changed",
-            hint=_with_loss("correct the delta or those tenants; --on-failure continue leaves them out", outcome),
+            hint=_with_remedy("correct the delta or those tenants; --on-failure continue leaves them out", outcome),
         )
     told = f"{results.part_of(failed, outcome)} failed" if failed else outcome.reason
     told = " and ".join(filter(None, (told, unread)))
@@ -326,21 +326,22 @@ def _objection(outcome: RolloutOutcome) -> PdeltaError:
     back = f"; pdelta sql rollback --run {runs} takes it back" if done else ""
     return PdeltaError(
         f"{told}; every other tenant is before or after its deltas, none between",
-        hint=_with_loss(
+        hint=_with_remedy(
             f"the same command goes on with what is left{', and leaves those as they are' if kept else ''}{back}",
             outcome,
         ),
     )
 
 
-def _with_loss(hint: str, outcome: RolloutOutcome) -> str:
-    """Give a hint, and what allows a loss of data where that was refused: the same command is refused again."""
-    from pdelta.sql.piece import LOSS_HINT
+def _with_remedy(hint: str, outcome: RolloutOutcome) -> str:
+    """Give a hint, and what else helps where a way back was refused: the same command is refused again."""
+    from pdelta.sql.piece import LOSS_HINT, NO_WAY_HINT
 
-    refused = [LOSS_HINT in result.error.hint for result in outcome.failures if result.error is not None]
-    if not any(refused):
-        return hint
-    return LOSS_HINT if all(refused) and outcome.is_whole else f"{hint}; {LOSS_HINT}"
+    hints = [result.error.hint for result in outcome.failures if result.error is not None and not result.is_kept]
+    remedies = [remedy for remedy in (LOSS_HINT, NO_WAY_HINT) if any(remedy in one for one in hints)]
+    if remedies and outcome.is_whole and all(any(remedy in one for remedy in remedies) for one in hints):
+        return "; ".join(remedies)
+    return "; ".join((hint, *remedies))
 
 
 def _unsettled(outcome: RolloutOutcome) -> list[str]:

@@ -28,6 +28,9 @@ For MariaDB, which has no such limit, it is a comment.
 LOSS_HINT: Final = "where that may be lost: pdelta sql rollback --accept-data-loss"
 """What to do where such a guard refuses."""
 
+NO_WAY_HINT: Final = "restore a backup, or write a new delta that goes where you want to be"
+"""What to do where nothing takes a delta back: giving the same command again is refused again."""
+
 
 def told(text: str, ask: Callable[[str], str]) -> str:
     """Give the text that an expression stands for, from its value.

@@ -1,13 +1,18 @@
 """What speaks against a roll-out before it begins: tenants that can't be read or were changed, edited deltas."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from pdelta.app.sql.fleet import Member
 from pdelta.errors import PdeltaError
 from pdelta.model.finding import Finding
 from pdelta.model.target import Target
 from pdelta.operations.sql.reckon import Seen
+from pdelta.sql.piece import NO_WAY_HINT
+
+NO_WAY_BACK: Final = "no-way-back"
+"""The code of findings about what can't be taken back."""
 
 
 def unreadable(unread: Sequence[tuple[str, PdeltaError]], *, blocks: bool) -> list[Finding]:
@@ -45,6 +50,29 @@ def edited(seen: Mapping[Target, Seen], tenants: Mapping[Target, Member]) -> lis
             subject=id.encode(),
         )
         for id, names in by_delta.items()
+    ]
+
+
+def no_way_back(stuck: Iterable[tuple[str, str, str]], *, blocks: bool) -> list[Finding]:
+    """Give one finding for each delta, and reason why it can't be taken back, which names the tenants.
+
+    Args:
+        stuck: Names of tenants, each with a delta and the reason.
+        blocks: Whether nothing is done to the others either.
+    """
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name, id, reason in stuck:
+        groups[id, reason].append(name)
+    others = "; --on-failure continue takes it back in the others" if blocks else ""
+    return [
+        Finding(
+            NO_WAY_BACK,
+            f"{id} can't be taken back in {named(names)}: {reason}",
+            blocks=blocks,
+            hint=NO_WAY_HINT + others,
+            subject=id.encode(),
+        )
+        for (id, reason), names in groups.items()
     ]
 
 

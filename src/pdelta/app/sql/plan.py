@@ -13,6 +13,7 @@ from pdelta.app.context import Context
 from pdelta.app.sql.across import Across
 from pdelta.app.sql.apply import ApplyOptions
 from pdelta.app.sql.deltas import read_deltas
+from pdelta.app.sql.findings import NO_WAY_BACK, no_way_back
 from pdelta.app.sql.fleet import Fleet, open_fleet
 from pdelta.app.sql.outcome import Looked, RolloutOptions
 from pdelta.app.sql.reversing import reversing
@@ -25,7 +26,7 @@ from pdelta.model.amount import counted
 from pdelta.model.course import Gate, OnFailure
 from pdelta.model.finding import Finding
 from pdelta.model.plan import Step
-from pdelta.operations.sql.operation import RESUMED
+from pdelta.operations.sql.delta import RESUMED
 from pdelta.operations.sql.target import is_server, tenant_of
 from pdelta.operations.sql.work import Imprint, Workshop
 from pdelta.sql.ledger import Applied, State, Way
@@ -46,6 +47,7 @@ class MoveFacts(msgspec.Struct, frozen=True, kw_only=True):
         statements: What is executed, in order.
         verify: SELECTs that must be true after.
         note: What else there is to know; empty for nothing.
+        refused: Why it can't be taken back; empty where it can.
     """
 
     delta: str
@@ -56,6 +58,7 @@ class MoveFacts(msgspec.Struct, frozen=True, kw_only=True):
     statements: tuple[str, ...] = ()
     verify: tuple[str, ...] = ()
     note: str = ""
+    refused: str = ""
 
 
 class PlannedGroup(msgspec.Struct, frozen=True):
@@ -70,6 +73,11 @@ class PlannedGroup(msgspec.Struct, frozen=True):
     tenants: tuple[str, ...]
     servers: tuple[str, ...]
     moves: tuple[MoveFacts, ...]
+
+    @property
+    def refused(self) -> bool:
+        """Whether they would not: something can't be taken back there."""
+        return any(move.refused for move in self.moves)
 
 
 class PlannedWave(msgspec.Struct, frozen=True):
@@ -161,6 +169,7 @@ def plan_rollback(options: RollbackOptions, rollout: RolloutOptions, output: Pat
 
 def _told(fleet: Fleet, drafted: Draft, output: Path | None) -> SqlPlan:
     planned = drafted.plan
+    groups = _groups(fleet, drafted)
     told = SqlPlan(
         database=fleet.section.name,
         id=planned.id,
@@ -168,10 +177,10 @@ def _told(fleet: Fleet, drafted: Draft, output: Path | None) -> SqlPlan:
         settled=drafted.tenants.settled,
         servers=drafted.servers,
         waves=tuple(PlannedWave(wave.name, *_names(steps), wave.soak_s, wave.gates) for wave, steps in planned.waves()),
-        groups=_groups(fleet, planned.steps),
+        groups=groups,
         on_failure=planned.on_failure,
         max_failures=planned.rollout.max_failures if planned.rollout else 0,
-        findings=drafted.findings,
+        findings=_findings(drafted, groups),
     )
     if output is None or told.blocked:
         return told
@@ -179,26 +188,43 @@ def _told(fleet: Fleet, drafted: Draft, output: Path | None) -> SqlPlan:
     return msgspec.structs.replace(told, file=str(output))
 
 
-def _groups(fleet: Fleet, steps: Sequence[Step]) -> tuple[PlannedGroup, ...]:
+def _findings(drafted: Draft, groups: Sequence[PlannedGroup]) -> tuple[Finding, ...]:
+    """Give what speaks against it; what can't be taken back, as each tenant's own ledger says."""
+    stuck = (
+        (name, move.delta, move.refused)
+        for group in groups
+        for move in group.moves
+        if move.refused
+        for name in (*group.tenants, *group.servers)
+    )
+    others = [finding for finding in drafted.findings if finding.code != NO_WAY_BACK]
+    findings = [*others, *no_way_back(stuck, blocks=drafted.plan.on_failure is not OnFailure.CONTINUE)]
+    return tuple(sorted(findings, key=lambda finding: not finding.blocks))
+
+
+def _groups(fleet: Fleet, drafted: Draft) -> tuple[PlannedGroup, ...]:
     """Give the tenants with equal statements, each group's statements once."""
+    steps = drafted.plan.steps
     rows = _rows(fleet, [step for step in steps if _needs_rows(step)])
     bodies: dict[int, SqlBody] = {}
-    groups: dict[tuple[int, tuple[tuple[str, str, int], ...]], list[Step]] = {}
+    groups: dict[object, list[Step]] = {}
     for step in steps:
         if id(step.delta) not in bodies:
             bodies[id(step.delta)] = decode_body(step.delta.body)
         body = bodies[id(step.delta)]
         had = rows.get(step.id, {})
         own = tuple(
-            (row.reverse, row.state.value, row.step)
+            (row.reverse, row.irreversible, row.state.value, row.step)
             for row in (had.get(move.id) for move in body.moves)
             if row is not None
         )
-        groups.setdefault((id(step.delta), own), []).append(step)
+        groups.setdefault((id(step.delta), own, drafted.stuck.get(step.target)), []).append(step)
     told = [
         PlannedGroup(
             *_names(held),
-            _Telling(fleet, held[0], rows.get(held[0].id, {})).moves(bodies[id(held[0].delta)]),
+            _Telling(fleet, held[0], rows.get(held[0].id, {}), dict(drafted.stuck.get(held[0].target, ()))).moves(
+                bodies[id(held[0].delta)]
+            ),
         )
         for held in groups.values()
     ]
@@ -239,9 +265,11 @@ class _Telling:
         fleet: That it is of.
         step: Its step.
         rows: Its ledger, where that is needed.
+        stuck: Deltas of which it is known that they can't be taken back there, with the reason.
     """
 
-    def __init__(self, fleet: Fleet, step: Step, rows: Mapping[str, Applied]) -> None:
+    def __init__(self, fleet: Fleet, step: Step, rows: Mapping[str, Applied], stuck: Mapping[str, str]) -> None:
+        self._stuck = stuck
         self._database = fleet.database_of(step.target)
         self._workshop = Workshop(self._database.dialect, self._database.modes, _NOBODY)
         self._rows = rows
@@ -275,8 +303,11 @@ class _Telling:
         told = MoveFacts(delta=move.id, way=move.way)
         if row is None:
             return told
-        if row.irreversible:
-            return msgspec.structs.replace(told, note=f"can't be taken back: {row.irreversible}")
+        reason = (row.irreversible if not move.recorded else "") or self._stuck.get(move.id, "")
+        if reason:
+            # Of what stopped half-way only a look at the tenant tells.
+            refused = reason if row.state is State.APPLIED else ""
+            return msgspec.structs.replace(told, note=f"can't be taken back: {reason}", refused=refused)
         pieces = self._workshop.reverse_pieces(row.reverse, accept_loss=move.accept_loss)
         note = "" if pieces else "nothing is executed, the ledger alone is written"
         if row.state is State.REVERSING:

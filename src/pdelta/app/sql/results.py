@@ -11,7 +11,7 @@ from pdelta.model.operation import Standing
 from pdelta.model.plan import Plan
 from pdelta.model.run import RunPhase
 from pdelta.model.target import Target
-from pdelta.operations.sql.operation import RECORDED
+from pdelta.operations.sql.delta import RECORDED
 from pdelta.operations.sql.target import is_server, tenant_of
 from pdelta.sql.ledger import Way
 

@@ -13,7 +13,7 @@ from pdelta.app.context import Context
 from pdelta.app.runs import new_run, open_journal
 from pdelta.app.sql.across import THERE, Across
 from pdelta.app.sql.deltas import Settled
-from pdelta.app.sql.findings import edited, stale, unreadable
+from pdelta.app.sql.findings import edited, no_way_back, stale, unreadable
 from pdelta.app.sql.fleet import Fleet, Member
 from pdelta.app.sql.gates import conduct_for
 from pdelta.app.sql.outcome import Looked, RolloutOptions, RolloutOutcome
@@ -37,7 +37,7 @@ from pdelta.model.target import Target
 from pdelta.operations.sql.lanes import Patience, Surroundings
 from pdelta.operations.sql.operation import SqlOperation
 from pdelta.operations.sql.target import KIND, is_server, tenant_of
-from pdelta.operations.sql.work import Imprint
+from pdelta.operations.sql.work import Imprint, unable
 from pdelta.sql.ledger import Applied, State, Way
 from pdelta.sql.scope import Scope
 
@@ -60,12 +60,14 @@ class Draft(msgspec.Struct, frozen=True):
         findings: What speaks against it, what blocks first.
         tenants: How many were looked at.
         servers: How many servers.
+        stuck: Of those in which something is to be taken back that can't be: the deltas, each with the reason.
     """
 
     plan: Plan
     findings: tuple[Finding, ...]
     tenants: Looked
     servers: Looked
+    stuck: Mapping[Target, tuple[tuple[str, str], ...]] = {}
 
 
 Wishing = Callable[[Member, Settled], SqlWish]
@@ -192,6 +194,10 @@ class _Attempt:
         """Calculate what takes every tenant to its wish, and what speaks against it."""
         tenants = self._fleet.members
         calculated, findings = self._calculate(wishing, tenants)
+        seen = self._operation.seen
+        stuck = {target: one.reckoning.stuck for target, one in seen.items() if one.reckoning.stuck}
+        told = ((tenants[target].tenant.name, *one) for target, found in stuck.items() for one in found)
+        findings += no_way_back(told, blocks=self._options.on_failure is not OnFailure.CONTINUE)
         if self._across is not None:
             findings += self._across.findings(calculated, backwards=backwards)
             findings += self._across.left(self._operation.seen) if backwards else ()
@@ -200,7 +206,7 @@ class _Attempt:
             on_failure=self._options.on_failure,
             wave_up=lambda steps: self._rollout(steps, tenants, backwards=backwards),
         )
-        return Draft(planned, self._judged(planned, findings), *looked_at(planned, tenants))
+        return Draft(planned, self._judged(planned, findings), *looked_at(planned, tenants), stuck)
 
     def recheck(self, planned: Plan) -> Draft:
         """Compare where tenants stand now with where a plan begins."""
@@ -262,7 +268,7 @@ class _Attempt:
             exit_status=PreflightError.exit_status if error is not None else 0,
         )
         if options.dry_run:
-            reports = (StepReport(step, Standing.BEFORE) for step in planned.steps)
+            reports = (StepReport(step, Standing.BEFORE, error=_refused(step, drafted)) for step in planned.steps)
             return msgspec.structs.replace(outcome, results=results_of(planned, reports))
         if planned.steps and options.rehearse:
             return self._rehearse(planned, outcome)
@@ -399,6 +405,12 @@ class _Attempt:
             results=results_of(planned, report.steps),
             findings=(*before.findings, *(proving.later if proving is not None else ())),
         )
+
+
+def _refused(step: Step, drafted: Draft) -> PdeltaError | None:
+    """Give the error that a step would end with, as far as that is known before; None for none."""
+    stuck = drafted.stuck.get(step.target)
+    return unable(tenant_of(step.target), *stuck[0]) if stuck else None
 
 
 def operation_for(fleet: Fleet, run: str, options: RolloutOptions, context: Context) -> SqlOperation:

@@ -76,4 +76,4 @@ def command(
     console.result(sql_plan.fields(planned), lambda: sql_plan.lines(planned, verbose=console.verbosity > 0))
     if planned.blocked:
         return PreflightError.exit_status
-    return DriftError.exit_status if planned.groups else 0
+    return DriftError.exit_status if any(not group.refused for group in planned.groups) else 0

@@ -32,7 +32,7 @@ def tell(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
     if verbose or outcome.dry_run:
         yield ""
         yield from _deltas(outcome, verbose=verbose)
-    if outcome.failures:
+    if outcome.failures and not outcome.dry_run:
         yield ""
         yield from _failures(outcome.failures, verbose=verbose)
     if outcome.rehearsed:
@@ -83,7 +83,8 @@ def _deltas(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
     """List what is to be done, once for all tenants that lack the same; with ``verbose`` every tenant by name."""
     groups: dict[tuple[str, ...], list[TenantResult]] = defaultdict(list)
     for result in outcome.results:
-        groups[result.deltas].append(result)
+        if not (outcome.dry_run and result.error is not None):
+            groups[result.deltas].append(result)
     for deltas, held in groups.items():
         names = [shown(result.tenant) for result in held]
         shorter = names if verbose else names[:NAMED]
@@ -185,7 +186,8 @@ def _summary(outcome: RolloutOutcome) -> str:
     verb = "reversed" if marks == {"-"} else "recorded" if marks == {"*"} else "applied"
     if outcome.dry_run:
         verb = f"would be {verb}"
-        return f"{counted(moves, 'delta')} {verb} in {part_of(results, outcome)}; nothing was changed"
+        able = [result for result in results if result.error is None]
+        return f"{counted(moves, 'delta')} {verb} in {part_of(able, outcome)}; nothing was changed"
     if outcome.rehearsed:
         good = len(results) - len(outcome.failures)
         told = f"rehearsed in {of(results)}, {good:,} of them without failure"

@@ -92,9 +92,10 @@ def _statements(statements: Sequence[str], before: str = "") -> Iterator[str]:
 
 
 def _summary(planned: SqlPlan) -> str:
-    moves = {(move.delta, move.way) for group in planned.groups for move in group.moves}
+    able = [group for group in planned.groups if not group.refused]
+    moves = {(move.delta, move.way) for group in able or planned.groups for move in group.moves}
     back = all(way is Way.REVERSE for _, way in moves)
-    tenants, servers = _counts(planned.groups)
+    tenants, servers = _counts(able)
     verb = "would be reversed" if back else "would be applied"
     where = part((tenants, planned.tenants), (servers, planned.servers.count))
     then = {

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from pdelta.databases.base import Database, Glance
-from pdelta.errors import DatabaseError, PdeltaError, StaleError, UsageError
-from pdelta.formats.sql_moves import PlannedMove, SqlBody, SqlWish, decode_body, decode_wish, encode_body
-from pdelta.model.change import Change, Reversibility
+from pdelta.errors import DatabaseError, PdeltaError, UsageError
+from pdelta.formats.sql_moves import PlannedMove, SqlBody, SqlWish, decode_body, decode_wish
 from pdelta.model.delta import Delta
 from pdelta.model.finding import Finding
 from pdelta.model.fleet import Arrival
@@ -19,31 +18,19 @@ from pdelta.model.run import Direction
 from pdelta.model.target import Target
 from pdelta.operations.sql.carry import Carrier
 from pdelta.operations.sql.cautions import cautions
+from pdelta.operations.sql.delta import delta_of
 from pdelta.operations.sql.lanes import Handle, Job, Lanes, Patience, Surroundings
-from pdelta.operations.sql.reckon import (
-    Seen,
-    alone_where_needed,
-    head_after,
-    opposite,
-    reckon,
-    standing,
-    versioned,
-)
+from pdelta.operations.sql.reckon import Seen, alone_where_needed, opposite, standing, versioned
 from pdelta.operations.sql.stamped import edited_by_hand, lacking
 from pdelta.operations.sql.target import KIND, tenant_of
 from pdelta.operations.sql.task import Task
 from pdelta.operations.sql.versions import Histories, histories
 from pdelta.operations.sql.work import Imprint, Limits, Workshop
-from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, State, Way, head_of_rows
-from pdelta.sql.token import Dialect
+from pdelta.sql.ledger import EMPTY_HEAD, Applied, Head, Way, head_of_rows
 
 if TYPE_CHECKING:
     from pdelta.operations.sql.proof import Proof
 
-RESUMED: Final = "resume"
-"""What the change of a delta says that stopped half-way."""
-RECORDED: Final = "record"
-"""What that of a delta says of which only the ledger is written."""
 _TRIED: Final = 3
 """In how many tenants at most a reverse is tried that can't be tried in those before."""
 _SERIES: Final = 16
@@ -150,7 +137,30 @@ class SqlOperation:
             self._surveyed = {}
             for place, delta in zip(doubted, self._compared(again, read, decoded, own=False), strict=True):
                 deltas[place] = delta
+        if not own:
+            self._look_at_stuck(wishes, decoded, deltas)
         return deltas
+
+    def _look_at_stuck(
+        self,
+        wishes: Sequence[tuple[Target, bytes]],
+        decoded: Mapping[bytes, SqlWish],
+        deltas: list[Delta | PdeltaError],
+    ) -> None:
+        """Calculate anew, from its own ledger each, for tenants of which a like one can't take something back.
+
+        A head does not tell that: what was purged or adopted in one tenant, another with the same head can take back.
+        """
+        places = [
+            place
+            for place, (target, _) in enumerate(wishes)
+            if target in self.seen and self.seen[target].reckoning.stuck
+        ]
+        again = [wishes[place] for place in places]
+        self._given |= {target: self._glances[target] for target, _ in again if target in self._glances}
+        read = self.survey([target for target, _ in again], own=True) if again else {}
+        for place, delta in zip(places, self._compared(again, read, decoded, own=True), strict=True):
+            deltas[place] = delta
 
     def _is_hearsay(self, target: Target) -> bool:
         glance = self._glances.get(target)
@@ -180,7 +190,7 @@ class SqlOperation:
             key = (rows, tuple(left.items()), desired) if own else (head, desired)
             if key not in made:
                 dialect = self._database_of(target).dialect
-                made[key] = _calculated(head, rows, decoded[desired], dialect, left)
+                made[key] = delta_of(head, rows, decoded[desired], dialect, left)
             delta, self.seen[target] = made[key]
             deltas.append(self._lacking(target, rows, decoded[desired]) or delta)
         return deltas
@@ -485,43 +495,6 @@ def _ledger(rows: Sequence[Applied] | Exception | None) -> tuple[Head, tuple[App
         raise rows
     kept = tuple(rows or ())
     return head_of_rows(kept), kept
-
-
-def _calculated(
-    head: Head, rows: tuple[Applied, ...], wish: SqlWish, dialect: Dialect, past: Histories
-) -> tuple[Delta, Seen]:
-    reckoning = reckon(rows, wish, past)
-    moves = alone_where_needed(reckoning.moves, rows, dialect, past)
-    for move in moves:
-        if move.underived and move.way is Way.APPLY:
-            raise StaleError(f"another run took {move.id} back meanwhile", hint="run the same command again")
-    body = SqlBody(moves)
-    changes = tuple(
-        Change(
-            move.way.value,
-            move.id.encode(),
-            Reversibility.NONE if move.irreversible else Reversibility.SCRIPT,
-            detail=_detail(move, rows),
-        )
-        for move in moves
-    )
-    after = head_after(rows, moves)
-    delta = Delta(
-        KIND,
-        str(head).encode(),
-        str(after).encode(),
-        encode_body(body) if moves else b"",
-        changes,
-        len(changes),
-        reversible=not any(move.irreversible for move in moves),
-    )
-    return delta, Seen(head, rows, reckoning)
-
-
-def _detail(move: PlannedMove, rows: Sequence[Applied]) -> str:
-    if any(row.id == move.id and row.state is not State.APPLIED for row in rows):
-        return RESUMED
-    return RECORDED if move.way is Way.APPLY and not move.pieces else ""
 
 
 def _left(task: Task, carrier: Carrier, database: Database, attempts: int, error: DatabaseError | None) -> Arrival:

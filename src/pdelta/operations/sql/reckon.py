@@ -25,11 +25,13 @@ class Reckoning(msgspec.Struct, frozen=True):
         moves: What takes them there.
         edited: Deltas that they have in another version than is wished.
         unknown: Deltas that they have, and that the wish knows nothing of.
+        stuck: Deltas that are to be taken back and can't be, each with the reason.
     """
 
     moves: tuple[PlannedMove, ...]
     edited: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    stuck: tuple[tuple[str, str], ...] = ()
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -71,7 +73,27 @@ def reckon(rows: Sequence[Applied], wish: SqlWish, histories: Histories | None =
         if not lacking:
             edited.append(wanted.id)
     known = {move.id for move in (*wish.wanted, *wish.dropped, *wish.baselines)}.union(wish.staying)
-    return Reckoning(tuple(moves), tuple(edited), tuple(id for id in had if id not in known))
+    unknown = tuple(id for id in had if id not in known)
+    return Reckoning(tuple(moves), tuple(edited), unknown, _stuck(moves, had, histories or {}))
+
+
+def _stuck(
+    moves: Iterable[PlannedMove], had: Mapping[str, Applied], histories: Histories
+) -> tuple[tuple[str, str], ...]:
+    """Give the deltas that these moves would take back and can't, each with the reason.
+
+    Of what stopped half-way that depends on what has happened there, and only a look at the tenant tells.
+    """
+    stuck: list[tuple[str, str]] = []
+    for move in moves:
+        row = had.get(move.id)
+        if move.way is Way.APPLY or move.recorded or row is None or row.state is not State.APPLIED:
+            continue
+        older = along(row, move.through, histories.get(row.id, ()), row.id) if move.through else ()
+        reason = next((one.irreversible for one in (row, *older) if one.irreversible), "")
+        if reason:
+            stuck.append((row.id, reason))
+    return tuple(stuck)
 
 
 class _Start(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from pdelta.sql.alone import needs_no_transaction
 from pdelta.sql.ledger import Applied, Proved, State, Way
 from pdelta.sql.mark import Mark, encode_mark
 from pdelta.sql.naming import may_change_rows, names_in
-from pdelta.sql.piece import GUARD, LOSS_GUARD, Piece
+from pdelta.sql.piece import GUARD, LOSS_GUARD, NO_WAY_HINT, Piece
 from pdelta.sql.split import Statement, split
 from pdelta.sql.token import Dialect, Mode
 
@@ -249,12 +249,14 @@ def segments(moves: Sequence[PlannedMove], *, transactional: bool) -> list[tuple
     return cut
 
 
+def unable(tenant: str, id: str, reason: str) -> PdeltaError:
+    """Give the error of a tenant that can't take a delta back."""
+    return PdeltaError(f"{tenant}: {id} can't be reversed: {reason}; it is still applied", hint=NO_WAY_HINT)
+
+
 def _refuse_irreversible(planned: PlannedMove, row: Applied, tenant: str) -> None:
     if row.irreversible and not planned.recorded:
-        raise PdeltaError(
-            f"{tenant}: {row.id} can't be reversed: {row.irreversible}; it is still applied",
-            hint="restore a backup, or write a new delta that goes where you want to be",
-        )
+        raise unable(tenant, row.id, row.irreversible)
 
 
 def _value(select: str, dialect: Dialect) -> str:
