@@ -311,16 +311,22 @@ def test_apply_when_a_check_gives_several_rows_then_it_does_not_hold_by_the_firs
     assert desk.having() == []
 
 
+_EARLY = """-- +check
+-- SELECT count(*) = 99 FROM users;
+-- +forward
+CREATE TABLE q (a int);
+-- +verify
+-- SELECT count(*) = 0 FROM q;
+-- +reverse
+-- DROP TABLE q;
+"""
+
+
 @pytest.mark.parametrize("transaction", ["auto", "none"])
 def test_apply_when_a_check_does_not_hold_and_verify_can_not_be_asked_then_the_check_is_told(
     desk: Desk, transaction: str
 ) -> None:
-    desk.project.write(
-        "delta_20250317_early",
-        f"-- pdelta: transaction={transaction}\n-- +check\n-- SELECT count(*) = 99 FROM users;\n"
-        "-- +forward\nCREATE TABLE q (a int);\n-- +verify\n-- SELECT count(*) = 0 FROM q;\n"
-        "-- +reverse\n-- DROP TABLE q;\n",
-    )
+    desk.project.write("delta_20250317_early", f"-- pdelta: transaction={transaction}\n{_EARLY}")
     told = desk.done("apply", status=8)
     message = by_tenant(told)[desk.fleet.names[0]]["error"]["message"]
     assert "its check does not hold before: SELECT count(*) = 99 FROM users" in message
