@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.cli import Cli, Result
+from tests.fixtures.pg_fleet import schemas
 from tests.fixtures.pgbouncer import PgBouncer
 from tests.fixtures.postgresql import PASSWORD, PostgreSQL
 from tests.fixtures.tenants import ORIGIN, Project, SchemaFleet
@@ -207,7 +208,8 @@ def test_delta_when_no_transaction_takes_it_then_a_direct_url_leads_past_the_poo
     postgresql.sql("CREATE TABLE public.shared (id integer)", pg_database)
     header = "-- pdelta: scope=once\n" if once else ""
     name = "delta_20250401_index"
-    index = f"{header}CREATE INDEX CONCURRENTLY by_id ON {table} (id);\n-- Reversible delta\n-- DROP INDEX"
+    build = f"SET maintenance_work_mem = '33MB';\nCREATE INDEX CONCURRENTLY by_id ON {table} (id);"
+    index = f"{header}{build}\n-- Reversible delta\n-- DROP INDEX"
     desk.project.write(name, f"{index} {'public.' if once else ''}by_id;\n")
     desk.address(pgbouncer.url(pg_database))
     refused = desk("apply", status=8)
@@ -224,6 +226,13 @@ def test_delta_when_no_transaction_takes_it_then_a_direct_url_leads_past_the_poo
         assert postgresql.sql(count, pg_database) == [[expected]]
         desk("rollback", "--to", "delta_20250316_visits")
         assert postgresql.sql(count, pg_database) == [["0"]]
+    # What the delta sets, nobody meets who gets a connection of the pooler's later.
+    with schemas(pgbouncer.url(pg_database), desk.fleet.names[0]) as database:
+        session = database.session(database.lane(desk.fleet.names[0]))
+        usual = [tuple(row) for row in postgresql.sql("SHOW maintenance_work_mem", pg_database)]
+        asked = "SELECT current_setting('maintenance_work_mem')"
+        assert session.query(desk.fleet.names[0], asked) == usual != [("33MB",)]
+        session.close()
 
 
 @pytest.mark.parametrize(("number", "heeds"), [(signal.SIGTERM, True), (signal.SIGTERM, False), (signal.SIGHUP, True)])

@@ -122,3 +122,69 @@ def test_step_when_killed_around_it_then_the_same_command_does_the_rest_once(des
         if verb == "apply":
             desk("rollback", "--only", "one")
             desk.check("one", applied=False, told=point)
+
+
+SET: Final = "delta_20250402_set"
+NOW: Final = "SELECT current_setting('maintenance_work_mem') AS s"
+KEEPS: Final = f"""-- pdelta: transaction=none
+SET maintenance_work_mem = '33MB';
+CREATE TABLE a AS {NOW};
+CREATE INDEX CONCURRENTLY i ON users (memory(name));
+RESET maintenance_work_mem;
+CREATE TABLE b AS {NOW};
+-- Reversible delta
+-- DROP TABLE b;
+-- DROP INDEX CONCURRENTLY i;
+-- DROP TABLE a;
+"""
+MEMORY: Final = """CREATE FUNCTION memory(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+$$ BEGIN IF current_setting('maintenance_work_mem') <> '33MB' THEN RAISE EXCEPTION 'not set'; END IF;
+RETURN $1; END $$"""
+
+
+@pytest.fixture
+def setting(desk: Desk) -> Desk:
+    (desk.project.deltas / "delta_20250401_indexes.sql").unlink()
+    desk.project.write(SET, KEEPS)
+    desk.fleet.each(desk.fleet.names, MEMORY)
+    return desk
+
+
+def test_apply_when_a_step_sets_something_then_it_holds_for_the_later_ones_and_no_other_delta(setting: Desk) -> None:
+    setting.project.write("delta_20250403_later", f"CREATE TABLE c AS {NOW};")
+    setting("apply")
+    usual = setting.fleet.sql("one", NOW)
+    assert usual != [("33MB",)]
+    for name in setting.fleet.names:
+        seen = [setting.fleet.sql(name, f"SELECT s FROM {table}") for table in "abc"]  # noqa: S608 - ours
+        assert seen == [[("33MB",)], usual, usual]
+    setting("rollback", "--to", "0")
+    assert setting.fleet.columns("one", "a") == []
+
+
+@pytest.mark.parametrize("point", ["commit.after:1", "alone.before:1", "alone.after:1"])
+def test_apply_when_killed_behind_what_sets_something_then_it_holds_in_the_next_run(setting: Desk, point: str) -> None:
+    assert setting.killed(point, "apply", "--only", "one") == -signal.SIGKILL
+    setting("apply")
+    for name in setting.fleet.names:
+        assert setting.fleet.sql(name, "SELECT s FROM a") == [("33MB",)]
+
+
+def test_apply_when_a_step_fails_behind_a_setting_then_nothing_need_be_taken_back(setting: Desk) -> None:
+    text = "SET work_mem = '5MB';\nCREATE INDEX CONCURRENTLY i ON lacking (id);\n"
+    for header, back in (
+        ("", "-- Reversible delta\n-- DROP INDEX CONCURRENTLY i;\n"),
+        ('-- pdelta: irreversible="meant"\n', ""),
+    ):
+        setting.project.write(SET, f"{header}{text}{back}")
+        told = setting("apply", status=8)
+        assert "lacking" in told
+        assert "in between" not in told
+        assert setting.fleet.sql("one", "SELECT count(*) FROM pdelta_applied") == [("0",)]
+
+
+def test_apply_when_a_setting_would_end_with_its_step_then_no_tenant_is_touched(setting: Desk) -> None:
+    setting.project.write(SET, KEEPS.replace("SET maint", "SET LOCAL maint"))
+    told = setting("apply", status=3)
+    assert f"{SET}.sql: line 2: SET LOCAL ends with its step" in told
+    assert setting.fleet.columns("one", "a") == []

@@ -215,6 +215,9 @@ class Session(Protocol):
     def alone(self, tenant: str, statement: str, *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
         """Execute one statement without a transaction around it.
 
+        Where nothing that a statement sets holds until the next one, as in PostgreSQL, what sets something for this one
+        may stand before it.
+
         Raises:
             DatabaseError: As its ``cause`` says.
         """

@@ -1,4 +1,4 @@
-"""What statements of MySQL leave in their session for later ones, and what of that is lost with it.
+"""What statements leave in their session for later ones of their delta, and what of that is lost with it.
 
 Called by whoever goes on with a delta on another session than the one that its first steps were done on. Told by
 tokens alone: what routines and triggers do is not seen.
@@ -16,11 +16,34 @@ _ROWS: Final = frozenset({"(", "DELETE", "DO", "INSERT", "REPLACE", "SELECT", "U
 """What begins statements that may give variables a value at once; a trigger's does so later."""
 _NUMBERED: Final = frozenset({"INSERT", "LOAD", "REPLACE"})
 _NUMBER: Final = "LAST_INSERT_ID"
+_NOT_FOR_THE_SESSION: Final = frozenset({"LOCAL", "CONSTRAINTS", "TRANSACTION"})
 _ASSIGNS: Final = frozenset({"=", ":="})
 
 
+def is_setting(statement: Statement) -> bool:
+    """Say whether a statement of PostgreSQL sets something until its session ends, and does nothing else."""
+    first, second, *_ = [*(token.word for token in statement.tokens[:2]), ""]
+    return first == "RESET" or (first == "SET" and second not in _NOT_FOR_THE_SESSION)
+
+
+def is_for_its_transaction(statement: Statement) -> bool:
+    """Say whether a statement of PostgreSQL sets something that ends with its transaction."""
+    return [token.word for token in statement.tokens[:2]] == ["SET", "LOCAL"]
+
+
+def held(done: Sequence[Statement]) -> list[Statement]:
+    """Give the statements of PostgreSQL that have set what still holds behind these, in order."""
+    found: list[Statement] = []
+    for one in done:
+        if [token.word for token in one.tokens[:2]] == ["DISCARD", "ALL"]:
+            found.clear()
+        elif is_setting(one):
+            found.append(one)
+    return found
+
+
 class _Seen:
-    """A statement as far as it matters here, without the edges of ``/*! … */``."""
+    """A statement of MySQL as far as it matters here, without the edges of ``/*! … */``."""
 
     def __init__(self, statement: Statement) -> None:
         self.statement = statement
@@ -66,7 +89,7 @@ class _Seen:
 
 
 def settings(done: Sequence[Statement]) -> Iterator[Statement]:
-    """Give the statements that have set something for their session which another one can be given, in order."""
+    """Give the statements of MySQL that have set something which another session can be given, in order."""
     for one in map(_Seen, done):
         # What is calculated is not needed, as ``lost`` says; but another setting may stand beside it.
         if one.sets and not (one.calculates and sum(word in _ASSIGNS for word in one.words) == 1):
@@ -74,7 +97,7 @@ def settings(done: Sequence[Statement]) -> Iterator[Statement]:
 
 
 def lost(done: Sequence[Statement], left: Sequence[Statement]) -> Statement | None:
-    """Give the statement that gave what another session lacks and the rest of a delta may need; None for none.
+    """Give the statement of MySQL that gave what another session lacks and the rest of a delta may need; None for none.
 
     That is a variable whose value was calculated, a temporary table, or the number of a row that was inserted.
 

@@ -68,3 +68,13 @@ def test_lost_when_what_is_left_needs_what_was_given_then_what_gave_it(done: str
 )
 def test_lost_when_nothing_that_is_left_needs_it_then_nothing(done: str, left: str) -> None:
     assert leaving.lost(statements(done), statements(left)) is None
+
+
+def test_held_when_statements_of_postgresql_set_something_then_what_still_holds() -> None:
+    text = (
+        "SET a.b = 1; SET LOCAL work_mem = '1MB'; SET SESSION work_mem = '2MB'; SET CONSTRAINTS ALL DEFERRED; RESET a.b"
+    )
+    done = list(split(f"{text}; SELECT 1", Dialect.POSTGRESQL))
+    assert [one.text for one in leaving.held(done)] == ["SET a.b = 1", "SET SESSION work_mem = '2MB'", "RESET a.b"]
+    after = list(split(f"{text}; DISCARD ALL; SET a.b = 2", Dialect.POSTGRESQL))
+    assert [one.text for one in leaving.held(after)] == ["SET a.b = 2"]

@@ -176,3 +176,10 @@ def test_example_when_sqlite_executes_it_then_errors_are_errors(example: dict[st
 
     assert execute(example["good"]) == ""
     assert bool(execute(example["bad"])) is (RULES[example["rule"]].severity is Severity.ERROR)
+
+
+@pytest.mark.parametrize("beginning", ["-- pdelta: transaction=none\n", "VACUUM t;"])
+def test_setting_when_no_transaction_holds_the_delta_then_the_one_that_ends_with_its_step(beginning: str) -> None:
+    text = "SET work_mem = '1MB'; RESET work_mem; SET LOCAL work_mem = '2MB'; DO 'BEGIN SET LOCAL a.b = 1; END'"
+    found = [one.what for one in lint(f"{beginning}{text};", "postgresql") if one.rule == "session-setting"]
+    assert found == ["SET LOCAL ends with its step: pdelta sql apply refuses it"]

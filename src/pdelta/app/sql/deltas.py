@@ -14,6 +14,7 @@ from pdelta.errors import PreflightError, UsageError
 from pdelta.formats.sql_moves import PlannedMove
 from pdelta.sql.alone import alone as stand_alone
 from pdelta.sql.alone import enforces
+from pdelta.sql.leaving import is_for_its_transaction
 from pdelta.sql.ledger import Way
 from pdelta.sql.mark import Mark, encode_mark
 from pdelta.sql.misfit import misfit
@@ -148,12 +149,19 @@ class Deltas:
                 _told(delta.script, statement.line, why, statement.text)
                 for part in (Part.FORWARD, Part.REVERSE)
                 for statement in delta.statements[part]
-                if (why := misfit(statement, self._dialect))
+                if (why := misfit(statement, self._dialect) or self._fleeting(statement, delta, part))
             )
             for delta in self.all
             if delta.script.id in ids
         }
         return {id: told for id, told in found.items() if told}
+
+    def _fleeting(self, statement: Statement, delta: Delta, part: Part) -> str:
+        """Give why a setting would have no effect; empty where it has, or this is none."""
+        if self._dialect is not Dialect.POSTGRESQL or not is_for_its_transaction(statement):
+            return ""
+        steps = delta.alone or bool(stand_alone(delta.statements[part], self._dialect))
+        return "SET LOCAL ends with its step, as no transaction holds these; SET holds until the last one" * steps
 
     def moves(
         self, deltas: Sequence[Delta], tenant: str, values: Mapping[str, str], settled: Settled

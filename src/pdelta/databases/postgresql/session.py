@@ -21,7 +21,7 @@ from pdelta.databases.postgresql.quoting import is_name, name
 from pdelta.databases.postgresql.reading import rows_of
 from pdelta.databases.postgresql.script import UNCOMPILED, WAIT_MS, Line, Role, Script, enter, read_only
 from pdelta.databases.postgresql.server import Server, end
-from pdelta.databases.postgresql.statement import single
+from pdelta.databases.postgresql.statement import behind_settings, single
 from pdelta.databases.postgresql.transaction import Limits, Transaction, record_lines
 from pdelta.databases.postgresql.writing import Series, Together, stamp_lines, whole, write
 from pdelta.databases.series import one_by_one
@@ -230,24 +230,26 @@ class PostgresqlSession:
     def alone(self, tenant: str, statement: str, *, lock_timeout_ms: int, statement_timeout_ms: int = 0) -> None:
         """Execute one statement without a transaction around it; ``hold`` waits for it, even if the client is gone.
 
-        What it needs of settings is then the session's, and so the session must be ours: behind a pooler another
-        client would meet them. ``Server.direct`` leads past it.
+        Before it may stand what is to be set for it, and it alone. What it needs of settings is then the session's, and
+        so the session must be ours: behind a pooler another client would meet them. ``Server.direct`` leads past it.
 
         Raises:
             DatabaseError: As its ``cause`` says; ``REFUSED`` where there is a pooler and no way past it.
         """
         try:
-            text = single(statement)
+            texts = behind_settings(statement)
         except ScriptError as error:
             raise failure.unfit(error, tenant) from error
         connection = self._own(tenant)
+        text = ""
         path = self._layout.path(tenant)
         settings = [f"SET lock_timeout = {lock_timeout_ms}", f"SET statement_timeout = {statement_timeout_ms}"]
         settings += [f"SET search_path TO {', '.join(map(name, path))}"] if path else []
         try:
             step = ledger.STEP.format(ledger.number_of(tenant))
             connection.run(";".join((step, *settings, "SET standard_conforming_strings = on")))
-            connection.run(text)
+            for text in texts:
+                connection.run(text)
         except StatementError as error:
             line = Line(text, Role.STEP, tenant)
             raise failure.statement(error, line, error.position, state=_NO_TRANSACTION) from error

@@ -86,6 +86,21 @@ def single(text: str) -> str:
     return statements[0]
 
 
+def behind_settings(text: str) -> tuple[str, ...]:
+    """Give the one statement of this text, and before it those that set something for its session.
+
+    Raises:
+        ScriptError: As ``single``.
+    """
+    from pdelta.sql.leaving import is_setting
+    from pdelta.sql.split import split
+
+    statements = tuple(split(text, Dialect.POSTGRESQL))
+    if len(statements) < 2 or not all(map(is_setting, statements[:-1])):
+        return (single(text),)
+    return (*(one.text for one in statements[:-1]), single(statements[-1].text))
+
+
 def _words(statement: "Statement") -> list[str]:
     return [token.word for token in statement.tokens[:4]] + [""] * 4
 

@@ -111,6 +111,7 @@ class Stepwise:
         self._rows = {row.id: row for row in rows}
         self._lock_ms = lock_ms
         self._statement_ms = statement_ms
+        self._settings: tuple[str, ...] = ()
 
     def carry(
         self, planned: PlannedMove, older: Sequence[Applied] = (), former: Applied | None = None
@@ -169,7 +170,7 @@ class Stepwise:
 
     def _reverse(self, planned: PlannedMove, older: Sequence[Applied], former: Applied | None) -> None:
         row = self._rows[planned.id]
-        untouched = row.state is State.APPLYING and not row.step and not self._happened(row, _decode(row))
+        untouched = self._is_untouched(row, planned)
         if row.irreversible and not untouched:
             self._refuse(planned, row)
         if row.state is State.APPLYING:
@@ -194,6 +195,19 @@ class Stepwise:
         del self._rows[row.id]
         if former is not None:
             self._rows[former.id] = former
+
+    def _is_untouched(self, row: Applied, planned: PlannedMove) -> bool:
+        """Say whether a delta under way has done nothing that would have to be taken back."""
+        if row.state is not State.APPLYING or self._happened(row, _decode(row)):
+            return False
+        done = planned.pieces[: row.step]
+        return len(done) == row.step and all(map(self._only_sets, done))
+
+    def _only_sets(self, piece: Piece | Statement) -> bool:
+        """Say whether it sets something for its session, and is in PostgreSQL, where that changes nothing else."""
+        if self._database.dialect is not Dialect.POSTGRESQL:
+            return False
+        return leaving.is_setting(piece if isinstance(piece, Statement) else self._split(piece.statement)[0])
 
     def _for_a_person(self, said: str, *, hint: str) -> NeedsOperatorError:
         """Give what tells a person of this tenant, and is counted as one with what is equal in others."""
@@ -260,28 +274,35 @@ class Stepwise:
         if not done:
             return ""
         reverse = planned.reverse or row.reverse
-        statements = self._split(reverse)
         if done == row.steps:
             return reverse
+        # What only sets something has nothing that takes it back, and what the reverse sets is for its other steps.
+        steps = [not self._only_sets(piece) for piece in planned.pieces] or [True] * row.steps
+        undone = sum(steps[done:])
+        if sum(steps) == undone:
+            return ""
+        every = self._split(reverse)
+        statements = [one for one in every if not (planned.pieces and self._only_sets(one))]
         stopped = f"{row.id} stopped after {done} of {counted(row.steps, 'step')}"
-        if len(statements) != row.steps:
+        if len(statements) != sum(steps):
             raise self._for_a_person(
                 f"{stopped}, and its reverse has "
                 f"{counted(len(statements), 'statement')}: which of them take those steps back can't be told",
                 hint=_GO_ON,
             )
-        share = statements[row.steps - done :]
+        share = statements[undone:]
         if other := self._of_others(share, planned):
             raise self._for_a_person(
                 f"{stopped}, and its reverse does not go backwards through them: "
                 f"{other.text} is about a step that was not done",
                 hint=f"{_GO_ON}; or put the statements of its reverse into the opposite order, and take it back",
             )
-        return "".join(f"{statement.text};\n" for statement in share)
+        return "".join(f"{one.text};\n" for one in every if one in share or self._only_sets(one))
 
     def _of_others(self, share: Sequence[Statement], planned: PlannedMove) -> Statement | None:
         """Give the first statement of a share that names more of a step which was not done than of its own."""
-        steps = [names_in(self._split(piece.statement)) - _GRAMMAR for piece in planned.pieces]
+        pieces = (piece for piece in planned.pieces if not self._only_sets(piece))
+        steps = [names_in(self._split(piece.statement)) - _GRAMMAR for piece in pieces]
         for statement, own in zip(reversed(share), steps, strict=False):
             names = names_in([statement])
             if any(len(names & other) > len(names & own) for other in steps[len(share) :]):
@@ -296,8 +317,13 @@ class Stepwise:
         if row.step < len(pieces) and self._happened(row, _decode(row)):
             row = self._finish(row, pieces[row.step], _decode(row))
         self._set_again(row, pieces)
+        sets = any(map(self._only_sets, pieces))
         while row.step < len(pieces):
             piece = pieces[row.step]
+            if sets:
+                # No session is kept between two steps, so that each is given anew what those before it have set.
+                past = [self._split(one.statement)[0] for one in pieces[: row.step]]
+                self._settings = tuple(one.text for one in leaving.held(past))
             (statement, *_) = self._split(piece.statement)
             try:
                 if piece.calculated or needs_no_transaction(statement, self._database.dialect):
@@ -342,7 +368,7 @@ class Stepwise:
         (statement, *_) = self._split(piece.statement)
         if may_repeat(statement):
             undo = self._evaluated(piece.undo)
-            self._execute(piece.statement)
+            self._execute_set(piece.statement)
             # Whoever finds the row as it was before does it again.
             return self._done(row, piece, msgspec.structs.replace(_decode(row), undo=undo))
         names = tuple(sorted(concerned(statement, self._database.dialect)))
@@ -356,7 +382,7 @@ class Stepwise:
         )
         before, row = row, self._record(msgspec.structs.replace(row, captured=_encode(captured)))
         try:
-            self._execute(piece.statement)
+            self._execute_set(piece.statement)
         except PdeltaError:
             if not self._happened(row, captured):
                 # Known now, and not to be told later from a catalogue that a person may have changed since.
@@ -401,7 +427,9 @@ class Stepwise:
             self._record(row)
         after = msgspec.structs.replace(row, step=row.step + len(pieces), captured=_encode(_decode(row).between))
         head = head_of_rows(self._rows.values())
-        move = Move(Way.APPLY, after, pieces, replaces=True)
+        first, *more = pieces
+        first = msgspec.structs.replace(first, before=(*self._settings, *first.before))
+        move = Move(Way.APPLY, after, (first, *more), replaces=True)
         self._session.commit(
             [Work(self._tenant, head, head, (move,), self._glance())],
             lock_timeout_ms=self._lock_ms,
@@ -453,6 +481,9 @@ class Stepwise:
 
     def _execute(self, text: str) -> None:
         self._session.alone(self._tenant, text, lock_timeout_ms=self._lock_ms, statement_timeout_ms=self._statement_ms)
+
+    def _execute_set(self, text: str) -> None:
+        self._execute(";\n".join((*self._settings, text)))
 
     def _surround(self, texts: Sequence[str]) -> None:
         """Ask guards, and execute what else stands around a statement."""

@@ -51,7 +51,7 @@ RULES: Final = (
         Severity.ERROR,
         _EVERY,
         "it outlives the delta on a connection that the next tenant, or a pooler, gets",
-        "SET LOCAL, which ends with the transaction; lock_timeout has a key of the header",
+        "SET LOCAL, which ends with the transaction; SET where there is none; lock_timeout has a key of the header",
     ),
     Rule(
         "transaction-control",
@@ -119,6 +119,8 @@ def _session(case: Case) -> Iterator[Hit]:
     told = ""
     if first == "SET":
         told = _set(case)
+    elif first == "RESET" and case.dialect is Dialect.POSTGRESQL and _goes_by_steps(case):
+        pass
     elif first in _SESSION_WORDS and words[1:2] != ["TRANSACTION"]:
         told = _beginning(case)
     elif first == "PRAGMA":
@@ -137,6 +139,8 @@ def _session(case: Case) -> Iterator[Hit]:
 def _set(case: Case) -> str:
     """Give what a SET sets for the session; empty where it ends with the transaction or is no setting."""
     words = case.words
+    if case.dialect is Dialect.POSTGRESQL and _goes_by_steps(case):
+        return _set_by_steps(case)
     if words[1:2] in (["LOCAL"], ["CONSTRAINTS"], ["TRANSACTION"]) and case.dialect is Dialect.POSTGRESQL:
         fans = case.fleet.fan == "schemas" and case.script.scope is Scope.TENANT
         return "SET LOCAL search_path" if "SEARCH_PATH" in words[2:3] and fans else ""
@@ -145,6 +149,21 @@ def _set(case: Case) -> str:
     if controls_transaction(Statement("", case.tokens), case.dialect) or {"GLOBAL", "PERSIST"} & set(words[1:4]):
         return ""
     return _beginning(case)
+
+
+def _goes_by_steps(case: Case) -> bool:
+    """Say whether each statement is executed for itself: what one sets, pdelta keeps for the delta alone."""
+    if case.others[case.place].tokens[0].word == "DO":
+        # What stands in a block shares the transaction of the block.
+        return False
+    return case.script.transaction is Transaction.NONE or bool(alone(case.others, case.dialect))
+
+
+def _set_by_steps(case: Case) -> str:
+    fans = case.fleet.fan == "schemas" and case.script.scope is Scope.TENANT
+    if case.words[1:2] == ["LOCAL"]:
+        return f"{_beginning(case)} ends with its step: pdelta sql apply refuses it"
+    return _beginning(case) if "SEARCH_PATH" in case.words[1:3] and fans else ""
 
 
 def _beginning(case: Case) -> str:
