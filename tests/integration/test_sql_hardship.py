@@ -117,10 +117,25 @@ def test_tenant_when_it_is_dropped_meanwhile_then_it_is_named_and_the_others_go_
     url = postgresql.url(pg_database)
     drop = f"'{postgresql.programs}/psql' -Xqc 'DROP SCHEMA t07 CASCADE' '{url}' 2>/dev/null"
     result = desk("apply", "--gate", drop, "--on-failure", "continue", status=None)
-    assert result.status in {6, 8}
-    assert "t07" in result.out
+    assert result.status == 6
+    assert "t07: is gone" in result.out
+    # It has ended all the same: nothing can be finished there.
+    doctor = desk.cli("doctor", cwd=desk.fleet.folder)
+    assert "every run has ended" in doctor.out
     desk.fleet.names.remove("t07")
     assert desk.fleet.having("last_login") == desk.fleet.names
+
+
+def test_killed_when_a_tenant_of_the_run_is_gone_then_the_next_command_ends_it(
+    desk: Desk, postgresql: PostgreSQL, pg_database: str
+) -> None:
+    assert desk("apply", "--waves", "3,rest", "--gate", "kill -9 $PPID", status=None).status != 0
+    postgresql.sql("DROP SCHEMA t00 CASCADE", pg_database)
+    doctor = desk.cli("doctor", cwd=desk.fleet.folder, status=4)
+    assert "on app has not ended" in doctor.out
+    assert "any other pdelta sql apply or rollback --database app, ends it" in doctor.out
+    desk("apply", status=None)
+    assert "every run has ended" in desk.cli("doctor", cwd=desk.fleet.folder).out
 
 
 def test_rights_when_they_are_missing_in_one_tenant_then_only_it_fails_and_the_password_is_not_shown(

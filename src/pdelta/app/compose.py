@@ -242,16 +242,17 @@ def find_run(run: str, context: Context) -> str:
         UsageError: The journal knows no such run, or it was on several targets.
     """
     addresses: set[str] = set()
+    hint = "name the tree instead"
     if context.journal.exists():
         from pdelta.app.runs import open_journal
 
         with open_journal(context) as journal:
             recorded, _, _ = journal.read(run)
             addresses = {step.target.address for step in recorded.steps if step.target.kind == "tree"}
+            if any(step.target.kind == "sql" for step in recorded.steps):
+                hint = "it was on databases: the same pdelta sql command again ends it"
     if len(addresses) != 1:
-        raise UsageError(
-            f"the journal in {context.runs} knows no run {run!r} on one tree", hint="name the tree instead"
-        )
+        raise UsageError(f"the journal in {context.runs} knows no run {run!r} on one tree", hint=hint)
     return addresses.pop()
 
 

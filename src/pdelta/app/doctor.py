@@ -20,6 +20,8 @@ from pdelta.filesystem import syscalls
 from pdelta.formats.history import NEVER_PUSHED
 from pdelta.model.amount import counted
 from pdelta.model.target import Target
+from pdelta.operations.sql.target import KIND as SQL
+from pdelta.operations.sql.target import section_of
 
 if TYPE_CHECKING:
     from pdelta.engine.journal import Journal
@@ -115,10 +117,9 @@ def _journal(context: Context, target: Target | None) -> Iterator[Check]:
     if not left:
         yield Check("journal", good=True, message=f"every run{here} has ended")
     for found in left[:LISTED]:
-        told = f"{found.run} on {', '.join(found.addresses)}" if target is None else found.run
+        told = f"{found.run} on {', '.join(found.places)}" if target is None else found.run
         state = "is at work" if found.at_work else "has not ended"
-        hint = f"pdelta recover {shlex.quote(found.addresses[0] if len(found.addresses) == 1 else found.run)}"
-        yield Check("journal", good=found.at_work, message=f"{told} {state}", hint=hint)
+        yield Check("journal", good=found.at_work, message=f"{told} {state}", hint=found.hint)
     if len(left) > LISTED:
         more = len(left) - LISTED
         message = f"{counted(more, 'more run')}{here} {'has' if more == 1 else 'have'} not ended"
@@ -131,6 +132,20 @@ class _Left(NamedTuple):
     run: str
     addresses: tuple[str, ...]
     at_work: bool
+    databases: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where it was: of tenants, which may be thousands, the sections that have them."""
+        return self.databases or self.addresses
+
+    @property
+    def hint(self) -> str:
+        """What ends it."""
+        if self.databases:
+            section = f" --database {shlex.quote(self.databases[0])}"
+            return f"the same command again, or any other pdelta sql apply or rollback{section}, ends it"
+        return f"pdelta recover {shlex.quote(self.addresses[0] if len(self.addresses) == 1 else self.run)}"
 
     def concerns(self, target: Target | None) -> bool:
         return target is None or target.address in self.addresses
@@ -139,7 +154,8 @@ class _Left(NamedTuple):
 def _left(journal: "Journal", run: str) -> _Left:
     plan, _, _ = journal.read(run)
     addresses = tuple(dict.fromkeys(step.target.address for step in plan.steps))
-    return _Left(run, addresses, journal.at_work(run))
+    databases = tuple(dict.fromkeys(section_of(step.target) for step in plan.steps if step.target.kind == SQL))
+    return _Left(run, addresses, journal.at_work(run), databases)
 
 
 def _destination(where: str, tree: OpenTree) -> Iterator[Check]:

@@ -11,6 +11,7 @@ from pdelta.app.doctor import LISTED, Check, examine
 from pdelta.app.runs import open_journal
 from pdelta.app.upkeep import recover_tree
 from pdelta.cli.render.upkeep import recovery_lines
+from pdelta.errors import UsageError
 from pdelta.formats.plan import freeze
 from pdelta.model.course import OnFailure
 from pdelta.model.delta import Delta
@@ -67,6 +68,23 @@ def test_doctor_when_no_destination_is_named_then_every_run_is_told_with_its_add
     assert [check.message for check in found] == [
         f"run:{name} on {tmp_path}/{name} has not ended" for name in ("one", "two")
     ]
+
+
+def test_doctor_when_a_run_was_on_databases_then_it_names_the_section_and_what_ends_it(
+    tmp_path: Path, context: Context
+) -> None:
+    delta = Delta("sql", b"before", b"after", change_count=1)
+    targets = ("shop@1/", "shop/c_1", "shop/c_2")
+    plan = freeze(tuple(Step(str(at), Target("sql", name), delta) for at, name in enumerate(targets)), OnFailure.STOP)
+    with open_journal(context, durable=False) as journal, journal.open_run("run:sql", plan) as log:
+        log.started("1", Direction.EXECUTE)
+        log.flush()
+    found = _journal_checks(None, context)[-1]
+    assert found.message == "run:sql on shop has not ended"
+    assert found.hint == ("the same command again, or any other pdelta sql apply or rollback --database shop, ends it")
+    with pytest.raises(UsageError, match="on one tree") as caught:
+        recover_tree("run:sql", context, Link())
+    assert "the same pdelta sql command again ends it" in caught.value.hint
 
 
 def test_doctor_when_many_runs_have_not_ended_then_the_rest_is_counted(tmp_path: Path, context: Context) -> None:

@@ -164,6 +164,8 @@ def _held(failure: TenantResult) -> str:
 def _where(failure: TenantResult) -> str:
     if failure.standing is None:
         return "its standing is not known"
+    if isinstance(failure.error, DatabaseError) and failure.error.cause is Cause.MISSING:
+        return "is gone"
     return {
         Standing.BEFORE: "as it was",
         Standing.AFTER: "was reversed" if all(it.startswith("-") for it in failure.deltas) else "has its deltas",

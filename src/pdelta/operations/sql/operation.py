@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from pdelta.databases.base import Database, Glance
-from pdelta.errors import DatabaseError, PdeltaError, UsageError
+from pdelta.errors import Cause, DatabaseError, PdeltaError, UsageError
 from pdelta.formats.sql_moves import PlannedMove, SqlBody, SqlWish, decode_body, decode_wish
 from pdelta.model.delta import Delta
 from pdelta.model.finding import Finding
@@ -250,7 +250,7 @@ class SqlOperation:
         return list(findings.values())
 
     def verify_all(self, steps: Sequence[Step]) -> Sequence[Standing | PdeltaError]:
-        """Say where tenants stand, by their ledgers."""
+        """Say where tenants stand, by their ledgers; one that is gone is ``FOREIGN``: nothing can be finished there."""
         for step in steps:
             self._glances.pop(step.target, None)
         self._surveyed = {}
@@ -258,7 +258,11 @@ class SqlOperation:
         standings: list[Standing | PdeltaError] = []
         for step in steps:
             found = read[step.target]
-            standings.append(found if isinstance(found, PdeltaError) else standing(found[1], self._body(step)[0].moves))
+            if isinstance(found, PdeltaError):
+                gone = isinstance(found, DatabaseError) and found.cause is Cause.MISSING
+                standings.append(Standing.FOREIGN if gone else found)
+            else:
+                standings.append(standing(found[1], self._body(step)[0].moves))
         return standings
 
     def compare_all(self, steps: Sequence[Step]) -> Sequence[Standing | PdeltaError]:
@@ -452,9 +456,8 @@ class SqlOperation:
             elif glance is not None:
                 raise glance
             else:
-                found[target] = PdeltaError(
-                    f"{target.address}: there is no such tenant", hint="list them: pdelta sql status"
-                )
+                told = f"{target.address}: there is no such tenant"
+                found[target] = DatabaseError(told, cause=Cause.MISSING, hint="list them: pdelta sql status")
         return found
 
     def _survey(

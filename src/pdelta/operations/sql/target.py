@@ -28,6 +28,11 @@ def is_server(target: Target) -> bool:
     return _SERVER in target.address.partition("/")[0]
 
 
+def section_of(target: Target) -> str:
+    """Give the section of the project file that a tenant, or a server, belongs to."""
+    return target.address.partition("/")[0].partition(_SERVER)[0]
+
+
 def tenant_of(target: Target) -> str:
     """Give the tenant's name."""
     return target.address.partition("/")[2]
