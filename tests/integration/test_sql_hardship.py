@@ -138,6 +138,27 @@ def test_killed_when_a_tenant_of_the_run_is_gone_then_the_next_command_ends_it(
     assert "every run has ended" in desk.cli("doctor", cwd=desk.fleet.folder).out
 
 
+def test_drift_when_the_login_may_not_use_some_schemas_then_only_those_are_unread(
+    desk: Desk, postgresql: PostgreSQL, pg_database: str
+) -> None:
+    postgresql.sql(f"DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'")
+    closed = ["t05", "t07"]
+    for name in desk.fleet.names:
+        if name not in closed:
+            desk.fleet.sql(name, f"GRANT USAGE ON SCHEMA {name} TO reader")
+    desk.fleet.sql("t03", "CREATE TABLE other (id integer)")
+    desk.address(postgresql.url(pg_database, user="reader"))
+    try:
+        told = desk("drift", "--json", status=4).json()
+    finally:
+        desk.address(postgresql.url(pg_database))
+        postgresql.sql("DROP OWNED BY reader; DROP ROLE reader", pg_database)
+    assert [len(group["tenants"]) for group in told["groups"]] == [17, 1]
+    assert [(one["tenant"], one["message"]) for one in told["unread"]] == [
+        (name, f"reader may not use the schema {name}") for name in closed
+    ]
+
+
 def test_rights_when_they_are_missing_in_one_tenant_then_only_it_fails_and_the_password_is_not_shown(
     desk: Desk, postgresql: PostgreSQL, pg_database: str
 ) -> None:

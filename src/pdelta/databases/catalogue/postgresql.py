@@ -38,6 +38,28 @@ _OWN_SCHEMA: Final = "public"
 """Whose names stand without it where a tenant is a whole database."""
 
 
+class ClosedError(DatabaseError):
+    """Schemas that a login may not use; the message is about the first of them.
+
+    Args:
+        login: Whose.
+        schemas: Their names, sorted.
+    """
+
+    def __init__(self, login: str, schemas: Sequence[str]) -> None:
+        super().__init__(
+            f"{login} may not use the schema {schemas[0]}",
+            cause=Cause.DENIED,
+            hint=f'GRANT USAGE ON SCHEMA "{schemas[0]}" TO "{login}"',
+        )
+        self._login = login
+        self.schemas = schemas
+
+    def each(self) -> "dict[str, ClosedError]":
+        """Give the error of each schema."""
+        return {schema: ClosedError(self._login, (schema,)) for schema in self.schemas}
+
+
 def fingerprints(query: Query, schemas: Collection[str], *, parked: bool = False) -> dict[str, str]:
     """Give the fingerprint of each of these schemas, with one query whatever their number; one that is gone is missing.
 
@@ -49,7 +71,7 @@ def fingerprints(query: Query, schemas: Collection[str], *, parked: bool = False
         parked: Whether what pdelta parked or kept counts as theirs.
 
     Raises:
-        DatabaseError: The login may not use one of them.
+        ClosedError: The login may not use some of them.
     """
     if not schemas:
         return {}
@@ -70,7 +92,7 @@ def catalogues(query: Query, schemas: Collection[str], *, parked: bool = False) 
         parked: Whether what pdelta parked or kept counts as theirs.
 
     Raises:
-        DatabaseError: The login may not use one of them.
+        ClosedError: The login may not use some of them.
     """
     if not schemas:
         return {}
@@ -91,7 +113,7 @@ def database_catalogue(query: Query, *, parked: bool = False) -> Catalogue:
         parked: Whether what pdelta parked or kept counts as the tenant's.
 
     Raises:
-        DatabaseError: The login may not use the schema ``public``.
+        ClosedError: The login may not use the schema ``public``.
     """
     version, there = _look(query, (_OWN_SCHEMA,))
     scope = Scope(version, parked)
@@ -174,23 +196,19 @@ def _look(query: Query, schemas: Collection[str]) -> tuple[int, Container[str]]:
     What they have none of need not be planned: that is a tenth of all.
 
     Raises:
-        DatabaseError: The login may not use one of the schemas, and the server would write their names elsewhere.
+        ClosedError: The login may not use some of the schemas, and the server would write their names elsewhere.
     """
     there = ", ".join(
         f"CASE WHEN EXISTS (SELECT FROM {table} WHERE {condition}) THEN '{table}' END"
         for table, condition in _SELDOM.items()
     )
     closed = f"""
-SELECT min(nspname) FROM pg_namespace
+SELECT json_agg(nspname ORDER BY nspname) FROM pg_namespace
  WHERE nspname = ANY ({array(sorted(schemas))}) AND NOT has_schema_privilege(oid, 'USAGE')"""
     row = query(f"SELECT current_setting('server_version_num'), concat_ws(' ', {there}), ({closed}), current_user")[0]
-    version, tables_, schema, login = row
-    if schema:
-        raise DatabaseError(
-            f"{login} may not use the schema {schema}",
-            cause=Cause.DENIED,
-            hint=f'GRANT USAGE ON SCHEMA "{schema}" TO "{login}"',
-        )
+    version, tables_, found, login = row
+    if found:
+        raise ClosedError(login, msgspec.json.decode(found, type=list[str]))
     return int(version), tables_.split()
 
 

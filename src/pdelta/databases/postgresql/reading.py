@@ -162,7 +162,7 @@ class Reader:
         from pdelta.databases.catalogue import postgresql
 
         if self._layout.by_schema:
-            found = postgresql.catalogues(self._query, names)
+            found = _of_open(partial(postgresql.catalogues, self._query), names)
             return {name: found.get(name) or GoneError(name) for name in names}
 
         def read(connection: Connection, _name: str) -> "Catalogue":
@@ -188,7 +188,7 @@ class Reader:
         found = sizes.read(self._server.ask(sizes.question(names)))
         return dict.fromkeys(names, found)
 
-    def _fingerprints(self, names: Sequence[str]) -> dict[str, str]:
+    def _fingerprints(self, names: Sequence[str]) -> dict[str, str | Exception]:
         """Give the fingerprints of schemas; those of many on two connections, which takes three fifths of the time."""
         if len(names) < MANY or self._width < 2:
             return self._fingerprints_here(names)
@@ -197,13 +197,13 @@ class Reader:
         apart, here = spread(lambda ask: ask(), asking, len(asking))
         return here | apart
 
-    def _fingerprints_here(self, names: Sequence[str]) -> dict[str, str]:
+    def _fingerprints_here(self, names: Sequence[str]) -> dict[str, str | Exception]:
         """Give fingerprints on the connection that is kept."""
         from pdelta.databases.catalogue import postgresql
 
-        return postgresql.fingerprints(self._query, names)
+        return _of_open(partial(postgresql.fingerprints, self._query), names)
 
-    def _fingerprints_apart(self, names: Sequence[str]) -> dict[str, str]:
+    def _fingerprints_apart(self, names: Sequence[str]) -> dict[str, str | Exception]:
         """Give fingerprints on a connection of its own, which is made while the other thread imports what asks."""
         server = self._server
         connection = server.connect()
@@ -211,7 +211,11 @@ class Reader:
             from pdelta.databases.catalogue import postgresql
 
             before = postgresql.SETTINGS_BEFORE
-            return postgresql.fingerprints(lambda text: connection.run(f"{before};{text}")[-1].rows, names)
+
+            def query(text: str) -> Sequence[Sequence[object]]:
+                return connection.run(f"{before};{text}")[-1].rows
+
+            return _of_open(partial(postgresql.fingerprints, query), names)
         except StatementError as error:
             raise failure.statement(error, Line("", Role.VALUE, server.name), 0) from error
         except BrokenError as error:
@@ -314,6 +318,17 @@ class Reader:
         if not seen.oid:
             return ()
         return rows_of(name, connection.run(ledger.read(seen.schema, delta))[0].rows[0][0])
+
+
+def _of_open(ask: Callable[[Sequence[str]], dict[str, Value]], names: Sequence[str]) -> dict[str, Value | Exception]:
+    """Ask about these schemas; of those that the login may not use, none of which can stand in the question, say so."""
+    from pdelta.databases.catalogue.postgresql import ClosedError
+
+    try:
+        return {**ask(names)}
+    except ClosedError as error:
+        closed = error.each()
+    return {**ask([name for name in names if name not in closed]), **closed}
 
 
 def _glance(name: str, seen: Seen) -> Glance | DatabaseError:
