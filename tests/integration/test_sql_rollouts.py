@@ -222,6 +222,22 @@ def test_rollback_when_the_file_is_gone_then_the_ledger_still_knows_the_way(desk
     assert (desk.having("age"), desk.having()) == ([], desk.fleet.names)
 
 
+def test_apply_when_a_gate_fails_in_a_tenant_then_that_is_named_once(desk: Desk) -> None:
+    result = desk("apply", "--gate-sql", "SELECT nonsense FROM users", status=8)
+    assert result.err.count(f"{desk.fleet.names[0]}: ") == 1
+
+
+def test_plan_when_some_can_not_be_read_then_they_are_not_among_those_without_anything_to_do(desk: Desk) -> None:
+    desk.done("apply")
+    if desk.fleet.engine != "sqlite":
+        pytest.skip("one file that is none stands for all")
+    (desk.fleet.folder / desk.fleet.names[3]).write_bytes(b"rubbish" * 1000)
+    planned = desk("plan", status=3).out
+    assert "blocks: " in planned
+    assert "nothing to do in 11 tenants, and 1 could not be read" in planned
+    assert desk.done("plan", status=3)["unread"] == 1
+
+
 def test_rollback_when_it_stopped_then_no_hint_says_that_its_run_could_be_taken_back(desk: Desk) -> None:
     desk.done("apply")
     bad = desk.fleet.names[5]

@@ -60,7 +60,7 @@ def _select_holds(fleet: Fleet, text: str, targets: Sequence[Target]) -> str:
             try:
                 rows = sessions[lane].query(name, text)
             except PdeltaError as error:
-                return f"{name}: {error.message}"
+                return f"{name}: {error.message.removeprefix(f'{name}: ')}"
             if not rows or not rows[0] or not rows[0][0]:
                 return f"{text} is not true in {name}"
     finally:

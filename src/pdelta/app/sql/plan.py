@@ -106,6 +106,7 @@ class SqlPlan(msgspec.Struct, frozen=True, kw_only=True):
         id: The plan's.
         tenants: How many were looked at.
         settled: How many of them lack nothing.
+        unread: How many of them could not be read.
         servers: The same of servers; nothing where no delta is for them.
         waves: In order.
         groups: The largest first.
@@ -119,6 +120,7 @@ class SqlPlan(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     tenants: int
     settled: int
+    unread: int
     servers: Looked
     waves: tuple[PlannedWave, ...]
     groups: tuple[PlannedGroup, ...]
@@ -175,6 +177,7 @@ def _told(fleet: Fleet, drafted: Draft, output: Path | None) -> SqlPlan:
         id=planned.id,
         tenants=drafted.tenants.count,
         settled=drafted.tenants.settled,
+        unread=drafted.tenants.unread,
         servers=drafted.servers,
         waves=tuple(PlannedWave(wave.name, *_names(steps), wave.soak_s, wave.gates) for wave, steps in planned.waves()),
         groups=groups,

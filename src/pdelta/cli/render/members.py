@@ -1,6 +1,12 @@
 """How many tenants, and how many servers beside them: what every picture of a fleet says in the same words."""
 
+from typing import TYPE_CHECKING
+
 from pdelta.cli.render.amount import counted
+from pdelta.cli.render.safe import shown
+
+if TYPE_CHECKING:
+    from pdelta.app.sql.outcome import Looked
 
 
 def members(tenants: int, servers: int = 0) -> str:
@@ -9,6 +15,13 @@ def members(tenants: int, servers: int = 0) -> str:
     if servers:
         told.append(counted(servers, "server"))
     return " and ".join(told)
+
+
+def nothing(database: str, settled: int, unread: int, servers: "Looked") -> str:
+    """Say that nothing is to be done in those that could be read, for example ``shop: nothing to do in 3 tenants``."""
+    more = unread + servers.unread
+    unable = f", and {more:,} could not be read" if more else ""
+    return f"{shown(database)}: nothing to do in {members(settled, servers.settled)}{unable}"
 
 
 def part(tenants: tuple[int, int], servers: tuple[int, int]) -> str:

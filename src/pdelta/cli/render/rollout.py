@@ -7,7 +7,7 @@ import click
 
 from pdelta.app.sql.outcome import RolloutOutcome, TenantResult
 from pdelta.cli.render.amount import duration
-from pdelta.cli.render.members import members
+from pdelta.cli.render.members import nothing
 from pdelta.cli.render.safe import shown
 
 
@@ -50,10 +50,8 @@ def lines(outcome: RolloutOutcome, *, verbose: bool) -> Iterator[str]:
 
 
 def _nothing(outcome: RolloutOutcome) -> str:
-    where = members(outcome.settled, outcome.servers.settled)
-    if not outcome.is_whole:
-        where += f", and {outcome.unread + outcome.servers.unread:,} could not be read"
-    return f"{shown(outcome.database)}: nothing to do in {where} ({duration(outcome.duration_s)})"
+    told = nothing(outcome.database, outcome.settled, outcome.unread, outcome.servers)
+    return f"{told} ({duration(outcome.duration_s)})"
 
 
 def _waves(outcome: RolloutOutcome) -> Iterator[dict[str, Any]]:

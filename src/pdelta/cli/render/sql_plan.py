@@ -7,7 +7,7 @@ import click
 
 from pdelta.app.sql.plan import MoveFacts, PlannedGroup, PlannedWave, SqlPlan
 from pdelta.cli.render.amount import counted, duration
-from pdelta.cli.render.members import members, part
+from pdelta.cli.render.members import members, nothing, part
 from pdelta.cli.render.safe import shown, shown_text
 from pdelta.model.course import OnFailure
 from pdelta.sql.ledger import Way
@@ -26,6 +26,7 @@ def fields(planned: SqlPlan) -> dict[str, Any]:
         "file": planned.file,
         "tenants": planned.tenants,
         "settled": planned.settled,
+        "unread": planned.unread,
         "servers": planned.servers,
         "waves": planned.waves,
         "groups": planned.groups,
@@ -41,7 +42,7 @@ def lines(planned: SqlPlan, *, verbose: bool) -> Iterator[str]:
         mark = click.style("blocks" if finding.blocks else "note", fg="red" if finding.blocks else "yellow")
         yield f"{mark}: {shown(finding.message)}"
     if not planned.groups:
-        yield f"{shown(planned.database)}: nothing to do in {members(planned.tenants, planned.servers.count)}"
+        yield nothing(planned.database, planned.settled, planned.unread, planned.servers)
     for wave in planned.waves:
         yield from _wave(wave, verbose=verbose)
     told = planned.groups if verbose else planned.groups[:GROUPS]
