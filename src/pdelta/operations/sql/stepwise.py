@@ -18,6 +18,7 @@ from pdelta.formats.sql_moves import PlannedMove
 from pdelta.model.amount import counted
 from pdelta.operations.sql.work import Workshop
 from pdelta.sql import leaving
+from pdelta.sql.ahead import Ahead, ahead
 from pdelta.sql.alone import needs_no_transaction
 from pdelta.sql.derive.kept import may_repeat
 from pdelta.sql.ledger import Applied, State, Way, head_of_rows
@@ -183,7 +184,7 @@ class Stepwise:
                     self._refuse(planned, one)
             text = self._workshop.reverse_text((row, *older)) if older else row.reverse
             pieces = self._workshop.reverse_pieces(text, accept_loss=planned.accept_loss)
-            self._ask_ahead(pieces)
+            self._ask_ahead(pieces, whole=True)
             own = row.reverse if older else ""
             captured = _encode(_Captured(former=planned.former, whole=True, kept=row.captured, reverse=own))
             row = msgspec.structs.replace(
@@ -226,12 +227,15 @@ class Stepwise:
             )
         self._workshop.reversing(planned, row, self._tenant)
 
-    def _ask_ahead(self, pieces: Sequence[Piece]) -> None:
+    def _ask_ahead(self, pieces: Sequence[Piece], *, whole: bool) -> None:
         """Ask what would be lost before the first step, as no later one could be refused without a tenant in between.
 
-        What is asked behind a statement that changes rows is left to its step: that may remove what it would count. Of
-        one that empties a table it is known which.
+        On MySQL that is all that can be answered by then. Elsewhere what is asked behind a statement that changes rows
+        is left to its step: that may remove what it would count. Of one that empties a table it is known which.
         """
+        if self._database.dialect is Dialect.MYSQL:
+            self._try_ahead(ahead(pieces, self._split, whole=whole))
+            return
         emptied: set[str] = set()
         for number, piece in enumerate(pieces):
             for text in piece.before:
@@ -243,6 +247,41 @@ class Stepwise:
                 emptied.add(plain(statement.tokens[2].text))
             elif statement.tokens[0].word not in _LEAVE_ROWS:
                 return
+
+    def _try_ahead(self, questions: Ahead) -> None:
+        for text in questions.asked:
+            self._ask_once(text)
+        pieces = questions.tried
+        for last in (len(pieces), *range(1, len(pieces))):
+            # Together, or as far as they can be tried.
+            try:
+                self._rehearse(pieces[:last])
+            except DatabaseError as error:
+                if error.cause is not Cause.REFUSED:
+                    raise
+                if last < len(pieces):
+                    return
+            else:
+                if last == len(pieces):
+                    return
+
+    def _rehearse(self, pieces: Sequence[Piece]) -> None:
+        """Ask guards behind statements that change rows, and roll those back.
+
+        Raises:
+            GuardError: One refused.
+            DatabaseError: As its ``cause`` says; ``REFUSED`` where a statement can't be tried.
+        """
+        if not pieces:
+            return
+        head = head_of_rows(self._rows.values())
+        row = next(iter(self._rows.values()))
+        move = Move(Way.APPLY, row, tuple(pieces), replaces=True, is_tried=True)
+        works = [Work(self._tenant, head, head, (move,), self._glance())]
+        try:
+            self._session.rehearse(works, (), lock_timeout_ms=self._lock_ms, statement_timeout_ms=self._statement_ms)
+        except GuardError as error:
+            raise GuardError(f"{self._tenant}: {error.message}", hint=error.hint) from error
 
     def _ask_once(self, text: str) -> None:
         try:
@@ -260,7 +299,13 @@ class Stepwise:
         text = settled(text)
         if captured.explicit:
             text = self._share(row, planned, done)
-        steps = len(self._workshop.reverse_pieces(text, accept_loss=planned.accept_loss))
+        pieces = self._workshop.reverse_pieces(text, accept_loss=planned.accept_loss)
+        try:
+            self._ask_ahead(pieces, whole=False)
+        except GuardError as error:
+            # It stopped half-way, and stays so: whoever asks for the way back does not want it to go on instead.
+            raise NeedsOperatorError(error.message, hint=error.hint) from error
+        steps = len(pieces)
         turned = msgspec.structs.replace(row, state=State.REVERSING, step=0, steps=steps, reverse=text, captured="")
         if captured.former:
             turned = msgspec.structs.replace(turned, captured=_encode(_Captured(former=captured.former)))
