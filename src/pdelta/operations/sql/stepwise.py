@@ -26,6 +26,7 @@ from pdelta.sql.mark import decode_mark
 from pdelta.sql.naming import concerned, names_in, plain
 from pdelta.sql.own_rows import settled
 from pdelta.sql.piece import AT_LENGTH, GUARD, LOSS_GUARD, Piece, hint_of, told
+from pdelta.sql.share import of_another_step
 from pdelta.sql.split import Statement, split
 from pdelta.sql.token import Dialect
 
@@ -33,13 +34,6 @@ _LEAVE_ROWS: Final = frozenset({"ALTER", "COMMENT", "CREATE", "DROP", "LOCK", "R
 """First words of statements after which a table that they are not about has the rows that it had."""
 _OF_A_STATEMENT: Final = frozenset({Cause.BUSY, Cause.DENIED, Cause.FULL, Cause.REFUSED})
 """What can be wrong about one, and not about the way there."""
-_GRAMMAR: Final = frozenset(
-    {"add", "after", "alter", "as", "before", "check", "collate", "column", "comment", "constraint", "create"}
-    | {"default", "drop", "each", "first", "for", "foreign", "from", "function", "index", "into", "key", "modify"}
-    | {"not", "null", "on", "or", "primary", "procedure", "references", "rename", "replace", "row", "set", "table"}
-    | {"to", "trigger", "unique", "view"}
-)
-"""Words that statements have in common without being about the same thing."""
 _BY_HAND: Final = (
     "do by hand what is left of its reverse, as its row of pdelta_applied has it, and delete that row and the one of"
     " pdelta_head"
@@ -336,23 +330,14 @@ class Stepwise:
                 hint=_GO_ON,
             )
         share = statements[undone:]
-        if other := self._of_others(share, planned):
+        made = [self._split(piece.statement) for piece in planned.pieces if not self._only_sets(piece)]
+        if other := of_another_step(share, made):
             raise self._for_a_person(
                 f"{stopped}, and its reverse does not go backwards through them: "
                 f"{other.text} is about a step that was not done",
                 hint=f"{_GO_ON}; or put the statements of its reverse into the opposite order, and take it back",
             )
         return "".join(f"{one.text};\n" for one in every if one in share or self._only_sets(one))
-
-    def _of_others(self, share: Sequence[Statement], planned: PlannedMove) -> Statement | None:
-        """Give the first statement of a share that names more of a step which was not done than of its own."""
-        pieces = (piece for piece in planned.pieces if not self._only_sets(piece))
-        steps = [names_in(self._split(piece.statement)) - _GRAMMAR for piece in pieces]
-        for statement, own in zip(reversed(share), steps, strict=False):
-            names = names_in([statement])
-            if any(len(names & other) > len(names & own) for other in steps[len(share) :]):
-                return statement
-        return None
 
     def _split(self, text: str) -> list[Statement]:
         return list(split(text, self._database.dialect, modes=self._database.modes))
