@@ -13,8 +13,9 @@ import pytest
 from tests.fixtures import sql_child
 from tests.fixtures.cli import Cli
 from tests.fixtures.depth import by_depth
+from tests.fixtures.lone_desk import LoneDesk
 from tests.fixtures.mariadb import MariaDB
-from tests.fixtures.tenants import MysqlFleet, Project
+from tests.fixtures.tenants import MysqlFleet
 
 NAME: Final = "delta_20250401_asked"
 MADE: Final = "CREATE TABLE made (id int PRIMARY KEY, n int);\n"
@@ -72,14 +73,11 @@ def _some(chosen: random.Random) -> str:
     return "".join(f"{part.pop(0)};\n" for part in turns)
 
 
-class Desk:
+class Desk(LoneDesk):
     """One tenant with rows that others change behind a delta of several statements."""
 
     def __init__(self, fleet: MysqlFleet, cli: Cli) -> None:
-        self.fleet = fleet
-        (self.tenant,) = fleet.names
-        self._project = Project(fleet.folder, fleet.section)
-        self.cli = cli
+        super().__init__(fleet, cli)
         self.fill()
 
     def fill(self) -> None:
@@ -90,15 +88,8 @@ class Desk:
             self.sql(f"CREATE TABLE {table} (id int PRIMARY KEY, n int, z int, s varchar(5) DEFAULT 'x')")
             self.sql(f"INSERT INTO {table} (id, n, z) VALUES (1, 1, 1), (2, 2, 2), (3, 3, 3)")  # noqa: S608 - a name of ours
 
-    def __call__(self, *words: str, status: int | None = 0) -> str:
-        result = self.cli("sql", *words, cwd=self.fleet.folder, status=status)
-        return result.out + result.err
-
     def write(self, forward: str) -> None:
-        self._project.write(NAME, forward)
-
-    def sql(self, text: str) -> list[tuple[str, ...]]:
-        return self.fleet.sql(self.tenant, text)
+        self.project.write(NAME, forward)
 
     @property
     def held(self) -> dict[str, list[tuple[str, ...]]]:

@@ -1,16 +1,15 @@
 """Rows of tables that a delta for MariaDB has made itself: its own are no loss, and those of others are."""
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.fixtures import sql_child
 from tests.fixtures.cli import Cli
+from tests.fixtures.lone_desk import LoneDesk
 from tests.fixtures.mariadb import MariaDB
-from tests.fixtures.tenants import MysqlFleet, Project
+from tests.fixtures.tenants import MysqlFleet
 
 NAME: Final = "delta_20250401_made"
 MADE: Final = "CREATE TABLE w (id int PRIMARY KEY, x varchar(20));\nINSERT INTO w VALUES (1, 'a'), (2, NULL);\n"
@@ -29,28 +28,11 @@ UPDATE t SET n = 3;
 """
 
 
-class Desk:
+class Desk(LoneDesk):
     """One tenant, and a delta without a written reverse that makes tables and fills them."""
 
-    def __init__(self, fleet: MysqlFleet, cli: Cli) -> None:
-        self.fleet = fleet
-        (self.tenant,) = fleet.names
-        self._project = Project(fleet.folder, fleet.section)
-        self._cli = cli
-
-    def __call__(self, *words: str, status: int = 0) -> str:
-        result = self._cli("sql", *words, cwd=self.fleet.folder, status=status)
-        return result.out + result.err
-
-    def killed(self, point: str, *words: str) -> None:
-        status, told = sql_child.die(self._cli, self.fleet.folder, point, *words)
-        assert status == -signal.SIGKILL, told
-
     def write(self, forward: str) -> None:
-        self._project.write(NAME, forward)
-
-    def sql(self, text: str) -> list[tuple[str, ...]]:
-        return self.fleet.sql(self.tenant, text)
+        self.project.write(NAME, forward)
 
     def check_gone(self, *tables: str) -> None:
         assert [table for table in tables if self.fleet.columns(self.tenant, table)] == []

@@ -1,15 +1,14 @@
 """Content of tables and columns that a delta for PostgreSQL has made step by step: only that of others is a loss."""
 
-import signal
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.fixtures import sql_child
 from tests.fixtures.cli import Cli
+from tests.fixtures.lone_desk import LoneDesk
 from tests.fixtures.postgresql import PostgreSQL
-from tests.fixtures.tenants import Project, SchemaFleet
+from tests.fixtures.tenants import SchemaFleet
 
 NAME: Final = "delta_20250401_made"
 STEPS: Final = "-- pdelta: transaction=none\n"
@@ -62,29 +61,15 @@ OTHER_TABLES: Final = (
 )
 
 
-class Desk:
+class Desk(LoneDesk):
     """One tenant, and a delta without a written reverse that makes something and fills it."""
 
     def __init__(self, fleet: SchemaFleet, cli: Cli) -> None:
-        self.fleet = fleet
-        (self.tenant,) = fleet.names
-        self._project = Project(fleet.folder, fleet.section)
-        self._cli = cli
+        super().__init__(fleet, cli)
         self.sql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (5), (6)")
 
-    def __call__(self, *words: str, status: int = 0) -> str:
-        result = self._cli("sql", *words, cwd=self.fleet.folder, status=status)
-        return result.out + result.err
-
-    def killed(self, point: str, *words: str) -> None:
-        status, told = sql_child.die(self._cli, self.fleet.folder, point, *words)
-        assert status == -signal.SIGKILL, told
-
     def write(self, forward: str, header: str = STEPS) -> None:
-        self._project.write(NAME, header + forward)
-
-    def sql(self, text: str) -> list[tuple[str, ...]]:
-        return self.fleet.sql(self.tenant, text)
+        self.project.write(NAME, header + forward)
 
     def reverse(self) -> str:
         ((found,),) = self.sql("SELECT replace(reverse, E'\\n', ' ') FROM pdelta_applied")

@@ -14,6 +14,7 @@ import pytest
 from pdelta.errors import DatabaseError
 from tests.fixtures import sql_child
 from tests.fixtures.cli import Cli
+from tests.fixtures.lone_desk import LoneDesk
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.pg_fleet import schemas
 from tests.fixtures.pgbouncer import PgBouncer
@@ -34,30 +35,16 @@ CONCURRENTLY: Final = {"mysql": "", "postgresql": "CONCURRENTLY"}
 HEADERS: Final = {"mysql": "", "postgresql": "-- pdelta: transaction=none\n"}
 
 
-class Desk:
+class Desk(LoneDesk):
     """One tenant with the table ``t``, and a delta that goes through it step by step."""
 
     def __init__(self, fleet: Fleet, cli: Cli) -> None:
-        self.fleet = fleet
-        (self.tenant,) = fleet.names
-        self.project = Project(fleet.folder, fleet.section)
-        self.cli = cli
+        super().__init__(fleet, cli)
         self.sql("CREATE TABLE t (id int PRIMARY KEY, c int); INSERT INTO t VALUES (5, 1), (9, 2)")
-
-    def __call__(self, *words: str, status: int = 0) -> str:
-        result = self.cli("sql", *words, cwd=self.fleet.folder, status=status)
-        return result.out + result.err
-
-    def killed(self, point: str, *words: str) -> None:
-        status, told = sql_child.die(self.cli, self.fleet.folder, point, *words)
-        assert status == -signal.SIGKILL, told
 
     def write(self, forward: str, reverse: str = "") -> None:
         back = f"-- Reversible delta\n-- {reverse}\n" if reverse else ""
         self.project.write(NAME, f"{HEADERS[self.fleet.engine]}{forward}\n{back}")
-
-    def sql(self, text: str) -> list[tuple[str, ...]]:
-        return self.fleet.sql(self.tenant, text)
 
     def columns(self, table: str = "t") -> list[str]:
         return self.fleet.columns(self.tenant, table)
