@@ -298,7 +298,7 @@ class Stepwise:
             self._ask_ahead(pieces, whole=False)
         except GuardError as error:
             # It stopped half-way, and stays so: whoever asks for the way back does not want it to go on instead.
-            raise NeedsOperatorError(error.message, hint=error.hint) from error
+            raise self._for_a_person(error.message.removeprefix(f"{self._tenant}: "), hint=error.hint) from error
         steps = len(pieces)
         turned = msgspec.structs.replace(row, state=State.REVERSING, step=0, steps=steps, reverse=text, captured="")
         if captured.former:
@@ -346,15 +346,14 @@ class Stepwise:
         """Do the steps that are left; give the row after the last one."""
         if row.step < len(pieces) and self._happened(row, _decode(row)):
             row = self._finish(row, pieces[row.step], _decode(row))
-        self._set_again(row, pieces)
-        sets = any(map(self._only_sets, pieces))
+        statements = [self._split(piece.statement)[0] for piece in pieces]
+        self._set_again(row, statements)
+        sets = any(map(self._only_sets, statements))
         while row.step < len(pieces):
-            piece = pieces[row.step]
+            piece, statement = pieces[row.step], statements[row.step]
             if sets:
                 # No session is kept between two steps, so that each is given anew what those before it have set.
-                past = [self._split(one.statement)[0] for one in pieces[: row.step]]
-                self._settings = tuple(one.text for one in leaving.held(past))
-            (statement, *_) = self._split(piece.statement)
+                self._settings = tuple(one.text for one in leaving.held(statements[: row.step]))
             try:
                 if piece.calculated or needs_no_transaction(statement, self._database.dialect):
                     row = self._alone(row, piece)
@@ -369,7 +368,7 @@ class Stepwise:
                 raise
         return row
 
-    def _set_again(self, row: Applied, pieces: Sequence[Piece]) -> None:
+    def _set_again(self, row: Applied, statements: Sequence[Statement]) -> None:
         """Set what earlier steps have set for a session that has ended since; MySQL's steps share one, and no others.
 
         Raises:
@@ -377,7 +376,6 @@ class Stepwise:
         """
         if self._database.dialect is not Dialect.MYSQL or not row.step:
             return
-        statements = [self._split(piece.statement)[0] for piece in pieces]
         done, left = statements[: row.step], statements[row.step :]
         if (given := leaving.lost(done, left)) is not None:
             back = f"take it back, and apply it again: pdelta sql rollback --only {self._tenant}"
