@@ -1,10 +1,11 @@
 """Reads other tools' tables in tenants, and what these took back themselves; two questions each, nothing is written."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pdelta.databases.base import Database, Session
+from pdelta.databases.by_lane import by_lane
 from pdelta.errors import PdeltaError, UsageError
 from pdelta.formats.foreign.tables import TABLES, Chronicle, ForeignTable, read_rows
 from pdelta.sql.ledger import Way
@@ -44,7 +45,9 @@ def read_chronicles(
         raise UsageError(f"{table!r} is no name of a table", hint="name it without its schema, and without quotes")
     known = TABLES[tool]
     name = (table or known.name).lower()
-    return {tenant: _read(session, database.dialect, tool, tenant, name) for tenant, session in _each(database, names)}
+    return {
+        tenant: _read(session, database.dialect, tool, tenant, name) for tenant, session in by_lane(database, names)
+    }
 
 
 def read_taken_back(database: Database, names: Sequence[str]) -> Mapping[str, frozenset[str] | PdeltaError]:
@@ -56,21 +59,7 @@ def read_taken_back(database: Database, names: Sequence[str]) -> Mapping[str, fr
         database: Of the tenants.
         names: Theirs.
     """
-    return {tenant: _taken_back(session, database.dialect, tenant) for tenant, session in _each(database, names)}
-
-
-def _each(database: Database, names: Iterable[str]) -> Iterator[tuple[str, Session]]:
-    """Give each tenant with a session for it."""
-    lanes: dict[str, list[str]] = {}
-    for name in names:
-        lanes.setdefault(database.lane(name), []).append(name)
-    for lane, group in lanes.items():
-        session = database.session(lane)
-        try:
-            for tenant in group:
-                yield tenant, session
-        finally:
-            session.close()
+    return {tenant: _taken_back(session, database.dialect, tenant) for tenant, session in by_lane(database, names)}
 
 
 def _taken_back(session: Session, dialect: Dialect, tenant: str) -> frozenset[str] | PdeltaError:

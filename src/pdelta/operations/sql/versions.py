@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from pdelta.databases.base import Database, Session
+from pdelta.databases.by_lane import by_lane
 from pdelta.errors import PdeltaError
 from pdelta.sql.ledger import Applied, State
 from pdelta.sql.mark import decode_mark
@@ -58,19 +59,11 @@ def histories(database: Database, wanted: Mapping[str, Sequence[str]]) -> dict[s
         wanted: The deltas that are asked for, by tenant.
     """
     found: dict[str, Histories | PdeltaError] = {}
-    sessions: dict[str, Session] = {}
-    try:
-        for tenant, ids in wanted.items():
-            lane = database.lane(tenant)
-            if lane not in sessions:
-                sessions[lane] = database.session(lane)
-            try:
-                found[tenant] = {id: history_of(sessions[lane], tenant, id) for id in ids}
-            except PdeltaError as error:
-                found[tenant] = error
-    finally:
-        for session in sessions.values():
-            session.close()
+    for tenant, session in by_lane(database, wanted):
+        try:
+            found[tenant] = {id: history_of(session, tenant, id) for id in wanted[tenant]}
+        except PdeltaError as error:
+            found[tenant] = error
     return found
 
 
